@@ -1,0 +1,232 @@
+//! Configuration: `mercury.toml`, and through it the devices and the profiles. Loading finds
+//! every mistake in every file before it gives up, and a start with a mistake does not happen.
+
+mod item;
+pub mod reader;
+
+#[cfg(test)]
+mod tests;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use crate::device::credentials::CredentialPolicy;
+use crate::device::credentials::open_regular;
+pub use crate::device::inventory::Defaults;
+use crate::device::inventory::{Context, doubtful};
+use crate::device::profile::Profiles;
+use crate::device::{Inventory, Profile};
+pub use reader::{ConfigError, ConfigErrors};
+use reader::{Item, Problems, Table, read_file};
+
+/// All that `mercury.toml` and the files it names say.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub rpc: Listen,
+    /// Where lock files are; the service creates it, mode 0700, when it is missing.
+    pub locks_dir: PathBuf,
+    pub limits: Limits,
+    pub log: Log,
+    pub inventory: Inventory,
+    pub profiles: Profiles,
+    /// YANG modules that take the built-in subset's place.
+    pub schema_dir: Option<PathBuf>,
+}
+
+/// Where the service listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// Port 0 lets the system choose.
+    Tcp(SocketAddr),
+    Unix(PathBuf),
+}
+
+/// How much one caller may ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// How long a request may take, waiting for its turn included.
+    pub request_timeout: Duration,
+    /// How many requests may wait for one device.
+    pub queue_per_device: usize,
+    /// The longest request body, in bytes.
+    pub body_bytes: usize,
+    /// How long to wait for a device that somebody else has locked.
+    pub lock_wait: Duration,
+}
+
+/// What is logged, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Log {
+    pub format: LogFormat,
+    pub level: tracing::Level,
+}
+
+/// One line for people, or one JSON object, an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    Human,
+    Json,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            request_timeout: Duration::from_secs(60),
+            queue_per_device: 64,
+            body_bytes: 1_048_576,
+            lock_wait: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { format: LogFormat::Human, level: tracing::Level::INFO }
+    }
+}
+
+/// Ironic waits 120 s for an answer; ours must come before.
+const MAX_REQUEST_TIMEOUT: Duration = Duration::from_secs(110);
+/// `sun_path` of unix(7) less the NUL at its end.
+const MAX_SOCKET_PATH: usize = 107;
+
+/// Reads `mercury.toml` and everything it names, credentials included.
+pub fn load(file: &Path) -> Result<Settings, ConfigErrors> {
+    load_with(file, CredentialPolicy::Read)
+}
+
+/// [`load`] with a choice about credential files.
+pub fn load_with(file: &Path, credentials: CredentialPolicy) -> Result<Settings, ConfigErrors> {
+    let problems = Problems::default();
+    let settings = read_settings(file, credentials, &problems);
+    problems.finish(settings)
+}
+
+/// Reads `devices.toml` alone; `defaults` stands for what `[inventory]` would say.
+pub fn load_inventory(
+    devices: &Path,
+    defaults: &Defaults,
+    profiles: &Profiles,
+    credentials: CredentialPolicy,
+) -> Result<Inventory, ConfigErrors> {
+    let problems = Problems::default();
+    let context = Context { defaults, doubtful: false, profiles, credentials };
+    let inventory = read_file(devices, &problems, |root| Some(context.read_devices(root)));
+    problems.finish(inventory)
+}
+
+fn read_settings(file: &Path, credentials: CredentialPolicy, problems: &Problems) -> Option<Settings> {
+    read_file(file, problems, |root| {
+        let rpc = root.required_table("rpc", read_rpc);
+        let locks_dir = root.required_table("locks", |locks| locks.required("dir")?.path());
+        let limits = root.table("limits", read_limits).unwrap_or_default();
+        let log = root.table("log", read_log).unwrap_or_default();
+        let models = root.table("models", |models| {
+            let yang = models.get("yang").and_then(|item| item.directory());
+            let profiles = models.get("profiles").and_then(|item| item.directory());
+            Some((yang, profiles))
+        });
+        let (schema_dir, profiles_dir) = models.unwrap_or_default();
+        let mut profiles = Profile::read_builtin(problems);
+        if let Some(directory) = profiles_dir {
+            profiles.extend(Profile::read_directory(&directory, problems));
+        }
+        let inventory = root.required_table("inventory", |table| {
+            let defaults = Defaults::read(table);
+            let context = Context {
+                doubtful: doubtful(table, &defaults),
+                defaults: &defaults,
+                profiles: &profiles,
+                credentials,
+            };
+            let item = table.required("devices")?;
+            let devices = item.path()?;
+            if let Err(why) = open_regular(&devices) {
+                item.refuse(format_args!("{}: {why}", devices.display()));
+                return None;
+            }
+            read_file(&devices, problems, |root| Some(context.read_devices(root)))
+        });
+        Some(Settings {
+            rpc: rpc?,
+            locks_dir: locks_dir?,
+            limits,
+            log,
+            inventory: inventory?,
+            profiles,
+            schema_dir,
+        })
+    })
+}
+
+fn read_rpc(table: &Table) -> Option<Listen> {
+    let listen = table.one_of("listen", "unix").and_then(|item| match item.name {
+        "unix" => socket_path(&item),
+        _ => item.read(|text| {
+            let wrong = |_| format!("expected ADDRESS:PORT such as \"127.0.0.1:8089\", found \"{text}\"");
+            text.parse().map(Listen::Tcp).map_err(wrong)
+        }),
+    });
+    let open = table.required("auth").and_then(|item| item.choice(&[("none", ())])).is_some();
+    if let Some(Listen::Tcp(address)) = listen
+        && open
+        && !address.ip().to_canonical().is_loopback()
+    {
+        table.refuse(
+            "auth",
+            format_args!("\"none\" needs a loopback address or a unix socket, not {address}"),
+        );
+    }
+    listen
+}
+
+fn socket_path(item: &Item) -> Option<Listen> {
+    let path = item.path()?;
+    if path.as_os_str().len() > MAX_SOCKET_PATH {
+        item.refuse(format_args!("longer than the {MAX_SOCKET_PATH} bytes a socket's path can have"));
+        return None;
+    }
+    Some(Listen::Unix(path))
+}
+
+fn read_limits(table: &Table) -> Option<Limits> {
+    let second = Duration::from_secs(1);
+    let default = Limits::default();
+    let count = |key, bounds| {
+        table.get(key).and_then(|item: Item| item.integer(bounds)).and_then(|n| usize::try_from(n).ok())
+    };
+    let time = |key, bounds| table.get(key).and_then(|item: Item| item.duration(bounds));
+    let limits = Limits {
+        request_timeout: time("request_timeout", second..=MAX_REQUEST_TIMEOUT)
+            .unwrap_or(default.request_timeout),
+        queue_per_device: count("queue_per_device", 1..=65_536).unwrap_or(default.queue_per_device),
+        body_bytes: count("body_bytes", 1024..=67_108_864).unwrap_or(default.body_bytes),
+        lock_wait: time("lock_wait", Duration::ZERO..=MAX_REQUEST_TIMEOUT).unwrap_or(default.lock_wait),
+    };
+    if table.get("lock_wait").is_some() && limits.lock_wait >= limits.request_timeout {
+        table.refuse(
+            "lock_wait",
+            format_args!("{:?} is not below request_timeout, {:?}", limits.lock_wait, limits.request_timeout),
+        );
+    }
+    Some(limits)
+}
+
+fn read_log(table: &Table) -> Option<Log> {
+    use tracing::Level;
+    let default = Log::default();
+    let format = table
+        .get("format")
+        .and_then(|item| item.choice(&[("human", LogFormat::Human), ("json", LogFormat::Json)]));
+    let level = table.get("level").and_then(|item| {
+        item.choice(&[
+            ("error", Level::ERROR),
+            ("warn", Level::WARN),
+            ("info", Level::INFO),
+            ("debug", Level::DEBUG),
+            ("trace", Level::TRACE),
+        ])
+    });
+    Some(Log { format: format.unwrap_or(default.format), level: level.unwrap_or(default.level) })
+}

@@ -1,0 +1,298 @@
+//! Reading TOML that a person wrote. Every value knows where it stands, every mistake is kept
+//! instead of stopping at the first, and a key nobody asked for is a mistake.
+//!
+//! A reading function asks a [`Table`] for keys and gets `None` for what is absent or wrong; what
+//! was wrong is in [`Problems`] by then. Tables are lent to closures, and when a closure returns,
+//! the keys that it did not ask for are reported: asking is what makes a key known.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::fmt;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+pub use super::item::Item;
+
+/// One mistake, and where it is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ConfigError {
+    pub file: PathBuf,
+    /// Line and column in characters, both from 1; none when the file could not be read.
+    pub place: Option<(usize, usize)>,
+    /// The key, such as `rpc.listen` or `device[2] leaf3: key_file`; empty for a syntax error.
+    pub key: String,
+    pub reason: String,
+}
+
+/// Everything that is wrong, sorted by file and place; one line each when printed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+pub struct ConfigErrors(pub Vec<ConfigError>);
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.file.display())?;
+        if let Some((line, column)) = self.place {
+            write!(f, ":{line}:{column}")?;
+        }
+        if !self.key.is_empty() {
+            write!(f, ": {}", self.key)?;
+        }
+        write!(f, ": {}", self.reason)
+    }
+}
+
+/// The mistakes found so far, over all files of one load.
+#[derive(Debug, Default)]
+pub struct Problems {
+    found: RefCell<Vec<ConfigError>>,
+    /// Every key that was asked for, as `section.key`.
+    #[cfg(test)]
+    pub(crate) asked: RefCell<BTreeSet<String>>,
+}
+
+impl Problems {
+    /// Records that `file` as a whole cannot be used.
+    pub fn about_file(&self, file: &Path, reason: impl fmt::Display) {
+        self.add(ConfigError {
+            file: file.to_owned(),
+            place: None,
+            key: String::new(),
+            reason: reason.to_string(),
+        });
+    }
+
+    /// What was read, unless anything was wrong.
+    pub fn finish<T>(self, value: Option<T>) -> Result<T, ConfigErrors> {
+        let mut found = self.found.into_inner();
+        found.sort();
+        match value {
+            Some(value) if found.is_empty() => Ok(value),
+            _ => Err(ConfigErrors(found)),
+        }
+    }
+
+    fn add(&self, error: ConfigError) {
+        self.found.borrow_mut().push(error);
+    }
+}
+
+/// Reads a TOML file and lends its top-level table to `read`.
+pub fn read_file<T>(file: &Path, problems: &Problems, read: impl FnOnce(&Table) -> Option<T>) -> Option<T> {
+    match std::fs::read_to_string(file) {
+        Ok(text) => read_text(file, &text, problems, read),
+        Err(error) => {
+            problems.about_file(file, describe(&error));
+            None
+        }
+    }
+}
+
+/// Reads TOML text that came from `file` and lends its top-level table to `read`.
+pub fn read_text<T>(
+    file: &Path,
+    text: &str,
+    problems: &Problems,
+    read: impl FnOnce(&Table) -> Option<T>,
+) -> Option<T> {
+    let source = Source { file, text, problems };
+    let (tree, errors) = DeTable::parse_recoverable(text);
+    for error in &errors {
+        source.report(error.span().unwrap_or(0..0), String::new(), error.message());
+    }
+    // What a broken file still yields would only bring errors that are not the operator's.
+    if !errors.is_empty() {
+        return None;
+    }
+    let root = Table {
+        source,
+        label: String::new(),
+        section: String::new(),
+        span: 0..0,
+        tree: tree.get_ref(),
+        asked: RefCell::default(),
+    };
+    root.lend(read)
+}
+
+/// An I/O error without the number of the system call's result.
+pub fn describe(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => "no such file or directory".to_owned(),
+        std::io::ErrorKind::InvalidData => "is not UTF-8 text".to_owned(),
+        kind => kind.to_string(),
+    }
+}
+
+/// A text and what to do about mistakes in it.
+#[derive(Clone, Copy)]
+pub(super) struct Source<'a> {
+    pub(super) file: &'a Path,
+    text: &'a str,
+    problems: &'a Problems,
+}
+
+impl Source<'_> {
+    pub(super) fn report(&self, span: Range<usize>, key: String, reason: impl fmt::Display) {
+        let place = Some(self.place(span.start));
+        self.problems.add(ConfigError { file: self.file.to_owned(), place, key, reason: reason.to_string() });
+    }
+
+    pub(super) fn place(&self, offset: usize) -> (usize, usize) {
+        let before = self.text.get(..offset).unwrap_or(self.text);
+        let line = before.rsplit('\n').next().unwrap_or_default();
+        (before.matches('\n').count() + 1, line.chars().count() + 1)
+    }
+}
+
+/// One TOML table. See the module's documentation.
+pub struct Table<'a> {
+    source: Source<'a>,
+    /// What the names of its keys are shown after: `rpc.` or `device[2] leaf3: `.
+    label: String,
+    /// The same without index and name, `rpc.` or `device.`.
+    section: String,
+    span: Range<usize>,
+    tree: &'a DeTable<'a>,
+    asked: RefCell<BTreeSet<&'static str>>,
+}
+
+impl<'a> Table<'a> {
+    /// The value of a key, if it is there.
+    pub fn get(&self, key: &'static str) -> Option<Item<'a>> {
+        self.asked.borrow_mut().insert(key);
+        let value = self.tree.get(key)?;
+        Some(Item {
+            source: self.source,
+            name: key,
+            key: format!("{}{key}", self.label),
+            span: value.span(),
+            value: value.get_ref(),
+        })
+    }
+
+    /// The value of a key that must be there.
+    pub fn required(&self, key: &'static str) -> Option<Item<'a>> {
+        let item = self.get(key);
+        if item.is_none() {
+            self.refuse(key, "missing");
+        }
+        item
+    }
+
+    /// The value of the one of two keys that is there; both or neither is a mistake.
+    pub fn one_of(&self, first: &'static str, second: &'static str) -> Option<Item<'a>> {
+        match (self.get(first), self.get(second)) {
+            (Some(item), None) | (None, Some(item)) => Some(item),
+            (None, None) => {
+                self.refuse(first, format_args!("missing; give `{first}` or `{second}`"));
+                None
+            }
+            (Some(_), Some(item)) => {
+                item.refuse(format_args!("give only one of `{first}` and `{second}`"));
+                None
+            }
+        }
+    }
+
+    /// Lends the table under `key`; none: it is absent.
+    pub fn table<T>(&self, key: &'static str, read: impl FnOnce(&Table) -> Option<T>) -> Option<T> {
+        let item = self.get(key)?;
+        let DeValue::Table(tree) = item.value else {
+            return item.wrong_type(&format!("a table ([{}])", item.key));
+        };
+        self.inner(item.span, format!("{}.", item.key), key, tree).lend(read)
+    }
+
+    /// Lends a table that must be there.
+    pub fn required_table<T>(&self, key: &'static str, read: impl FnOnce(&Table) -> Option<T>) -> Option<T> {
+        if self.required(key).is_some() { self.table(key, read) } else { None }
+    }
+
+    /// Lends each table of an array of tables in turn; their label has the number and the name.
+    pub fn tables(&self, key: &'static str, mut read: impl FnMut(&Table)) {
+        let Some(item) = self.get(key) else { return };
+        let expected = format!("an array of tables ([[{key}]])");
+        let DeValue::Array(entries) = item.value else {
+            item.wrong_type::<()>(&expected);
+            return;
+        };
+        for (n, entry) in entries.iter().enumerate() {
+            let name = entry.get_ref().get("name").and_then(|name| name.get_ref().as_str());
+            let name = name.unwrap_or_default().escape_debug();
+            let label = format!("{}[{n}] {name}", item.key).trim_end().to_owned();
+            let DeValue::Table(tree) = entry.get_ref() else {
+                let entry = Item { key: label, span: entry.span(), value: entry.get_ref(), ..item };
+                entry.wrong_type::<()>(&expected);
+                return;
+            };
+            self.inner(entry.span(), format!("{label}: "), key, tree).lend(|table| {
+                read(table);
+                Some(())
+            });
+        }
+    }
+
+    /// Records a mistake at a key, or at the table when the key is absent.
+    pub fn refuse(&self, key: &'static str, reason: impl fmt::Display) {
+        let span = self.tree.get(key).map_or(self.span.clone(), Spanned::span);
+        self.source.report(span, format!("{}{key}", self.label), reason);
+    }
+
+    fn inner(&self, span: Range<usize>, label: String, key: &str, tree: &'a DeTable<'a>) -> Table<'a> {
+        let section = format!("{}{key}.", self.section);
+        Table { source: self.source, label, section, span, tree, asked: RefCell::default() }
+    }
+
+    /// Lets `read` ask for keys and reports those that it left.
+    fn lend<T>(self, read: impl FnOnce(&Table) -> Option<T>) -> Option<T> {
+        let value = read(&self);
+        let asked = self.asked.borrow();
+        #[cfg(test)]
+        self.source
+            .problems
+            .asked
+            .borrow_mut()
+            .extend(asked.iter().map(|key| format!("{}{key}", self.section)));
+        for key in self.tree.keys() {
+            let name: &str = key.get_ref();
+            if !asked.contains(name) {
+                let hint = hint(name, asked.iter().copied());
+                let name = name.escape_debug();
+                self.source.report(
+                    key.span(),
+                    format!("{}{name}", self.label),
+                    format_args!("unknown key{hint}"),
+                );
+            }
+        }
+        value
+    }
+}
+
+/// `; did you mean ...?` when one of `known` is close to `name`.
+pub fn hint<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> String {
+    let likeness = |known: &str| strsim::jaro_winkler(name, known);
+    let closest = known.max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+    match closest {
+        Some(known) if likeness(known) > 0.85 => format!("; did you mean `{known}`?"),
+        _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_count_characters() {
+        let problems = Problems::default();
+        let source = Source { file: Path::new("f"), text: "a\n# é\nü = x", problems: &problems };
+        assert_eq!(source.place(0), (1, 1));
+        assert_eq!(source.place(source.text.find('x').unwrap()), (3, 5));
+        assert_eq!(source.place(1000), (3, 6));
+    }
+}

@@ -1,0 +1,38 @@
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::*;
+
+/// The sections and keys that a file shows, whether in force or commented out.
+fn shown(text: &str) -> BTreeSet<String> {
+    let mut section = String::new();
+    let mut keys = BTreeSet::new();
+    for line in text.lines() {
+        let line = line.strip_prefix("# ").unwrap_or(line);
+        if let Some(header) = line.strip_prefix('[') {
+            let name = header.trim_start_matches('[').split(']').next().unwrap();
+            keys.insert(name.to_owned());
+            section = format!("{name}.");
+        } else if let Some((key, _)) = line.split_once(" = ")
+            && key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+        {
+            keys.insert(format!("{section}{key}"));
+        }
+    }
+    keys
+}
+
+/// A key that no example shows is not documented; one that only the examples know is a lie.
+#[test]
+fn the_examples_show_every_key_and_no_other() {
+    let devices = Path::new(env!("CARGO_MANIFEST_DIR")).join("devices");
+    let problems = Problems::default();
+    let settings = read_settings(&devices.join("examples/mercury.toml"), CredentialPolicy::Skip, &problems);
+    let asked = problems.asked.borrow().clone();
+    problems.finish(settings).unwrap();
+
+    let files = ["examples/mercury.toml", "examples/devices.toml", "netconf_openconfig.toml"];
+    let shown: BTreeSet<String> =
+        files.iter().flat_map(|file| shown(&std::fs::read_to_string(devices.join(file)).unwrap())).collect();
+    assert_eq!(shown, asked);
+}

@@ -1,0 +1,172 @@
+//! Profiles: what is known about an operating system, as data. Those in `devices/` are part of
+//! the binary; an operator's directory adds to them or takes the place of one by its file name.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use russh::keys::Algorithm;
+use russh::{cipher, kex, mac};
+
+use crate::config::reader::{ConfigErrors, Problems, Table, describe, read_file, read_text};
+use crate::device::inventory::safe_name;
+use crate::device::{NetconfHabits, OpenConfigHabits, Profile};
+use crate::transport::Timed;
+
+/// Profiles by name.
+pub type Profiles = BTreeMap<String, Arc<Profile>>;
+
+const BUILTIN: [(&str, &str); 3] = [
+    ("netconf_openconfig", include_str!("../../devices/netconf_openconfig.toml")),
+    ("netconf_openconfig_legacy", include_str!("../../devices/netconf_openconfig_legacy.toml")),
+    ("netconfd_openconfig", include_str!("../../devices/netconfd_openconfig.toml")),
+];
+
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3600);
+
+impl Profile {
+    /// The profiles in the binary.
+    pub fn builtin() -> Result<Profiles, ConfigErrors> {
+        let problems = Problems::default();
+        let profiles = Self::read_builtin(&problems);
+        problems.finish(Some(profiles))
+    }
+
+    pub(crate) fn read_builtin(problems: &Problems) -> Profiles {
+        let read = |(name, text): &(&str, &str)| {
+            let file = PathBuf::from(format!("devices/{name}.toml"));
+            let profile = read_text(&file, text, problems, |table| Self::read(name, table))?;
+            Some((profile.name.clone(), Arc::new(profile)))
+        };
+        BUILTIN.iter().filter_map(read).collect()
+    }
+
+    /// Every `NAME.toml` of a directory.
+    pub(crate) fn read_directory(directory: &Path, problems: &Problems) -> Profiles {
+        let entries = std::fs::read_dir(directory).and_then(Iterator::collect::<std::io::Result<Vec<_>>>);
+        let entries = entries.unwrap_or_else(|error| {
+            problems.about_file(directory, describe(&error));
+            Vec::new()
+        });
+        let mut profiles = Profiles::new();
+        for file in entries.iter().map(std::fs::DirEntry::path) {
+            if file.extension().is_none_or(|extension| extension != "toml") {
+                continue;
+            }
+            let name = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+            if let Err(why) = safe_name(name) {
+                problems.about_file(&file, why);
+            } else if let Some(profile) = read_file(&file, problems, |table| Self::read(name, table)) {
+                profiles.insert(name.to_owned(), Arc::new(profile));
+            }
+        }
+        profiles
+    }
+
+    fn read(name: &str, table: &Table) -> Option<Self> {
+        let description = table.required("description").and_then(|item| item.filled_text());
+        let openconfig = table.required_table("openconfig", OpenConfigHabits::read);
+        let netconf = table.required_table("netconf", NetconfHabits::read);
+        Some(Self {
+            name: name.to_owned(),
+            description: description?,
+            openconfig: openconfig?,
+            netconf: netconf?,
+        })
+    }
+}
+
+impl OpenConfigHabits {
+    fn read(table: &Table) -> Option<Self> {
+        let network_instance = table.get("network_instance").and_then(|item| item.filled_text());
+        let interface_type = table.required("interface_type").and_then(|item| item.read(identity));
+        let native_in_trunk_vlans = table.required("native_in_trunk_vlans").and_then(|item| item.boolean());
+        Some(Self {
+            network_instance,
+            interface_type: interface_type?,
+            native_in_trunk_vlans: native_in_trunk_vlans?,
+        })
+    }
+}
+
+impl NetconfHabits {
+    fn read(table: &Table) -> Option<Self> {
+        let confirm = table.required("confirm").and_then(|item| {
+            item.choice(&[
+                ("auto", None),
+                ("persist", Some(Timed::Persist)),
+                ("session-bound", Some(Timed::SessionBound)),
+                ("any-commit", Some(Timed::AnyCommit)),
+                ("none", Some(Timed::None)),
+            ])
+        });
+        let timer_granularity =
+            table.required("timer_granularity").and_then(|item| item.duration(SECOND..=SECOND * 60));
+        let idle_limit = table.required("idle_limit").and_then(|item| item.duration(Duration::ZERO..=HOUR));
+        let keepalive = table.get("keepalive").and_then(|item| item.duration(SECOND..=HOUR));
+        let ssh_algorithms =
+            table.get("ssh_algorithms").and_then(|item| item.list(|item| item.read(algorithm)));
+        Some(Self {
+            confirm: confirm?,
+            timer_granularity: timer_granularity?,
+            idle_limit: idle_limit?,
+            keepalive,
+            ssh_algorithms: ssh_algorithms.unwrap_or_default(),
+        })
+    }
+}
+
+/// An identity with its module, `iana-if-type:ethernetCsmacd`.
+fn identity(text: &str) -> Result<String, String> {
+    let word = |word: &str| {
+        !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || ['-', '_', '.'].contains(&c))
+    };
+    match text.split_once(':') {
+        Some((module, name)) if word(module) && word(name) => Ok(text.to_owned()),
+        _ => Err(format!("expected MODULE:IDENTITY, found \"{text}\"")),
+    }
+}
+
+fn algorithm(name: &str) -> Result<String, String> {
+    if known_algorithm(name) { Ok(name.to_owned()) } else { Err(format!("unknown SSH algorithm \"{name}\"")) }
+}
+
+/// Whether the SSH client has this key exchange, cipher, MAC or host key algorithm. The ones
+/// that protect nothing do not count.
+fn known_algorithm(name: &str) -> bool {
+    let host_key = || Algorithm::from_str(name).is_ok_and(|known| !matches!(known, Algorithm::Other(_)));
+    !["none", "clear"].contains(&name)
+        && (kex::ALL_KEX_ALGORITHMS.iter().any(|known| known.as_ref() == name)
+            || cipher::ALL_CIPHERS.iter().any(|known| known.as_ref() == name)
+            || mac::ALL_MAC_ALGORITHMS.iter().any(|known| known.as_ref() == name)
+            || host_key())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_is_in_the_binary() {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("devices");
+        let problems = Problems::default();
+        let files = Profile::read_directory(&directory, &problems);
+        let files = problems.finish(Some(files)).unwrap();
+        let builtin = Profile::builtin().unwrap();
+        assert_eq!(files.keys().collect::<Vec<_>>(), builtin.keys().collect::<Vec<_>>());
+        assert!(builtin.iter().all(|(name, profile)| *name == profile.name));
+    }
+
+    #[test]
+    fn algorithms_that_protect_nothing_are_unknown() {
+        for name in ["diffie-hellman-group14-sha1", "aes128-cbc", "3des-cbc", "hmac-sha1", "ssh-rsa"] {
+            assert!(known_algorithm(name), "{name}");
+        }
+        for name in ["", "none", "clear", "aes", "ssh-foo@example.com"] {
+            assert!(!known_algorithm(name), "{name}");
+        }
+    }
+}

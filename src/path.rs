@@ -1,0 +1,185 @@
+//! Data paths as RFC 7951 and libyang print them:
+//! `/openconfig-interfaces:interfaces/interface[name='eth1']/config/mtu`.
+
+use std::fmt;
+
+/// The path of one data node. Ordered as a tree: a node sorts before what is below it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Path(Vec<Step>);
+
+/// One level of a [`Path`]: the module that defines the node is always resolved, even where
+/// the text form leaves it out because it is the parent's.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Step {
+    pub module: String,
+    pub name: String,
+    /// List keys in the order of the text, values as the device spells them.
+    pub keys: Vec<(String, String)>,
+}
+
+/// Why a text is not a data path.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is not a data path: {why}")]
+pub struct PathError {
+    pub text: String,
+    pub why: &'static str,
+}
+
+impl Path {
+    pub fn steps(&self) -> &[Step] {
+        &self.0
+    }
+
+    /// The path of a child; `module` is inherited when `name` carries no `module:` prefix.
+    pub fn child(&self, name: &str) -> Self {
+        let (module, name) = match name.split_once(':') {
+            Some((module, name)) => (module, name),
+            None => (self.0.last().map_or("", |step| step.module.as_str()), name),
+        };
+        let mut steps = self.0.clone();
+        steps.push(Step { module: module.to_owned(), name: name.to_owned(), keys: Vec::new() });
+        Self(steps)
+    }
+
+    /// The path of a list entry: [`Path::child`] with one key.
+    pub fn entry(&self, name: &str, key: &str, value: &str) -> Self {
+        let mut path = self.child(name);
+        path.add_key(key, value);
+        path
+    }
+
+    pub fn push(&mut self, step: Step) {
+        self.0.push(step);
+    }
+
+    pub fn pop(&mut self) -> Option<Step> {
+        self.0.pop()
+    }
+
+    pub fn parent(&self) -> Option<Self> {
+        let (_, above) = self.0.split_last()?;
+        (!above.is_empty()).then(|| Self(above.to_vec()))
+    }
+
+    /// Whether `self` is `ancestor` or lies below it.
+    pub fn is_within(&self, ancestor: &Path) -> bool {
+        self.0.starts_with(&ancestor.0)
+    }
+
+    /// The first `levels` of the path.
+    pub fn ancestor(&self, levels: usize) -> Self {
+        Self(self.0.iter().take(levels).cloned().collect())
+    }
+
+    /// Adds a key to the last level.
+    pub fn add_key(&mut self, key: &str, value: &str) {
+        if let Some(step) = self.0.last_mut() {
+            step.keys.push((key.to_owned(), value.to_owned()));
+        }
+    }
+
+    pub fn name(&self) -> &str {
+        self.0.last().map_or("", |step| step.name.as_str())
+    }
+
+    /// Whether this is the key leaf of the list entry above it.
+    pub fn is_key(&self) -> bool {
+        match self.0.as_slice() {
+            [.., entry, leaf] => leaf.keys.is_empty() && entry.keys.iter().any(|(key, _)| *key == leaf.name),
+            _ => false,
+        }
+    }
+
+    /// Reads the text form. Key values are quoted with `'` or `"`.
+    pub fn parse(text: &str) -> Result<Self, PathError> {
+        let fail = |why| PathError { text: text.to_owned(), why };
+        let mut path = Self::default();
+        let mut rest = text;
+        while !rest.is_empty() {
+            rest = rest.strip_prefix('/').ok_or_else(|| fail("a level must begin with `/`"))?;
+            let end = rest.find(['/', '[']).unwrap_or(rest.len());
+            let (name, after) = rest.split_at(end);
+            if name.is_empty() || name.ends_with(':') {
+                return Err(fail("a level has no name"));
+            }
+            path = path.child(name);
+            rest = after;
+            while let Some(inner) = rest.strip_prefix('[') {
+                let (key, after) = inner.split_once('=').ok_or_else(|| fail("a key has no `=`"))?;
+                let quote = after.chars().next().filter(|c| matches!(c, '\'' | '"'));
+                let quote = quote.ok_or_else(|| fail("a key value is not quoted"))?;
+                let (value, after) =
+                    after[1..].split_once(quote).ok_or_else(|| fail("a key value does not end"))?;
+                rest = after.strip_prefix(']').ok_or_else(|| fail("a key does not end with `]`"))?;
+                let key = key.rsplit(':').next().unwrap_or(key);
+                if let Some(step) = path.0.last_mut() {
+                    step.keys.push((key.to_owned(), value.to_owned()));
+                }
+            }
+        }
+        match path.0.first() {
+            None => Err(fail("it is empty")),
+            Some(first) if first.module.is_empty() => Err(fail("the first level names no module")),
+            Some(_) => Ok(path),
+        }
+    }
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut module = "";
+        for step in &self.0 {
+            if step.module == module {
+                write!(f, "/{}", step.name)?;
+            } else {
+                write!(f, "/{}:{}", step.module, step.name)?;
+            }
+            module = &step.module;
+            for (key, value) in &step.keys {
+                // XPath 1.0 has no escape: the quote that the value does not hold is used.
+                let quote = if value.contains('\'') { '"' } else { '\'' };
+                write!(f, "[{key}={quote}{value}{quote}]")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl serde::Serialize for Path {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Path {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_and_back() {
+        for text in [
+            "/openconfig-interfaces:interfaces/interface[name='eth1']/openconfig-if-ethernet:ethernet/openconfig-vlan:switched-vlan/config/access-vlan",
+            "/a:x[k='v/w]']/y[l=\"it's\"]/z",
+        ] {
+            assert_eq!(Path::parse(text).unwrap().to_string(), text);
+        }
+        for bad in ["", "x", "/x", "/a:", "/a:x[", "/a:x[k]", "/a:x[k=v]", "/a:x[k='v", "/a:x[k='v'y"] {
+            assert!(Path::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn keys_and_ancestors() {
+        let entry = Path::parse("/a:list[name='x']").unwrap();
+        assert!(entry.child("name").is_key() && !entry.child("other").is_key());
+        assert!(entry.child("other").is_within(&entry));
+        assert!(!entry.is_within(&Path::parse("/a:list[name='xy']").unwrap()));
+    }
+}

@@ -1,0 +1,102 @@
+//! JSON-RPC 2.0 over HTTP: two vocabularies in, one [`Call`] to the engine, codes out.
+//!
+//! [`server`] moves bytes, [`envelope`] opens and closes them, [`ironic`] and [`ports`] turn named
+//! [`arguments`] into a call, [`error`] turns every failure into a code. Nothing here contacts a
+//! device: a call that cannot be understood ends before the engine hears of it.
+
+pub mod arguments;
+pub mod envelope;
+pub mod error;
+pub mod ironic;
+pub mod ports;
+pub mod server;
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_util::FutureExt;
+use serde_json::Value;
+use tracing::{info, warn};
+
+use crate::intent::Caller;
+use crate::report::{Call, Change, Refusal};
+use envelope::Envelope;
+use error::RpcError;
+
+pub use server::{Listener, RpcLimits, serve};
+
+/// What carries calls out.
+#[async_trait]
+pub trait Engine: Send + Sync {
+    /// Returns when the change has ended one way or another, or was refused and nothing was changed.
+    async fn change(&self, call: Call) -> Result<Change, Refusal>;
+}
+
+/// What a request asks for.
+#[derive(Debug)]
+pub enum Asked {
+    /// A change; success is answered with `answer` or, without one, with the change itself.
+    Change { call: Call, answer: Option<Value> },
+    /// Nothing has to be done, and why.
+    Nothing { why: &'static str },
+}
+
+/// Serves one request, from its body to its answer; a notification has none.
+pub async fn answer(body: &[u8], peer: &str, engine: &Arc<dyn Engine>) -> Option<Value> {
+    let envelope = match Envelope::open(body) {
+        Ok(envelope) => envelope,
+        Err((id, error)) => {
+            warn!(peer, code = error.code(), %error, "malformed request");
+            return Some(envelope::close(id, Err(error)));
+        }
+    };
+    let caller = envelope.caller(peer);
+    let result = carry_out(&envelope, caller.clone(), engine).await;
+    match &result {
+        // How a change ended is the engine's line in the log.
+        Ok(_) | Err(RpcError::Failed(_)) => {}
+        Err(error) => warn!(
+            method = %error::quoted(&envelope.method),
+            peer,
+            request_id = %caller.request_id,
+            code = error.code(),
+            %error,
+            "request refused"
+        ),
+    }
+    envelope.id.map(|id| envelope::close(id, result))
+}
+
+async fn carry_out(envelope: &Envelope, caller: Caller, engine: &Arc<dyn Engine>) -> Result<Value, RpcError> {
+    let request_id = caller.request_id.clone();
+    match understand(&envelope.method, &envelope.params, caller)? {
+        Asked::Nothing { why } => {
+            info!(method = %envelope.method, request_id, "unchanged: {why}");
+            to_json(&Change { outcome: "unchanged", devices: Vec::new() })
+        }
+        Asked::Change { call, answer } => {
+            let change = AssertUnwindSafe(engine.change(call)).catch_unwind().await;
+            let change = change.map_err(|_| RpcError::Broken)??;
+            if !matches!(change.outcome, "planned" | "unchanged" | "applied") {
+                return Err(RpcError::Failed(change));
+            }
+            answer.map_or_else(|| to_json(&change), Ok)
+        }
+    }
+}
+
+/// What a method with named parameters asks for, in either vocabulary.
+pub fn understand(method: &str, params: &Value, caller: Caller) -> Result<Asked, RpcError> {
+    match method {
+        "update_port" => ironic::update_port(params, caller),
+        "reset_port" => ironic::reset_port(params, caller),
+        "attach_port" => ports::attach_port(params, caller),
+        "detach_port" => ports::detach_port(params, caller),
+        other => Err(RpcError::UnknownMethod { method: error::quoted(other) }),
+    }
+}
+
+fn to_json(change: &Change) -> Result<Value, RpcError> {
+    serde_json::to_value(change).map_err(|_| RpcError::Broken)
+}

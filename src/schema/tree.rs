@@ -1,0 +1,203 @@
+//! Between slices, device XML and libyang's trees, which never leave a function of this file.
+
+use yang5::context::Context;
+use yang5::data::{
+    Data, DataFormat, DataNodeRef, DataParserFlags, DataPrinterFlags, DataTree, DataValidationFlags,
+};
+use yang5::schema::SchemaNodeKind;
+
+use super::ffi::{self, Report};
+use super::{SchemaError, Violation, envelope};
+use crate::path::{Path, Step};
+use crate::slice::{Slice, Value};
+
+pub(super) fn exists(context: &Context, path: &Path) -> bool {
+    let mut plain = Path::default();
+    for step in path.steps() {
+        plain.push(Step { keys: Vec::new(), ..step.clone() });
+    }
+    let text = plain.to_string();
+    !text.is_empty() && is_text(&text) && ffi::with_reports(context, || context.find_path(&text).is_ok()).0
+}
+
+pub(super) fn read(context: &Context, data: &str) -> Result<Slice, SchemaError> {
+    if !is_text(data) {
+        return Err(wrong("", "a control character that XML does not allow"));
+    }
+    let content = envelope::content(data).map_err(|why| wrong("", &format!("not a NETCONF reply: {why}")))?;
+    let (tree, reports) = ffi::with_reports(context, || {
+        // Parsing only: a part of a configuration need not be valid by itself.
+        let flags = DataParserFlags::NO_VALIDATION;
+        DataTree::parse_string(context, content, DataFormat::XML, flags, DataValidationFlags::empty())
+    });
+    let tree = tree.map_err(|_| SchemaError::Data(first(reports)))?;
+    let mut slice = Slice::default();
+    let Some(top) = tree.reference() else { return Ok(slice) };
+    for node in top.inclusive_siblings() {
+        let (added, reports) = ffi::with_reports(context, || ffi::add_defaults(&node));
+        if !added {
+            return Err(SchemaError::Data(first(reports)));
+        }
+        collect(&node, &mut Path::default(), &mut slice)?;
+    }
+    Ok(slice)
+}
+
+/// Copies what is at and below `node` into the slice. `path` is the path of the parent.
+fn collect(node: &DataNodeRef<'_>, path: &mut Path, slice: &mut Slice) -> Result<(), SchemaError> {
+    let schema = node.schema();
+    if !schema.is_config() {
+        return Ok(());
+    }
+    let mut step =
+        Step { module: schema.module().name().to_owned(), name: schema.name().to_owned(), keys: Vec::new() };
+    if schema.kind() == SchemaNodeKind::List {
+        for key in node.list_keys() {
+            step.keys.push((key.schema().name().to_owned(), key.value_canonical().unwrap_or_default()));
+        }
+    }
+    path.push(step);
+    match schema.kind() {
+        SchemaNodeKind::Leaf => add_leaf(node, path, slice)?,
+        SchemaNodeKind::LeafList if !ffi::is_implied(node) => {
+            slice.add_member(path.clone(), node.value_canonical().unwrap_or_default());
+        }
+        SchemaNodeKind::Container | SchemaNodeKind::List => {
+            for child in node.children() {
+                collect(&child, path, slice)?;
+            }
+        }
+        _ => {}
+    }
+    path.pop();
+    Ok(())
+}
+
+/// A device may spread one entry over several elements. What one of them configures is not a
+/// default because another leaves it out, and two of them must not disagree.
+fn add_leaf(node: &DataNodeRef<'_>, path: &Path, slice: &mut Slice) -> Result<(), SchemaError> {
+    let value = node.value_canonical().unwrap_or_default();
+    let known = slice.value(path);
+    if ffi::is_implied(node) {
+        let in_entry = path.steps().iter().any(|step| !step.keys.is_empty());
+        if known.is_none() && in_entry {
+            slice.set(path.clone(), Value::Default(value));
+        }
+        return Ok(());
+    }
+    if let Some(Value::Leaf(other)) = known
+        && *other != value
+    {
+        return Err(wrong(&path.to_string(), &format!("given twice, as `{other}` and as `{value}`")));
+    }
+    slice.set(path.clone(), Value::Leaf(value));
+    Ok(())
+}
+
+pub(super) fn validate(context: &Context, slice: &Slice) -> Result<(), Vec<Violation>> {
+    let (mut tree, mut violations) = build(context, slice);
+    if tree.reference().is_some() {
+        let (checked, reports) = ffi::with_reports(context, || {
+            // Only modules with data: what nobody touches need not be complete.
+            let all = DataValidationFlags::from_bits_retain(yang5::ffi::LYD_VALIDATE_MULTI_ERROR);
+            tree.validate(DataValidationFlags::NO_STATE | DataValidationFlags::PRESENT | all)
+        });
+        if checked.is_err() {
+            violations.extend(or_no_reason(reports));
+        }
+    }
+    if violations.is_empty() { Ok(()) } else { Err(violations) }
+}
+
+pub(super) fn print(context: &Context, slice: &Slice) -> Result<String, SchemaError> {
+    let (tree, violations) = build(context, slice);
+    if let Some(violation) = violations.into_iter().next() {
+        return Err(SchemaError::Data(violation));
+    }
+    if tree.reference().is_none() {
+        return Ok(String::new());
+    }
+    let flags = DataPrinterFlags::WITH_SIBLINGS | DataPrinterFlags::WD_EXPLICIT;
+    let (text, reports) = ffi::with_reports(context, || tree.print_string(DataFormat::XML, flags));
+    text.map_err(|_| SchemaError::Data(first(reports)))
+}
+
+/// A tree of everything configured, and all that could not become part of it.
+fn build<'a>(context: &'a Context, slice: &Slice) -> (DataTree<'a>, Vec<Violation>) {
+    let mut tree = DataTree::new(context);
+    let mut violations = Vec::new();
+    for (path, value) in slice.iter() {
+        match value {
+            Value::Default(_) => {}
+            Value::Leaf(value) => violations.extend(add(context, &mut tree, path, value).err()),
+            Value::Set(members) => {
+                for member in members {
+                    violations.extend(add(context, &mut tree, path, member).err());
+                }
+            }
+        }
+    }
+    (tree, violations)
+}
+
+fn add(context: &Context, tree: &mut DataTree<'_>, path: &Path, value: &str) -> Result<(), Violation> {
+    let text = path.to_string();
+    let fail = |message: &str| Err(Violation::new(&text, message));
+    if !is_text(&text) || !is_text(value) {
+        return fail("a control character");
+    }
+    let keys = || path.steps().iter().flat_map(|step| &step.keys);
+    if keys().any(|(_, key)| key.contains('\'') && key.contains('"')) {
+        return fail("a key with both kinds of quotes");
+    }
+    if path.is_key() {
+        let entry = path.steps().iter().rev().nth(1).map_or(&[][..], |step| &step.keys);
+        if entry.iter().any(|(key, of_entry)| key == path.name() && of_entry != value) {
+            return fail("the key differs from its list entry");
+        }
+    }
+    let (added, reports) = ffi::with_reports(context, || tree.new_path(&text, Some(value), false).map(drop));
+    match added {
+        Ok(()) => Ok(()),
+        Err(_) => Err(Violation { path: text, ..first(reports) }),
+    }
+}
+
+/// Whether a text has no control characters but tab and line ends (`yang-char`, RFC 7950 14).
+fn is_text(text: &str) -> bool {
+    text.bytes().all(|byte| byte >= 0x20 || matches!(byte, b'\t' | b'\n' | b'\r'))
+}
+
+fn wrong(path: &str, message: &str) -> SchemaError {
+    SchemaError::Data(Violation::new(path, message))
+}
+
+fn first(reports: Vec<Report>) -> Violation {
+    or_no_reason(reports).swap_remove(0)
+}
+
+/// What libyang reported; at least one, because it failed.
+fn or_no_reason(reports: Vec<Report>) -> Vec<Violation> {
+    if reports.is_empty() {
+        return vec![Violation::new("", "libyang gives no reason")];
+    }
+    reports.into_iter().map(Violation::from).collect()
+}
+
+impl Violation {
+    fn new(path: &str, message: &str) -> Self {
+        Self { path: path.to_owned(), message: message.to_owned(), app_tag: None }
+    }
+}
+
+impl From<Report> for Violation {
+    fn from(report: Report) -> Self {
+        // Some messages have several lines.
+        let mut message = report.message.split_whitespace().collect::<Vec<_>>().join(" ");
+        let path = report.data_path.or(report.schema_path).unwrap_or_default();
+        if let Some(line) = report.line.filter(|_| path.is_empty()) {
+            message.push_str(&format!(" (line {line})"));
+        }
+        Self { path, message, app_tag: report.app_tag }
+    }
+}

@@ -1,0 +1,300 @@
+//! The part of a device's configuration that a change touches, as an owned map of path to value.
+//!
+//! Everything that compares, applies or undoes a change is written here, once, for every
+//! transport: [`changes`] turns any state into any other, so a plan is `changes(before, after)`
+//! and its inverse is `changes(after, before)`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::path::Path;
+use crate::vlan::VlanSet;
+
+/// What one data node holds. Values are in libyang's canonical form.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Value {
+    /// A leaf that is configured.
+    Leaf(String),
+    /// A leaf that is not configured and in force with its schema default. It equals the same
+    /// value configured, and it is never sent or deleted.
+    Default(String),
+    /// A leaf-list as the device spells its values (`100..102` stays one value: a deletion has
+    /// to name it so).
+    Set(BTreeSet<String>),
+}
+
+/// Path to value; keys of list entries are leaves of it, so an entry exists when its key does.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Slice(BTreeMap<Path, Value>);
+
+/// RFC 6241 7.2 and RFC 8072 2.5: what to do at one target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Operation {
+    /// Make a list entry that must not exist yet. Leaves inside follow as their own edits.
+    Create,
+    /// Set a leaf, or add one leaf-list value.
+    Merge,
+    /// Take a leaf, a leaf-list value, or a list entry that we created, away if it is there.
+    Remove,
+}
+
+/// One delta at a leaf, a leaf-list value, or a list entry that a plan creates; never a container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Edit {
+    pub operation: Operation,
+    pub target: Path,
+    /// The leaf's value or the leaf-list's one value; none for a leaf removed and for list entries.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub value: Option<String>,
+}
+
+impl Slice {
+    pub fn value(&self, path: &Path) -> Option<&Value> {
+        self.0.get(path)
+    }
+
+    /// The value in force at a leaf: configured or default.
+    pub fn leaf(&self, path: &Path) -> Option<&str> {
+        match self.0.get(path)? {
+            Value::Leaf(value) | Value::Default(value) => Some(value),
+            Value::Set(_) => None,
+        }
+    }
+
+    /// The VLANs of a leaf-list in OpenConfig's spelling, ranges expanded. `None`: it is unset,
+    /// or holds something that is no VLAN.
+    pub fn vlans(&self, path: &Path) -> Option<VlanSet> {
+        match self.0.get(path)? {
+            Value::Set(members) => expand(members),
+            _ => None,
+        }
+    }
+
+    /// Whether the list entry at `path` exists.
+    pub fn has_entry(&self, path: &Path) -> bool {
+        let keys = path.steps().last().map_or(&[][..], |step| &step.keys);
+        !keys.is_empty() && keys.iter().all(|(key, _)| self.0.contains_key(&path.child(key)))
+    }
+
+    pub fn set(&mut self, path: Path, value: Value) {
+        self.0.insert(path, value);
+    }
+
+    /// Sets a leaf; the same value already in force stays as it is.
+    pub fn set_leaf(&mut self, path: Path, value: &str) {
+        if self.leaf(&path) != Some(value) {
+            self.0.insert(path, Value::Leaf(value.to_owned()));
+        }
+    }
+
+    /// Adds one value of a leaf-list.
+    pub fn add_member(&mut self, path: Path, member: String) {
+        match self.0.get_mut(&path) {
+            Some(Value::Set(members)) => {
+                members.insert(member);
+            }
+            _ => {
+                self.0.insert(path, Value::Set(BTreeSet::from([member])));
+            }
+        }
+    }
+
+    pub fn unset(&mut self, path: &Path) {
+        self.0.remove(path);
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&Path, &Value)> {
+        self.0.iter()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Only what lies within one of `roots`.
+    pub fn within(&self, roots: &[Path]) -> Self {
+        let inside = |path: &Path| roots.iter().any(|root| path.is_within(root));
+        Self(self.0.iter().filter(|(path, _)| inside(path)).map(|(p, v)| (p.clone(), v.clone())).collect())
+    }
+
+    /// Adds everything of `other`; its values win.
+    pub fn absorb(&mut self, other: &Slice) {
+        self.0.extend(other.0.iter().map(|(path, value)| (path.clone(), value.clone())));
+    }
+
+    /// Whether both mean the same configuration: a default equals the same value configured and
+    /// VLAN ranges equal their members.
+    pub fn same_as(&self, other: &Slice) -> bool {
+        self.differences(other).is_empty()
+    }
+
+    /// The paths at which the two do not mean the same.
+    pub fn differences(&self, other: &Slice) -> Vec<Path> {
+        let paths: BTreeSet<&Path> = self.0.keys().chain(other.0.keys()).collect();
+        paths.into_iter().filter(|path| !equal(self.0.get(path), other.0.get(path))).cloned().collect()
+    }
+
+    /// SHA-256 over the canonical content, in hexadecimal.
+    pub fn digest(&self) -> String {
+        let mut hash = Sha256::new();
+        for (path, value) in &self.0 {
+            let Some(value) = canonical(Some(value)) else { continue };
+            hash.update(format!("{path}\0{value}\0"));
+        }
+        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+impl FromIterator<(Path, Value)> for Slice {
+    fn from_iter<I: IntoIterator<Item = (Path, Value)>>(nodes: I) -> Self {
+        Self(nodes.into_iter().collect())
+    }
+}
+
+fn expand(members: &BTreeSet<String>) -> Option<VlanSet> {
+    let mut all = VlanSet::default();
+    for member in members {
+        for id in VlanSet::parse_openconfig_member(member).ok()?.iter() {
+            all.insert(id);
+        }
+    }
+    Some(all)
+}
+
+fn canonical(value: Option<&Value>) -> Option<String> {
+    match value? {
+        Value::Leaf(value) | Value::Default(value) => Some(value.clone()),
+        Value::Set(members) if members.is_empty() => None,
+        Value::Set(members) => Some(match expand(members) {
+            Some(vlans) => vlans.to_string(),
+            None => members.iter().cloned().collect::<Vec<_>>().join("\u{1f}"),
+        }),
+    }
+}
+
+fn equal(one: Option<&Value>, other: Option<&Value>) -> bool {
+    match (one, other) {
+        // An entry that a plan creates names no defaults; read back it shows them.
+        (None, Some(Value::Default(_))) | (Some(Value::Default(_)), None) => true,
+        _ => one == other || canonical(one) == canonical(other),
+    }
+}
+
+/// The edits that turn `from` into `to`, in tree order. Nothing is sent for what already means
+/// the same, so `changes(x, x)` is empty for any spelling of x.
+pub fn changes(from: &Slice, to: &Slice) -> Vec<Edit> {
+    let mut edits = Vec::new();
+    let mut removed: Option<Path> = None;
+    let paths: BTreeSet<&Path> = from.0.keys().chain(to.0.keys()).collect();
+    // Entries first: the key leaf sorts after siblings such as `config`, so entries are found
+    // from every path's ancestors.
+    let mut seen_entries = BTreeSet::new();
+    for path in paths {
+        if removed.as_ref().is_some_and(|entry| path.is_within(entry)) {
+            continue;
+        }
+        for entry in entries_above(path) {
+            if seen_entries.contains(&entry) {
+                continue;
+            }
+            match (from.has_entry(&entry), to.has_entry(&entry)) {
+                (false, true) => {
+                    edits.push(Edit { operation: Operation::Create, target: entry.clone(), value: None })
+                }
+                (true, false) => {
+                    edits.push(Edit { operation: Operation::Remove, target: entry.clone(), value: None });
+                    removed = Some(entry.clone());
+                    seen_entries.insert(entry);
+                    break;
+                }
+                _ => {}
+            }
+            seen_entries.insert(entry);
+        }
+        if removed.as_ref().is_some_and(|entry| path.is_within(entry)) || path.is_key() {
+            continue;
+        }
+        let (old, new) = (from.0.get(path), to.0.get(path));
+        if !equal(old, new) {
+            edits.extend(change_at(path, old, new));
+        }
+    }
+    edits
+}
+
+fn entries_above(path: &Path) -> Vec<Path> {
+    let mut above = Path::default();
+    let mut entries = Vec::new();
+    for step in path.steps() {
+        above.push(step.clone());
+        if !step.keys.is_empty() {
+            entries.push(above.clone());
+        }
+    }
+    entries
+}
+
+fn change_at(path: &Path, old: Option<&Value>, new: Option<&Value>) -> Vec<Edit> {
+    let edit =
+        |operation, value: Option<&String>| Edit { operation, target: path.clone(), value: value.cloned() };
+    let empty = BTreeSet::new();
+    let members = |value: Option<&Value>| match value {
+        Some(Value::Set(members)) => members.clone(),
+        _ => empty.clone(),
+    };
+    match (old, new) {
+        (_, Some(Value::Leaf(value))) => vec![edit(Operation::Merge, Some(value))],
+        // The default comes back when what was configured goes.
+        (Some(Value::Leaf(_)), Some(Value::Default(_)) | None) => vec![edit(Operation::Remove, None)],
+        (_, Some(Value::Set(_))) | (Some(Value::Set(_)), _) => {
+            let (old, new) = (members(old), members(new));
+            let gone = old.difference(&new).map(|m| edit(Operation::Remove, Some(m)));
+            let added = new.difference(&old).map(|m| edit(Operation::Merge, Some(m)));
+            gone.chain(added).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(text: &str) -> Path {
+        Path::parse(text).unwrap()
+    }
+
+    fn set(members: &[&str]) -> Value {
+        Value::Set(members.iter().map(|m| m.to_string()).collect())
+    }
+
+    #[test]
+    fn ranges_and_defaults_compare_by_meaning() {
+        let vlans = path("/m:l[k='x']/v");
+        let a = Slice::from_iter([(vlans.clone(), set(&["1..3", "7"]))]);
+        let b = Slice::from_iter([(vlans, set(&["1", "2", "3", "7"]))]);
+        assert!(a.same_as(&b) && a.digest() == b.digest() && changes(&a, &b).is_empty());
+        let leaf = path("/m:l[k='x']/enabled");
+        let configured = Slice::from_iter([(leaf.clone(), Value::Leaf("true".into()))]);
+        let implied = Slice::from_iter([(leaf, Value::Default("true".into()))]);
+        assert!(configured.same_as(&implied) && changes(&configured, &implied).is_empty());
+    }
+
+    #[test]
+    fn entries_are_created_before_and_removed_with_their_leaves() {
+        let entry = path("/m:l[k='x']");
+        let after = Slice::from_iter([
+            (entry.child("k"), Value::Leaf("x".into())),
+            (entry.child("config").child("a"), Value::Leaf("1".into())),
+        ]);
+        let edits = changes(&Slice::default(), &after);
+        assert_eq!(edits[0], Edit { operation: Operation::Create, target: entry.clone(), value: None });
+        assert_eq!(edits.len(), 2);
+        let back = changes(&after, &Slice::default());
+        assert_eq!(back, [Edit { operation: Operation::Remove, target: entry, value: None }]);
+    }
+}

@@ -1,0 +1,201 @@
+//! Sessions to devices. A method of [`Session`] is one flight: what may be sent without waiting
+//! for an answer in between, and no more. Sessions are verbs without policy; what to do when
+//! one fails is decided in [`crate::transaction`].
+
+pub mod netconf;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use crate::path::Path;
+use crate::render::Payload;
+use crate::schema::Schema;
+use crate::slice::Slice;
+
+/// How a device's commit can be undone by a timer of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Timed {
+    /// It cannot.
+    None,
+    /// confirmed-commit:1.0 (RFC 4741 8.4): the session that committed must stay open and confirm.
+    SessionBound,
+    /// As Junos does 1.0: the timer outlives the session and any later commit confirms.
+    AnyCommit,
+    /// confirmed-commit:1.1 with persist (RFC 6241 8.4): whoever knows the id confirms or cancels.
+    Persist,
+}
+
+/// What the device at the other end of an open session can do, from its own hello.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Promises {
+    /// A candidate datastore (RFC 6241 8.3). Without it edits go to running.
+    pub candidate: bool,
+    pub timed: Timed,
+    /// One edit is all or nothing: a candidate, or rollback-on-error (RFC 6241 8.5).
+    pub atomic: bool,
+    /// The device can keep other sessions out while we work.
+    pub locks: bool,
+    /// Running must be copied to a startup datastore to survive a reboot (RFC 6241 8.7).
+    pub startup: bool,
+}
+
+/// One rpc-error, all seven fields of RFC 6241 4.3, in the device's own words.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceError {
+    pub error_type: String,
+    pub tag: String,
+    pub severity: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub app_tag: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub path: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub message: Option<String>,
+    /// The content of error-info as XML text, without the element itself.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub info: Option<String>,
+}
+
+/// Why a flight did not do what it should. Told apart because each is undone differently.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// The device answered no. What it holds is known.
+    #[error("the device refused: {}", join(.0))]
+    Rejected(Vec<DeviceError>),
+    /// Nothing of this flight reached the device.
+    #[error("not sent: {0}")]
+    NotSent(Cause),
+    /// Sent, and no answer that can be trusted came. The device may or may not have acted.
+    #[error("no answer: {0}")]
+    Lost(Cause),
+}
+
+/// What went wrong below the protocol.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Cause {
+    #[error("cannot connect to {address}: {why}")]
+    Connect { address: String, why: String },
+    /// The host key is unknown or is not the one recorded.
+    #[error("host key of {address} refused: {why}")]
+    HostKey { address: String, why: String },
+    #[error("{address} refused the login of user `{user}` ({offered})")]
+    Login { address: String, user: String, offered: String },
+    #[error("deadline passed while {0}")]
+    Deadline(&'static str),
+    #[error("session closed: {0}")]
+    Closed(String),
+    /// The peer sent something that is not what the protocol allows.
+    #[error("malformed message: {0}")]
+    Malformed(String),
+    /// The device offers too little for what is asked of it.
+    #[error("unsupported: {0}")]
+    Unsupported(String),
+}
+
+/// What to read: subtrees, and the schema that gives the answer its meaning.
+#[derive(Clone)]
+pub struct ReadSet {
+    /// Absolute paths; each selects the node and all below it. Sorted, none inside another.
+    pub paths: Vec<Path>,
+    pub schema: Arc<Schema>,
+}
+
+/// Which datastore to read (RFC 6241 5.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Store {
+    Running,
+    Startup,
+}
+
+/// How to commit. For a device without a candidate, committing is sending the held payload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Commit {
+    /// For good.
+    Plain,
+    /// The device undoes it after `timeout` (whole seconds) unless confirmed. `persist_id` is
+    /// sent only where [`Promises::timed`] is [`Timed::Persist`].
+    Timed { timeout: Duration, persist_id: String },
+}
+
+/// The two answers of the flight [commit, read back].
+#[derive(Debug)]
+pub struct Committed {
+    pub commit: Result<(), Fault>,
+    pub running: Result<Slice, Fault>,
+}
+
+/// An open session to one device. Every method returns by `deadline`; a method that times out or
+/// loses its answer leaves the session unusable ([`Session::is_open`] is false).
+#[async_trait]
+pub trait Session: Send {
+    fn promises(&self) -> &Promises;
+
+    /// False when the peer closed, or an answer was lost: open another.
+    fn is_open(&self) -> bool;
+
+    /// Transport and why it was chosen, for the log: `netconf (candidate, confirm by persist-id)`.
+    fn describe(&self) -> String;
+
+    /// Reads without locking.
+    async fn read(&mut self, store: Store, reads: &ReadSet, deadline: Instant) -> Result<Slice, Fault>;
+
+    /// [lock, read running]. Locks candidate (if any), running and startup (if any), in that
+    /// order. On a fault no lock of ours is left as long as the session lives.
+    async fn begin(&mut self, reads: &ReadSet, deadline: Instant) -> Result<Slice, Fault>;
+
+    /// [edit] into the candidate. Without a candidate the payload is only held.
+    async fn stage(&mut self, payload: &Payload, deadline: Instant) -> Result<(), Fault>;
+
+    /// [commit, read running back].
+    async fn commit(&mut self, how: &Commit, reads: &ReadSet, deadline: Instant) -> Committed;
+
+    /// [confirm, unlock], or [confirm] alone when a save must follow under the lock.
+    async fn confirm(&mut self, persist_id: &str, then_unlock: bool, deadline: Instant) -> Result<(), Fault>;
+
+    /// Cancels a pending timed commit (RFC 6241 8.4.4.1) whoever made it, if it has this id.
+    async fn cancel(&mut self, persist_id: &str, deadline: Instant) -> Result<(), Fault>;
+
+    /// [copy running to startup].
+    async fn save(&mut self, deadline: Instant) -> Result<(), Fault>;
+
+    /// [discard if we staged something and `discard_ours`, unlock all we hold].
+    async fn release(&mut self, discard_ours: bool, deadline: Instant) -> Result<(), Fault>;
+
+    /// Says goodbye (close-session) without waiting long; errors do not matter any more.
+    async fn close(&mut self);
+}
+
+/// Opens sessions to one device.
+#[async_trait]
+pub trait Connector: Send + Sync {
+    async fn open(&self, deadline: Instant) -> Result<Box<dyn Session>, Fault>;
+}
+
+impl fmt::Display for DeviceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.tag)?;
+        if let Some(message) = &self.message {
+            write!(f, ": {message}")?;
+        }
+        if let Some(path) = &self.path {
+            write!(f, " (at {path})")?;
+        }
+        if let Some(app_tag) = &self.app_tag {
+            write!(f, " [{app_tag}]")?;
+        }
+        if let Some(info) = &self.info {
+            write!(f, " {info}")?;
+        }
+        Ok(())
+    }
+}
+
+fn join(errors: &[DeviceError]) -> String {
+    errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}

@@ -1,0 +1,98 @@
+//! Real peers for the tests, each private to the test that starts it: its own temporary
+//! directory, its own port, and gone when the value is dropped, also when the test panics.
+//!
+//! * [`Netconfd`]: Debian's netconfd behind an sshd of our own.
+//! * [`RawClient`]: a NETCONF session through OpenSSH, to look at a server, or to be in the way.
+//! * [`Proxy`]: stops or loses one exact message between sshd and netconfd.
+//! * [`AsyncSsh`]: an SSH server with other logins and algorithms than OpenSSH's.
+//! * [`Serve`]: `mercury serve` as a process that can be killed.
+//!
+//! A test that needs them begins with `if !require(&[Peer::Netconfd]) { return; }`.
+
+mod asyncssh;
+mod netconfd;
+mod process;
+mod proxy;
+mod raw_client;
+mod selftest;
+mod serve;
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use asyncssh::{AsyncSsh, Login};
+pub use netconfd::{Netconfd, Options, Shape};
+pub use proxy::{Action, Event, Proxy, Rule};
+pub use raw_client::RawClient;
+pub use serve::{Address, Serve};
+
+/// How long a peer may take for anything before the test fails. Generous: the machine may be busy.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What a test cannot do without.
+#[derive(Clone, Copy, Debug)]
+pub enum Peer {
+    Netconfd,
+    AsyncSsh,
+    Ncclient,
+    /// The directory of OpenConfig's own modules.
+    OpenConfig,
+}
+
+impl Peer {
+    fn missing(self) -> Option<PathBuf> {
+        let needed = match self {
+            Self::Netconfd => {
+                let programs = ["/usr/sbin/netconfd", "/usr/sbin/sshd", "/usr/bin/ssh", "/usr/bin/setpriv"];
+                let mut needed: Vec<PathBuf> = programs.iter().map(PathBuf::from).collect();
+                needed.extend([openconfig_dir(), python()]);
+                needed
+            }
+            Self::AsyncSsh | Self::Ncclient => vec![python()],
+            Self::OpenConfig => vec![openconfig_dir()],
+        };
+        needed.into_iter().find(|path| !path.exists())
+    }
+}
+
+/// Whether all `peers` are installed. If not: says on stderr that the test is skipped, past the
+/// harness's capture; where `CI=true`, where nothing may be skipped, panics.
+pub fn require(peers: &[Peer]) -> bool {
+    let Some(path) = peers.iter().find_map(|peer| peer.missing()) else { return true };
+    let why = format!("{} is missing; run tests/peers/setup.sh", path.display());
+    assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{why}");
+    let thread = std::thread::current();
+    writeln!(std::io::stderr(), "SKIPPED {}: {why}", thread.name().unwrap_or("?"))
+        .expect("stderr takes a line");
+    false
+}
+
+/// The Python of the tests' virtual environment: ncclient and asyncssh are in it.
+pub fn python() -> PathBuf {
+    checkout().join(".venv/bin/python")
+}
+
+/// All of OpenConfig's and the IETF's modules in one flat directory.
+pub fn openconfig_dir() -> PathBuf {
+    checkout().join(".cache/openconfig")
+}
+
+/// The program under test.
+pub fn mercury_bin() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_mercury"))
+}
+
+/// A script in tests/peers.
+fn script(name: &str) -> PathBuf {
+    checkout().join("tests/peers").join(name)
+}
+
+fn checkout() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Waits for `future`, but not forever.
+async fn patiently<T>(what: &str, future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("waited {PATIENCE:?} for {what}"))
+}

@@ -1,0 +1,96 @@
+//! `mercury serve` as a process.
+
+use std::io::{BufRead as _, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::thread;
+
+use rustix::process::Signal;
+use tokio::sync::watch;
+
+use super::process::{Process, command};
+use super::{mercury_bin, patiently};
+
+/// Where a service listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// `127.0.0.1:PORT`
+    Http(String),
+    Unix(PathBuf),
+}
+
+/// A service that listens. Dropping it kills it.
+pub struct Serve {
+    pub address: Address,
+    process: Process,
+    output: watch::Receiver<String>,
+}
+
+impl Serve {
+    /// Starts `mercury serve --config CONFIG` and waits until it listens; the error is all that
+    /// it wrote before it ended instead.
+    pub async fn start(config: &Path) -> Result<Self, String> {
+        let mut serve = command(mercury_bin());
+        serve.arg("serve").arg("--config").arg(config);
+        Self::start_command(&mut serve).await
+    }
+
+    /// The same with a command made with other arguments or environment.
+    pub async fn start_command(serve: &mut Command) -> Result<Self, String> {
+        let mut process = Process::spawn(serve.stdout(Stdio::piped()).stderr(Stdio::piped()));
+        let (sender, mut output) = watch::channel(String::new());
+        let sender = Arc::new(sender);
+        // Read to the end, always: a full pipe would stop the service.
+        drain(process.child().stdout.take().expect("stdout is piped"), sender.clone());
+        drain(process.child().stderr.take().expect("stderr is piped"), sender);
+        let ready =
+            patiently("mercury serve to listen", output.wait_for(|text| address(text).is_some())).await;
+        match ready.ok().and_then(|text| address(&text)) {
+            Some(address) => Ok(Self { address, process, output }),
+            None => Err(output.borrow().clone()),
+        }
+    }
+
+    /// All it has written so far, to stdout and stderr.
+    pub fn output(&self) -> String {
+        self.output.borrow().clone()
+    }
+
+    /// Waits until it has written `text`.
+    pub async fn wait_for_output(&mut self, text: &str) {
+        let found =
+            patiently(&format!("output with {text:?}"), self.output.wait_for(|all| all.contains(text))).await;
+        assert!(found.is_ok(), "the service ended without {text:?}");
+    }
+
+    /// SIGKILL, and waits for the end.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// SIGTERM, and waits for the end.
+    pub async fn terminate(&mut self) -> ExitStatus {
+        self.process.signal(Signal::TERM);
+        self.process.wait().await
+    }
+}
+
+fn address(output: &str) -> Option<Address> {
+    output.lines().find_map(|line| {
+        let listening = line.strip_prefix("listening on ")?;
+        let unix = listening.strip_prefix("unix:").map(|path| Address::Unix(path.into()));
+        unix.or_else(|| Some(Address::Http(listening.strip_prefix("http://")?.to_owned())))
+    })
+}
+
+fn drain(pipe: impl Read + Send + 'static, output: Arc<watch::Sender<String>>) {
+    thread::spawn(move || {
+        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+            output.send_modify(|text| {
+                text.push_str(&line);
+                text.push('\n');
+            });
+        }
+    });
+}

@@ -1,0 +1,238 @@
+//! An engine that records what it is asked and answers from a script, and a server in front of it.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::{Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use mercury::device::PortRefused;
+use mercury::intent::IntentError;
+use mercury::plan::PlanError;
+use mercury::report::{Call, Change, DeviceChange, Refusal, Target};
+use mercury::rpc::{Engine, Listener, RpcLimits, serve};
+use mercury::transaction::outcome::{Outcome, Phase, Saved, Timings};
+use mercury::vlan::VlanId;
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, oneshot};
+use tokio::task::JoinHandle;
+
+/// What the engine does when it is called. Without a script every port is applied or planned.
+#[derive(Clone, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Script {
+    Refuse(Refuse),
+    /// One for each target.
+    Outcomes(Vec<Ends>),
+    Panic(String),
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Refuse {
+    UnknownDevice(String),
+    ProtectedPort(String),
+    VlanNotAllowed(i64),
+    EmptyTrunk,
+    LagMember(String),
+    VlanMissing(String),
+    Busy(usize),
+    Unreachable(String),
+    Stopping,
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ends {
+    Unchanged,
+    Applied,
+    RolledBack { phase: Phase, cause: String },
+    Unknown { phase: Phase, cause: String },
+}
+
+/// Holds a call open until the test lets it go.
+pub struct Gate {
+    pub entered: Semaphore,
+    pub open: Semaphore,
+    pub left: Semaphore,
+}
+
+pub struct Fake {
+    pub calls: Mutex<Vec<Call>>,
+    script: Option<Script>,
+    gate: Option<Arc<Gate>>,
+}
+
+impl Fake {
+    pub fn new(script: Option<Script>, gate: Option<Arc<Gate>>) -> Arc<Self> {
+        Arc::new(Self { calls: Mutex::default(), script, gate })
+    }
+}
+
+impl Gate {
+    pub fn new() -> Arc<Self> {
+        let closed = || Semaphore::new(0);
+        Arc::new(Self { entered: closed(), open: closed(), left: closed() })
+    }
+
+    pub async fn entered(&self) {
+        self.entered.acquire().await.unwrap().forget();
+    }
+
+    pub async fn left(&self) {
+        self.left.acquire().await.unwrap().forget();
+    }
+}
+
+#[async_trait]
+impl Engine for Fake {
+    async fn change(&self, call: Call) -> Result<Change, Refusal> {
+        self.calls.lock().unwrap().push(call.clone());
+        if let Some(gate) = &self.gate {
+            gate.entered.add_permits(1);
+            gate.open.acquire().await.unwrap().forget();
+            gate.left.add_permits(1);
+        }
+        let ends = match self.script.clone() {
+            None => vec![Ends::Applied; call.targets.len()],
+            Some(Script::Outcomes(ends)) => ends,
+            Some(Script::Refuse(refuse)) => return Err(refusal(refuse, &call)),
+            Some(Script::Panic(words)) => panic!("{words}"),
+        };
+        let devices: Vec<DeviceChange> = call
+            .targets
+            .iter()
+            .zip(ends)
+            .map(|(target, end)| device_change(target, end, call.dry_run))
+            .collect();
+        let words = ["unknown", "rolled_back", "applied", "unchanged"];
+        let has = |word: &&str| devices.iter().filter_map(|d| d.outcome.as_ref()).any(|o| o.word() == *word);
+        Ok(Change { outcome: words.into_iter().find(has).unwrap_or("planned"), devices })
+    }
+}
+
+fn refusal(refuse: Refuse, call: &Call) -> Refusal {
+    let names = call.names;
+    let device = "leaf1".to_owned();
+    match refuse {
+        Refuse::UnknownDevice(id) => Refusal::UnknownDevice { parameter: names.device, id },
+        Refuse::ProtectedPort(port) => {
+            let why = PortRefused::Protected { device, port };
+            Refusal::Intent(IntentError::Port { parameter: names.port, why })
+        }
+        Refuse::VlanNotAllowed(vlan) => {
+            let (vlan, allowed) = (VlanId::new(vlan).unwrap(), "100-199".to_owned());
+            Refusal::Intent(IntentError::VlanNotAllowed { parameter: names.vlan, vlan, device, allowed })
+        }
+        Refuse::EmptyTrunk => Refusal::Intent(IntentError::EmptyTrunk { parameter: names.tagged }),
+        Refuse::LagMember(lag) => {
+            let source = PlanError::LagMember { parameter: names.port, port: "eth1".to_owned(), lag };
+            Refusal::Plan { device, source }
+        }
+        Refuse::VlanMissing(vlans) => {
+            let vlans = vlans.parse().unwrap();
+            let source = PlanError::VlanMissing { parameter: names.vlan, vlans, device: device.clone() };
+            Refusal::Plan { device, source }
+        }
+        Refuse::Busy(waiting) => Refusal::Busy { device, waiting },
+        Refuse::Unreachable(why) => Refusal::Unreachable { device, why },
+        Refuse::Stopping => Refusal::Stopping,
+    }
+}
+
+fn device_change(target: &Target, end: Ends, dry_run: bool) -> DeviceChange {
+    let outcome = match end {
+        Ends::Unchanged => Outcome::Unchanged,
+        Ends::Applied => Outcome::Applied { saved: Saved::WithCommit },
+        Ends::RolledBack { phase, cause } => Outcome::RolledBack { phase, cause },
+        Ends::Unknown { phase, cause } => Outcome::Unknown { phase, cause },
+    };
+    DeviceChange {
+        device: target.switch_info.clone().or(target.switch_id.clone()).unwrap_or_default(),
+        port: target.intent.port().to_string(),
+        outcome: (!dry_run).then_some(outcome),
+        before: "ACCESS 1".to_owned(),
+        after: "ACCESS 100".to_owned(),
+        diff: "-1\n+100\n".to_owned(),
+        edits: Vec::new(),
+        payload: "<payload/>".to_owned(),
+        inverse: "<inverse/>".to_owned(),
+        risks: Vec::new(),
+        transport: "netconf".to_owned(),
+        timings: Timings(vec![(Phase::Lock, Duration::from_millis(1))]),
+        digest: "d1".to_owned(),
+    }
+}
+
+/// A server on a port of its own.
+pub struct Server {
+    pub address: SocketAddr,
+    pub stop: oneshot::Sender<()>,
+    pub served: JoinHandle<std::io::Result<()>>,
+}
+
+impl Server {
+    pub async fn start(engine: Arc<Fake>, limits: RpcLimits) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, served) = start(Listener::Tcp(listener), engine, limits);
+        Self { address, stop, served }
+    }
+
+    pub async fn connect(&self) -> Client {
+        let stream = TcpStream::connect(self.address).await.unwrap();
+        Client::over(stream).await
+    }
+}
+
+pub fn start(
+    listener: Listener,
+    engine: Arc<Fake>,
+    limits: RpcLimits,
+) -> (oneshot::Sender<()>, JoinHandle<std::io::Result<()>>) {
+    let (stop, stopped) = oneshot::channel();
+    let shutdown = async move { stopped.await.unwrap_or_default() };
+    (stop, tokio::spawn(serve(listener, engine, limits, shutdown)))
+}
+
+/// One kept-alive connection.
+pub struct Client(SendRequest<Full<Bytes>>);
+
+impl Client {
+    pub async fn over(
+        stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+    ) -> Self {
+        let (sender, connection) = handshake(TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(async move {
+            // How a connection ends is seen in the answers.
+            connection.await.ok();
+        });
+        Self(sender)
+    }
+
+    pub async fn send(&mut self, method: &str, path: &str, body: impl Into<Bytes>) -> (StatusCode, Value) {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", "mercury")
+            .header("content-type", "application/json")
+            .body(Full::new(body.into()))
+            .unwrap();
+        self.0.ready().await.unwrap();
+        let answer = self.0.send_request(request).await.unwrap();
+        let status = answer.status();
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        let body = if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).unwrap() };
+        (status, body)
+    }
+
+    pub async fn post(&mut self, body: impl Into<Bytes>) -> (StatusCode, Value) {
+        self.send("POST", "/", body).await
+    }
+}

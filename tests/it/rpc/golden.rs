@@ -1,0 +1,69 @@
+//! Every directory of `tests/golden/rpc` is one request: the body as sent, what the engine was asked
+//! (`call.txt`; none: it must not be asked), what it answers (`engine.json`), and the answer. With
+//! `UPDATE_GOLDEN=1` what is expected is written anew.
+
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use mercury::report::Call;
+use mercury::rpc::RpcLimits;
+use serde_json::{json, to_string};
+
+use super::fake::{Fake, Server};
+
+#[tokio::test]
+async fn requests_are_answered_as_recorded() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/rpc");
+    let mut cases: Vec<PathBuf> = fs::read_dir(&root).unwrap().map(|entry| entry.unwrap().path()).collect();
+    cases.sort();
+    assert!(!cases.is_empty());
+    let mut wrong = Vec::new();
+    for case in &cases {
+        let script = fs::read(case.join("engine.json")).ok();
+        let script =
+            script.map(|text| serde_json::from_slice(&text).unwrap_or_else(|e| panic!("{case:?}: {e}")));
+        let engine = Fake::new(script, None);
+        let server = Server::start(engine.clone(), RpcLimits::default()).await;
+        let request = fs::read(case.join("request.json")).unwrap();
+        let (status, body) = server.connect().await.post(request).await;
+        let answer = json!({ "status": status.as_u16(), "body": body });
+        let answer = serde_json::to_string_pretty(&answer).unwrap() + "\n";
+        let calls: String = engine.calls.lock().unwrap().iter().map(in_words).collect();
+        check(case.join("response.json"), &answer, &mut wrong);
+        check(case.join("call.txt"), &calls, &mut wrong);
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn check(file: PathBuf, found: &str, wrong: &mut Vec<String>) {
+    let expected = fs::read_to_string(&file).unwrap_or_default();
+    if expected == found {
+        return;
+    }
+    if std::env::var_os("UPDATE_GOLDEN").is_none() {
+        let diff = similar::TextDiff::from_lines(expected.as_str(), found);
+        wrong.push(diff.unified_diff().header(&file.display().to_string(), "found").to_string());
+    } else if found.is_empty() {
+        fs::remove_file(file).unwrap();
+    } else {
+        fs::write(file, found).unwrap();
+    }
+}
+
+fn in_words(call: &Call) -> String {
+    let mut caller = call.caller.clone();
+    assert!(caller.peer.starts_with("127.0.0.1:"));
+    caller.peer = "127.0.0.1".to_owned();
+    let mut words = format!("dry_run: {}\ncaller: {}\n", call.dry_run, to_string(&caller).unwrap());
+    for target in &call.targets {
+        let (id, info) = (&target.switch_id, &target.switch_info);
+        writeln!(
+            words,
+            "target: switch_id {id:?}, switch_info {info:?}\n  {}",
+            to_string(&target.intent).unwrap()
+        )
+        .unwrap();
+    }
+    words
+}
