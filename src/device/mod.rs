@@ -267,6 +267,31 @@ impl fmt::Display for Mac {
     }
 }
 
+/// A device that allows everything, for tests of what comes after the inventory.
+#[cfg(test)]
+pub(crate) fn sample(name: &str) -> Device {
+    let profiles = Profile::builtin().unwrap();
+    Device {
+        name: name.to_owned(),
+        mac_address: None,
+        endpoint: Endpoint {
+            address: "127.0.0.1".to_owned(),
+            port: 830,
+            username: "admin".to_owned(),
+            credential: Credential::NotLoaded,
+            host_key: HostKey::Pinned(String::new()),
+        },
+        profile: profiles["netconf_openconfig"].clone(),
+        allowed_vlans: "1-4094".parse().unwrap(),
+        idle_vlans: VlanSet::default(),
+        allowed_ports: None,
+        protected_ports: Vec::new(),
+        on_detach: OnDetach::Disable,
+        create_missing_vlans: false,
+        save: Save::Each,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,3 +12,29 @@ pub enum Payload {
     /// pretty-printed XML, two spaces a level, one tree a top-level container.
     Netconf(String),
 }
+
+use crate::schema::Schema;
+use crate::slice::Edit;
+
+/// Why edits cannot be rendered.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RenderError {
+    #[error("module `{module}` of {target} is not in the schema")]
+    UnknownModule { module: String, target: String },
+    #[error("edit of {target} does not fit the edits around it: {why}")]
+    Conflict { target: String, why: &'static str },
+}
+
+/// Renders edits for a device that speaks NETCONF.
+pub fn payload(edits: &[Edit], schema: &Schema) -> Result<Payload, RenderError> {
+    netconf::render(edits, |module| schema.namespace(module)).map(Payload::Netconf)
+}
+
+impl Payload {
+    /// The payload as a reviewer reads it.
+    pub fn text(&self) -> &str {
+        match self {
+            Payload::Netconf(xml) => xml,
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! NETCONF over SSH (RFC 6241, RFC 6242).
+//!
+//! From the outside in: `ssh` connects with the `algorithms` a device needs, checks the `host_key`
+//! and logs in; `link` exchanges hellos and carries flights of rpcs over any byte stream;
+//! `session` knows which rpcs make up which flight. Below them, pure: `framing` (bytes to
+//! messages), `message` (what servers say, read by `xml`), `rpc` (what we say), `promises` (what
+//! a hello means).
+
+mod algorithms;
+mod framing;
+mod host_key;
+mod link;
+mod message;
+mod promises;
+mod rpc;
+mod session;
+mod ssh;
+mod xml;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::time::Instant;
+
+use crate::device::Device;
+use crate::transport::{Connector, Fault, Session};
+
+pub use algorithms::known_algorithm;
+pub use session::NetconfSession;
+
+/// Opens NETCONF sessions to one device.
+pub struct NetconfConnector {
+    device: Arc<Device>,
+}
+
+impl NetconfConnector {
+    pub fn new(device: Arc<Device>) -> Self {
+        Self { device }
+    }
+}
+
+#[async_trait]
+impl Connector for NetconfConnector {
+    async fn open(&self, deadline: Instant) -> Result<Box<dyn Session>, Fault> {
+        let habits = &self.device.profile.netconf;
+        let stream = ssh::connect(&self.device.endpoint, habits, deadline).await.map_err(Fault::NotSent)?;
+        let session = NetconfSession::over(stream, habits, deadline).await?;
+        tracing::debug!(device = %self.device.name, session_id = session.session_id(), via = %session.describe(), "session opened");
+        Ok(Box::new(session))
+    }
+}

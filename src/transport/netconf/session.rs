@@ -1,0 +1,278 @@
+//! Which rpcs make up which flight (see [`Session`]).
+
+use std::cell::RefCell;
+
+use async_trait::async_trait;
+use tokio::time::Instant;
+
+use super::link::{Link, Outcome, Stream};
+use super::promises::{Extras, promises};
+use super::rpc::{Datastore, Rpc, subtree_filter};
+use crate::device::NetconfHabits;
+use crate::render::Payload;
+use crate::slice::Slice;
+use crate::transport::{Cause, Commit, Committed, Fault, Promises, ReadSet, Session, Store, Timed};
+
+/// A NETCONF session over any byte stream.
+pub struct NetconfSession {
+    /// Polled also by [`Session::is_open`], which only has a shared reference.
+    link: RefCell<Link>,
+    promises: Promises,
+    extras: Extras,
+    session_id: u32,
+    /// Locks we hold, in the order taken.
+    locked: Vec<Datastore>,
+    /// The candidate may hold edits of ours that no commit has taken.
+    dirty: bool,
+    /// An edit for running that waits for the commit, where there is no candidate.
+    held: Option<String>,
+}
+
+impl NetconfSession {
+    /// Exchanges hellos over `stream`. Every fault is [`Fault::NotSent`].
+    pub async fn over(
+        stream: Box<dyn Stream>,
+        habits: &NetconfHabits,
+        deadline: Instant,
+    ) -> Result<Self, Fault> {
+        let (link, hello) = Link::open(stream, deadline).await.map_err(Fault::NotSent)?;
+        let (promises, extras) = promises(&hello, habits).map_err(Fault::NotSent)?;
+        Ok(Self {
+            link: RefCell::new(link),
+            promises,
+            extras,
+            session_id: hello.session_id,
+            locked: Vec::new(),
+            dirty: false,
+            held: None,
+        })
+    }
+
+    /// The id the server gave this session; it names the holder of a lock.
+    pub fn session_id(&self) -> u32 {
+        self.session_id
+    }
+
+    async fn flight(&mut self, rpcs: &[Rpc], deadline: Instant, doing: &'static str) -> Vec<Outcome> {
+        self.link.get_mut().flight(rpcs, deadline, doing).await
+    }
+
+    async fn single(&mut self, rpc: Rpc, deadline: Instant, doing: &'static str) -> Outcome {
+        let mut outcomes = self.flight(&[rpc], deadline, doing).await;
+        outcomes.pop().unwrap_or_else(|| Err(lost("an rpc has no outcome")))
+    }
+
+    fn get_config(&self, store: Store, reads: &ReadSet) -> Result<Rpc, Fault> {
+        let filter = subtree_filter(&reads.paths, |module| reads.schema.namespace(module));
+        let filter = filter.map_err(|module| not_sent(&format!("the schema has no module `{module}`")))?;
+        Ok(Rpc::get_config(store.into(), &filter))
+    }
+
+    /// The meaning of a `<data>`. One that the schema does not allow is no answer.
+    fn understand(&mut self, outcome: Outcome, reads: &ReadSet) -> Result<Slice, Fault> {
+        match reads.schema.read_xml(&outcome?) {
+            Ok(slice) => Ok(slice.within(&reads.paths)),
+            Err(error) => {
+                let cause = Cause::Malformed(error.to_string());
+                self.link.get_mut().fail(cause.clone());
+                Err(Fault::Lost(cause))
+            }
+        }
+    }
+
+    fn unlocks(&self) -> Vec<Rpc> {
+        self.locked.iter().rev().map(|store| Rpc::unlock(*store)).collect()
+    }
+
+    /// Takes the outcomes of [`Self::unlocks`] and gives the first fault. A lock that the device
+    /// will not let go ends the session, which frees it.
+    fn unlocked(&mut self, outcomes: impl IntoIterator<Item = Outcome>) -> Option<Fault> {
+        self.locked.clear();
+        let fault = outcomes.into_iter().find_map(Result::err)?;
+        if let Fault::Rejected(_) = fault {
+            tracing::warn!(%fault, "a lock could not be released; the session is closed");
+            self.link.get_mut().fail(Cause::Closed("a lock could not be released".to_owned()));
+        }
+        Some(fault)
+    }
+
+    fn persist_id<'i>(&self, id: &'i str) -> Option<&'i str> {
+        (self.promises.timed == Timed::Persist).then_some(id)
+    }
+
+    /// The rpc that makes the staged edit run.
+    fn commit_rpc(&self, how: &Commit) -> Result<Rpc, Fault> {
+        match how {
+            Commit::Timed { .. } if self.promises.timed == Timed::None => {
+                Err(not_sent("the device has no commit timer"))
+            }
+            Commit::Timed { timeout, persist_id } => {
+                Ok(Rpc::confirmed_commit(*timeout, self.persist_id(persist_id)))
+            }
+            Commit::Plain if self.promises.candidate => Ok(Rpc::commit()),
+            Commit::Plain => {
+                let config = self.held.as_ref().ok_or_else(|| not_sent("nothing is staged"))?;
+                Ok(Rpc::edit_config(Datastore::Running, config, self.extras.rollback_on_error))
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Session for NetconfSession {
+    fn promises(&self) -> &Promises {
+        &self.promises
+    }
+
+    fn is_open(&self) -> bool {
+        self.link.borrow_mut().is_open()
+    }
+
+    fn describe(&self) -> String {
+        let store = if self.promises.candidate { "candidate" } else { "writable-running" };
+        let confirm = match self.promises.timed {
+            Timed::None => "no commit timer",
+            Timed::SessionBound => "confirm by this session",
+            Timed::AnyCommit => "confirm by any commit",
+            Timed::Persist => "confirm by persist-id",
+        };
+        format!("netconf ({store}, {confirm})")
+    }
+
+    async fn read(&mut self, store: Store, reads: &ReadSet, deadline: Instant) -> Result<Slice, Fault> {
+        if store == Store::Startup && !self.promises.startup {
+            return Err(not_sent("the device has no startup datastore"));
+        }
+        let rpc = self.get_config(store, reads)?;
+        let outcome = self.single(rpc, deadline, "reading").await;
+        self.understand(outcome, reads)
+    }
+
+    async fn begin(&mut self, reads: &ReadSet, deadline: Instant) -> Result<Slice, Fault> {
+        let mut stores = vec![Datastore::Running];
+        if self.promises.candidate {
+            stores.insert(0, Datastore::Candidate);
+        }
+        if self.promises.startup {
+            stores.push(Datastore::Startup);
+        }
+        let mut rpcs: Vec<Rpc> = stores.iter().map(|store| Rpc::lock(*store)).collect();
+        rpcs.push(self.get_config(Store::Running, reads)?);
+        let mut outcomes = self.flight(&rpcs, deadline, "locking and reading").await;
+        let running = outcomes.pop().unwrap_or_else(|| Err(lost("a read has no outcome")));
+        let mut refused = None;
+        for (store, outcome) in stores.into_iter().zip(outcomes) {
+            match outcome {
+                Ok(_) => self.locked.push(store),
+                Err(fault) => refused = refused.or(Some(fault)),
+            }
+        }
+        let fault = match (refused, self.understand(running, reads)) {
+            (None, Ok(slice)) => return Ok(slice),
+            (Some(fault), _) | (None, Err(fault)) => fault,
+        };
+        // What the locks say matters less than the fault that began it.
+        let rpcs = self.unlocks();
+        let outcomes = self.flight(&rpcs, deadline, "unlocking").await;
+        self.unlocked(outcomes);
+        Err(fault)
+    }
+
+    async fn stage(&mut self, payload: &Payload, deadline: Instant) -> Result<(), Fault> {
+        let Payload::Netconf(config) = payload;
+        if !self.promises.candidate {
+            self.held = Some(config.clone());
+            return Ok(());
+        }
+        let rpc = Rpc::edit_config(Datastore::Candidate, config, self.extras.rollback_on_error);
+        let outcome = self.single(rpc, deadline, "staging the edit").await;
+        // A refused edit may have been taken in part.
+        self.dirty |= !matches!(outcome, Err(Fault::NotSent(_)));
+        outcome.map(drop)
+    }
+
+    async fn commit(&mut self, how: &Commit, reads: &ReadSet, deadline: Instant) -> Committed {
+        let rpcs = match self
+            .commit_rpc(how)
+            .and_then(|commit| Ok([commit, self.get_config(Store::Running, reads)?]))
+        {
+            Ok(rpcs) => rpcs,
+            Err(fault) => return Committed { commit: Err(fault.clone()), running: Err(fault) },
+        };
+        let mut outcomes = self.flight(&rpcs, deadline, "committing").await.into_iter();
+        let mut next = || outcomes.next().unwrap_or_else(|| Err(lost("an rpc has no outcome")));
+        let (commit, running) = (next().map(drop), next());
+        if !matches!(commit, Err(Fault::NotSent(_))) {
+            self.held = None;
+        }
+        if commit.is_ok() && *how == Commit::Plain {
+            self.dirty = false;
+        }
+        Committed { commit, running: self.understand(running, reads) }
+    }
+
+    async fn confirm(&mut self, persist_id: &str, then_unlock: bool, deadline: Instant) -> Result<(), Fault> {
+        if self.promises.timed == Timed::None {
+            return Err(not_sent("the device has no commit timer"));
+        }
+        let mut rpcs = vec![Rpc::confirm(self.persist_id(persist_id))];
+        if then_unlock {
+            rpcs.extend(self.unlocks());
+        }
+        let mut outcomes = self.flight(&rpcs, deadline, "confirming the commit").await.into_iter();
+        let confirmed = outcomes.next().unwrap_or_else(|| Err(lost("the confirm has no outcome"))).map(drop);
+        if confirmed.is_ok() {
+            self.dirty = false;
+        }
+        if then_unlock {
+            // What is confirmed stays so, whatever becomes of the locks.
+            self.unlocked(outcomes);
+        }
+        confirmed
+    }
+
+    async fn cancel(&mut self, persist_id: &str, deadline: Instant) -> Result<(), Fault> {
+        if !self.extras.cancel_commit {
+            return Err(not_sent("the device cannot cancel a commit"));
+        }
+        let rpc = Rpc::cancel_commit(self.persist_id(persist_id));
+        self.single(rpc, deadline, "cancelling the commit").await.map(drop)
+    }
+
+    async fn save(&mut self, deadline: Instant) -> Result<(), Fault> {
+        if !self.promises.startup {
+            return Err(not_sent("the device has no startup datastore"));
+        }
+        self.single(Rpc::save(), deadline, "saving to startup").await.map(drop)
+    }
+
+    async fn release(&mut self, discard_ours: bool, deadline: Instant) -> Result<(), Fault> {
+        self.held = None;
+        let discard = discard_ours && self.dirty;
+        let mut rpcs = self.unlocks();
+        if discard {
+            rpcs.insert(0, Rpc::discard_changes());
+        }
+        if rpcs.is_empty() {
+            return Ok(());
+        }
+        let mut outcomes = self.flight(&rpcs, deadline, "releasing").await.into_iter();
+        let discarded =
+            if discard { outcomes.next().unwrap_or(Ok(String::new())) } else { Ok(String::new()) };
+        self.dirty &= !discard || discarded.is_err();
+        let stuck = self.unlocked(outcomes);
+        discarded.map(drop).and(stuck.map_or(Ok(()), Err))
+    }
+
+    async fn close(&mut self) {
+        self.link.get_mut().close().await;
+    }
+}
+
+fn not_sent(why: &str) -> Fault {
+    Fault::NotSent(Cause::Unsupported(why.to_owned()))
+}
+
+fn lost(why: &str) -> Fault {
+    Fault::Lost(Cause::Malformed(why.to_owned()))
+}
