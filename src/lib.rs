@@ -1,10 +1,33 @@
 //! Mercury sets up the network around bare-metal servers.
+//!
+//! Read in the order the data flows:
+//!
+//! * [`rpc`]: JSON-RPC 2.0 over HTTP, two vocabularies, one [`intent::Intent`]; errors become codes here, once.
+//! * [`engine`]: the whole flow on one page.
+//! * [`intent`]: what the caller wants, in OpenConfig's words.
+//! * [`plan`]: intent + what the device runs -> edits, diff, inverse, risks. Pure. Works on a [`slice::Slice`].
+//! * [`render`], then [`guard`]: edits -> the exact payload, then proof that it stays inside the request. Pure.
+//! * [`transaction`]: lock, read, stage, timed commit, read back, confirm, save; or the one undo.
+//! * [`transport`]: sessions to devices. One method is one flight.
+//!
+//! Beside the flow: [`config`] and [`device`] (what the operator wrote), [`schema`] (libyang),
+//! [`world`] (one immutable configuration per request), [`report`] (what people and callers read),
+//! [`cli`].
 
+pub mod cli;
 pub mod config;
 pub mod device;
+pub mod engine;
+pub mod guard;
+pub mod intent;
 pub mod path;
+pub mod plan;
 pub mod render;
+pub mod report;
+pub mod rpc;
 pub mod schema;
 pub mod slice;
+pub mod transaction;
 pub mod transport;
 pub mod vlan;
+pub mod world;

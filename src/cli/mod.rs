@@ -1,0 +1,53 @@
+//! The command line: each subcommand is one file.
+
+pub mod plan;
+pub mod serve;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Sets up the network around bare-metal servers: plans, verifies and applies port changes on switches.
+#[derive(Parser)]
+#[command(name = "mercury", version)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Answer JSON-RPC calls and change switches.
+    Serve(serve::ServeArgs),
+    /// Show what a call would do: diff, payload, inverse, risks. Exit 0: nothing, 2: changes, 1: error.
+    Plan(Box<plan::PlanArgs>),
+}
+
+/// Runs one command line; errors are printed and exit with 1.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Clap would exit with 2, which here means "there are changes".
+            let code = if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+            return error.print().map_or(ExitCode::FAILURE, |()| code);
+        }
+    };
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("mercury: cannot start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let ended = runtime.block_on(async {
+        match cli.command {
+            Command::Serve(args) => serve::run(args).await.map(|()| ExitCode::SUCCESS),
+            Command::Plan(args) => plan::run(*args).await,
+        }
+    });
+    ended.unwrap_or_else(|error| {
+        eprintln!("mercury: {error:#}");
+        ExitCode::FAILURE
+    })
+}

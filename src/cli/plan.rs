@@ -1,0 +1,257 @@
+//! `mercury plan`: what a call would do, offline or against the live device, with exactly the code
+//! that the service runs.
+
+use std::io::Read as _;
+use std::path::{Path as FilePath, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
+use tokio::time::Instant;
+
+use crate::config::{self, CredentialPolicy, Defaults};
+use crate::device::profile::Profiles;
+use crate::device::{Inventory, Profile};
+use crate::engine;
+use crate::intent::{
+    Attach, Caller, Description, Detach, Intent, ParameterNames, PortName, PortVlans, Request,
+};
+use crate::plan::openconfig;
+use crate::report::{self, Call, Change, Target};
+use crate::rpc::{self, Asked};
+use crate::schema::Schema;
+use crate::slice::{Slice, Value};
+use crate::transaction::worker::Live;
+use crate::transport::netconf::NetconfConnector;
+use crate::transport::{Connector, ReadSet, Store};
+use crate::vlan::{VlanId, VlanSet};
+use crate::world::World;
+
+/// What to plan, for which inventory, against which running state.
+#[derive(Args)]
+pub struct PlanArgs {
+    /// A JSON-RPC request (`{"method": ..., "params": {...}}`), `-` for standard input; or use the flags.
+    call: Option<PathBuf>,
+    /// The service's configuration.
+    #[arg(long, required_unless_present = "devices", conflicts_with = "devices")]
+    config: Option<PathBuf>,
+    /// An inventory alone.
+    #[arg(long)]
+    devices: Option<PathBuf>,
+    /// A directory of YANG modules in place of the built-in subset.
+    #[arg(long)]
+    yang: Option<PathBuf>,
+    /// Read the running configuration from the device.
+    #[arg(long, conflicts_with = "running")]
+    live: bool,
+    /// A file with the running configuration (XML, the content of a NETCONF `<data>`). Without it
+    /// and without --live the port is taken to exist, up and in no VLAN.
+    #[arg(long)]
+    running: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    flags: Flags,
+}
+
+#[derive(Args)]
+#[group(id = "flags", conflicts_with = "call", multiple = true)]
+struct Flags {
+    /// The switch: its name or MAC address.
+    #[arg(long, requires = "port")]
+    switch: Option<String>,
+    /// The port on the switch.
+    #[arg(long, requires = "switch")]
+    port: Option<String>,
+    /// Attach as an access port of this VLAN.
+    #[arg(long, conflicts_with_all = ["trunk", "native", "detach"])]
+    access: Option<i64>,
+    /// Attach as a trunk of these tagged VLANs, `100-110,200`.
+    #[arg(long, conflicts_with = "detach")]
+    trunk: Option<String>,
+    /// The trunk's native VLAN.
+    #[arg(long, conflicts_with = "detach")]
+    native: Option<i64>,
+    /// Detach.
+    #[arg(long)]
+    detach: bool,
+    /// The VLAN to leave on a detached port.
+    #[arg(long)]
+    default_vlan: Option<i64>,
+    #[arg(long, conflicts_with = "detach")]
+    description: Option<String>,
+    #[arg(long, conflicts_with = "detach")]
+    mtu: Option<u16>,
+    #[arg(long, conflicts_with = "detach")]
+    enabled: Option<bool>,
+}
+
+static NAMES: ParameterNames = ParameterNames {
+    device: "--switch",
+    port: "--port",
+    vlan: "--access or --native",
+    tagged: "--trunk",
+    default_vlan: "--default-vlan",
+    description: "--description",
+};
+
+/// Plans and prints; the exit code says whether there is anything to change.
+pub async fn run(args: PlanArgs) -> Result<ExitCode> {
+    let call = match &args.call {
+        Some(file) => call_from(file)?,
+        None => args.flags.call()?,
+    };
+    let world = args.world()?;
+    let mut devices = Vec::new();
+    for request in engine::requests(&call, &world)? {
+        let change = match args.live {
+            true => {
+                let live = read(&request, &world).await?;
+                engine::planned(&request, &live.running, &world.schema, Some(&live))?
+            }
+            false => engine::planned(&request, &args.assumed(&request, &world.schema)?, &world.schema, None)?,
+        };
+        devices.push(change);
+    }
+    let change = Change { outcome: "planned", devices };
+    let has_changes = change.devices.iter().any(|device| !device.edits.is_empty());
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&change)?);
+    } else {
+        print!("{}", report::text(&change));
+    }
+    Ok(ExitCode::from(if has_changes { 2 } else { 0 }))
+}
+
+impl PlanArgs {
+    fn world(&self) -> Result<World> {
+        // A reviewer has no keys; only a live plan logs in.
+        let policy = if self.live { CredentialPolicy::Read } else { CredentialPolicy::Skip };
+        let (inventory, schema_dir): (Inventory, Option<PathBuf>) = match (&self.config, &self.devices) {
+            (Some(config), _) => {
+                let settings = config::load_with(config, policy)?;
+                (settings.inventory, settings.schema_dir)
+            }
+            (None, Some(devices)) => {
+                let profiles: Profiles = Profile::builtin()?;
+                (config::load_inventory(devices, &Defaults::default(), &profiles, policy)?, None)
+            }
+            (None, None) => bail!("--config or --devices is needed"),
+        };
+        let schema = match self.yang.as_ref().or(schema_dir.as_ref()) {
+            Some(dir) => Schema::from_dir(dir)?,
+            None => Schema::builtin()?,
+        };
+        let limits = config::Limits::default();
+        Ok(World {
+            inventory,
+            schema,
+            locks_dir: PathBuf::new(),
+            request_timeout: limits.request_timeout,
+            lock_wait: limits.lock_wait,
+            queue_per_device: limits.queue_per_device,
+        })
+    }
+
+    fn assumed(&self, request: &Request, schema: &Schema) -> Result<Slice> {
+        if let Some(file) = &self.running {
+            return schema.read_xml(&text(file)?).with_context(|| file.display().to_string());
+        }
+        let port = request.intent.port().as_str();
+        let interface = openconfig::Interface::new(port);
+        let leaf = |path, value: &str| (path, Value::Leaf(value.to_owned()));
+        let kind = &request.device.profile.openconfig.interface_type;
+        Ok(Slice::from_iter([
+            leaf(interface.entry.child("name"), port),
+            leaf(interface.name, port),
+            leaf(interface.kind, kind),
+            (interface.enabled, Value::Default("true".to_owned())),
+        ]))
+    }
+}
+
+impl Flags {
+    fn call(&self) -> Result<Call> {
+        let (Some(switch), Some(port)) = (&self.switch, &self.port) else {
+            bail!(
+                "give a JSON-RPC request as a file, or --switch and --port with --access, --trunk or --detach"
+            )
+        };
+        let vlan = |flag: &str, id: Option<i64>| {
+            id.map(|id| VlanId::new(id).with_context(|| flag.to_owned())).transpose()
+        };
+        let port = PortName::new(port, NAMES.port)?;
+        let default_vlan = vlan("--default-vlan", self.default_vlan)?;
+        let (access, native) = (vlan("--access", self.access)?, vlan("--native", self.native)?);
+        let tagged: Option<VlanSet> =
+            self.trunk.as_ref().map(|list| list.parse().context("--trunk")).transpose()?;
+        let vlans = match (self.detach, access, tagged, native) {
+            (true, ..) => None,
+            (false, Some(vlan), None, None) => Some(PortVlans::Access { vlan }),
+            (false, None, None, None) => bail!("--access, --trunk, --native or --detach is needed"),
+            (false, _, tagged, native) => {
+                Some(PortVlans::Trunk { native, tagged: tagged.unwrap_or_default() })
+            }
+        };
+        let description = self.description.as_ref().map(|text| Description::new(text, NAMES.description));
+        let intent = match vlans {
+            None => Intent::Detach(Detach { port, default_vlan }),
+            Some(vlans) => Intent::Attach(Attach {
+                port,
+                vlans,
+                description: description.transpose()?,
+                mtu: self.mtu,
+                enabled: self.enabled,
+                default_vlan,
+            }),
+        };
+        let target = Target { switch_id: Some(switch.clone()), switch_info: None, intent };
+        Ok(Call { targets: vec![target], caller: caller(), names: &NAMES, dry_run: true })
+    }
+}
+
+fn call_from(file: &FilePath) -> Result<Call> {
+    let request = text(file)?;
+    let envelope = rpc::envelope::Envelope::open(request.as_bytes()).map_err(|(_, error)| error)?;
+    match rpc::understand(&envelope.method, &envelope.params, caller())? {
+        Asked::Change { call, .. } => Ok(call),
+        Asked::Nothing { why } => {
+            let call = Call { targets: Vec::new(), caller: caller(), names: &NAMES, dry_run: true };
+            eprintln!("nothing to do: {why}");
+            Ok(call)
+        }
+    }
+}
+
+fn caller() -> Caller {
+    Caller { peer: "command line".to_owned(), ..Caller::default() }
+}
+
+fn text(file: &FilePath) -> Result<String> {
+    let mut text = String::new();
+    if file.as_os_str() == "-" {
+        std::io::stdin().read_to_string(&mut text).context("standard input")?;
+    } else {
+        text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
+    }
+    Ok(text)
+}
+
+async fn read(request: &Request, world: &World) -> Result<Live> {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let connector = NetconfConnector::new(Arc::clone(&request.device));
+    let device = &request.device.name;
+    let mut session = connector.open(deadline).await.with_context(|| device.clone())?;
+    let reads = ReadSet { paths: openconfig::reads(request), schema: world.schema.clone() };
+    let running = session.read(Store::Running, &reads, deadline).await;
+    let live = running.map(|running| Live {
+        running,
+        transport: session.describe(),
+        promises: session.promises().clone(),
+    });
+    session.close().await;
+    live.with_context(|| device.clone())
+}

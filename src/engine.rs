@@ -1,0 +1,309 @@
+//! The whole flow on one page: a call becomes requests, plans, payloads, a transaction, and the
+//! words that the caller and the log get.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use tokio::time::Instant;
+
+use crate::device::Device;
+use crate::intent::Request;
+use crate::plan::{self, Batch, Plan, PlanError, Risk, openconfig, risk};
+use crate::report::{self, Call, Change, DeviceChange, Refusal};
+use crate::schema::Schema;
+use crate::slice::Slice;
+use crate::transaction::outcome::{Outcome, Phase, Timings};
+use crate::transaction::worker::{Connect, Live, Loan, Workers};
+use crate::transaction::{Budget, Participant, Report, jitter, journal, transact};
+use crate::transport::ReadSet;
+use crate::world::World;
+
+/// Turns calls into changes.
+pub struct Engine {
+    world: ArcSwap<World>,
+    workers: Workers,
+}
+
+impl Engine {
+    pub fn new(world: Arc<World>, connect: Connect) -> Self {
+        Self { world: ArcSwap::new(world), workers: Workers::new(connect) }
+    }
+
+    /// Finishes what earlier processes left in the journals. Devices that cannot be reached keep
+    /// theirs; it is tried again before their next change.
+    pub async fn recover(&self) {
+        let world = self.world.load_full();
+        let left = world.inventory.devices.values().filter(|device| has_journal(&world, device));
+        let recoveries = left.map(|device| {
+            let budget = Budget::new(Instant::now(), world.request_timeout, world.lock_wait);
+            let world = world.clone();
+            async move {
+                if let Err(why) = self.workers.recover(device, world, budget).await {
+                    tracing::error!(device = device.name, why, "not recovered; tried again on next use");
+                }
+            }
+        });
+        futures_util::future::join_all(recoveries).await;
+    }
+
+    /// rpc -> intent -> plan -> render -> transaction -> transport.
+    pub async fn change(&self, call: Call) -> Result<Change, Refusal> {
+        let world = self.world.load_full();
+        let budget = Budget::new(Instant::now(), world.request_timeout, world.lock_wait);
+        let requests = requests(&call, &world)?;
+        if call.dry_run {
+            let plans = requests.iter().map(|request| self.dry_run(request, &world, budget));
+            let devices = futures_util::future::try_join_all(plans).await?;
+            return Ok(Change { outcome: "planned", devices });
+        }
+        let reports = match requests.as_slice() {
+            [request] => {
+                let report = self.workers.change(request.clone(), world.clone(), budget).await?;
+                vec![(request.clone(), report)]
+            }
+            _ => self.together(requests, &world, budget).await?,
+        };
+        let mut devices = Vec::new();
+        for (request, report) in reports {
+            log(&request, &report);
+            devices.push(describe(&request, report, &world.schema)?);
+        }
+        Ok(Change { outcome: worst(&devices), devices })
+    }
+
+    async fn dry_run(
+        &self,
+        request: &Request,
+        world: &World,
+        budget: Budget,
+    ) -> Result<DeviceChange, Refusal> {
+        let reads = ReadSet { paths: openconfig::reads(request), schema: world.schema.clone() };
+        let unreachable = |why: String| Refusal::Unreachable { device: request.device.name.clone(), why };
+        let read = self.workers.read(&request.device, reads, budget.deadline).await;
+        let live = read.map_err(|fault| unreachable(fault.to_string()))?;
+        let change = planned(request, &live.running, &world.schema, Some(&live))?;
+        tracing::info!(
+            request_id = request.caller.request_id,
+            user = request.caller.user,
+            device = request.device.name,
+            port = %request.intent.port(),
+            action = request.intent.verb(),
+            before = change.before,
+            after = change.after,
+            digest = change.digest,
+            outcome = "planned",
+        );
+        Ok(change)
+    }
+
+    /// Several ports that stand or fall together, on one device or several.
+    async fn together(
+        &self,
+        mut requests: Vec<Request>,
+        world: &Arc<World>,
+        budget: Budget,
+    ) -> Result<Vec<(Request, Report)>, Refusal> {
+        requests.sort_by(|a, b| a.device.name.cmp(&b.device.name));
+        let mut devices: Vec<Arc<Device>> = requests.iter().map(|r| r.device.clone()).collect();
+        devices.dedup_by(|a, b| a.name == b.name);
+        let loans = self.borrow(&devices, world, budget).await?;
+        let (mut parts, mut backs) = (Vec::new(), Vec::new());
+        for (device, loan) in devices.iter().zip(loans) {
+            let own = requests.iter().filter(|r| r.device.name == device.name).cloned().collect();
+            parts.push(Participant::new(loan.lease, own).all_or_nothing());
+            backs.push(loan.back);
+        }
+        let mut reports = Vec::new();
+        let mut refused = None;
+        for (part, back) in transact(parts, budget).await.into_iter().zip(backs) {
+            let (done, _, lease) = part.finish();
+            // A worker that ended meanwhile needs no session.
+            drop(back.send(lease.give_back()));
+            for done in done {
+                match done.result {
+                    Ok(report) => reports.push((done.request, report)),
+                    Err(error) => refused = Some(Refusal::plan(&done.request.device, error)),
+                }
+            }
+        }
+        refused.map_or(Ok(reports), Err)
+    }
+
+    /// Leases in the order of the devices' names; after a bounded wait all are given back and tried
+    /// again, so that two calls cannot wait for each other for long.
+    async fn borrow(
+        &self,
+        devices: &[Arc<Device>],
+        world: &Arc<World>,
+        budget: Budget,
+    ) -> Result<Vec<Loan>, Refusal> {
+        loop {
+            let mut loans = Vec::new();
+            let until = budget.forward.min(Instant::now() + budget.lock_wait);
+            for device in devices {
+                match self.workers.lend(device, world.clone(), until).await {
+                    Some(loan) => loans.push(loan),
+                    None => break,
+                }
+            }
+            if loans.len() == devices.len() {
+                return Ok(loans);
+            }
+            let busy = devices[loans.len()].name.clone();
+            drop(loans);
+            if Instant::now() >= budget.forward {
+                let why = "it was busy for all the time there was".to_owned();
+                return Err(Refusal::Unreachable { device: busy, why });
+            }
+            tokio::time::sleep(jitter(Duration::from_millis(100))).await;
+        }
+    }
+}
+
+#[async_trait]
+impl crate::rpc::Engine for Engine {
+    async fn change(&self, call: Call) -> Result<Change, Refusal> {
+        Engine::change(self, call).await
+    }
+}
+
+fn has_journal(world: &World, device: &Device) -> bool {
+    let path = world.locks_dir.join(journal::file_name(&device.endpoint));
+    std::fs::metadata(path).is_ok_and(|file| file.len() > 0)
+}
+
+/// The devices that a call names, and whether the operator allows what it asks of each.
+pub fn requests(call: &Call, world: &World) -> Result<Vec<Request>, Refusal> {
+    let request = |target: &report::Target| {
+        let device = world.inventory.find(target.switch_id.as_deref(), target.switch_info.as_deref());
+        let id = || target.switch_id.clone().or(target.switch_info.clone()).unwrap_or_default();
+        let device =
+            device.ok_or_else(|| Refusal::UnknownDevice { parameter: call.names.device, id: id() })?;
+        let request = Request {
+            intent: target.intent.clone(),
+            device: device.clone(),
+            caller: call.caller.clone(),
+            names: call.names,
+        };
+        request.check()?;
+        Ok(request)
+    };
+    call.targets.iter().map(request).collect()
+}
+
+/// A plan as a reviewer reads it, with the payloads that would be sent. Without `live`, `before`
+/// was assumed or given.
+pub fn planned(
+    request: &Request,
+    before: &Slice,
+    schema: &Schema,
+    live: Option<&Live>,
+) -> Result<DeviceChange, Refusal> {
+    let plan = plan::plan(request, before, schema).map_err(|e| Refusal::plan(&request.device, e))?;
+    let mut risks = plan.risks.clone();
+    match live {
+        Some(live) => risks.extend(risk::of_device(&live.promises)),
+        None => risks.push(Risk::NotRead),
+    }
+    let transport = live.map_or("none (offline)".to_owned(), |live| live.transport.clone());
+    let change = device_change(&plan, &request.device, schema, risks, transport);
+    change.map_err(|e| Refusal::plan(&request.device, e))
+}
+
+fn describe(request: &Request, report: Report, schema: &Schema) -> Result<DeviceChange, Refusal> {
+    let mut change = match &report.plan {
+        Some(plan) => {
+            let risks = plan.risks.iter().chain(&report.risks).cloned().collect();
+            device_change(plan, &request.device, schema, risks, report.transport)
+                .map_err(|error| Refusal::plan(&request.device, error))?
+        }
+        None => DeviceChange {
+            device: request.device.name.clone(),
+            port: request.intent.port().to_string(),
+            transport: report.transport,
+            ..DeviceChange::default()
+        },
+    };
+    change.outcome = Some(report.outcome);
+    change.timings = report.timings;
+    Ok(change)
+}
+
+fn device_change(
+    plan: &Plan,
+    device: &Device,
+    schema: &Schema,
+    risks: Vec<Risk>,
+    transport: String,
+) -> Result<DeviceChange, PlanError> {
+    let batch = Batch::new(&[plan], device, schema)?;
+    let (before, after) = plan.summary();
+    Ok(DeviceChange {
+        device: plan.device.clone(),
+        port: plan.intent.port().to_string(),
+        outcome: None,
+        before,
+        after,
+        diff: report::native_diff(&plan.before, &plan.after, schema)?,
+        edits: plan.edits.clone(),
+        payload: batch.payload.text().to_owned(),
+        inverse: batch.inverse.text().to_owned(),
+        risks,
+        transport,
+        timings: Timings::default(),
+        digest: plan.digest.clone(),
+    })
+}
+
+fn worst(devices: &[DeviceChange]) -> &'static str {
+    let rank = |outcome: &Outcome| match outcome {
+        Outcome::Unchanged => 0,
+        Outcome::Applied { .. } => 1,
+        Outcome::RolledBack { .. } => 2,
+        Outcome::Unknown { .. } => 3,
+    };
+    let outcomes = devices.iter().filter_map(|device| device.outcome.as_ref());
+    outcomes.max_by_key(|outcome| rank(outcome)).map_or("unchanged", Outcome::word)
+}
+
+/// Who, what, when, why and how, in one line an outcome.
+fn log(request: &Request, report: &Report) {
+    let summary = report.plan.as_ref().map(Plan::summary);
+    let (before, after) = summary.unwrap_or_else(|| ("not read".to_owned(), "not planned".to_owned()));
+    let caller = &request.caller;
+    let (phase, cause): (Option<Phase>, Option<&str>) = match &report.outcome {
+        Outcome::RolledBack { phase, cause } | Outcome::Unknown { phase, cause } => {
+            (Some(*phase), Some(cause))
+        }
+        _ => (None, None),
+    };
+    macro_rules! line {
+        ($level:ident) => {
+            tracing::$level!(
+                request_id = caller.request_id,
+                user = caller.user,
+                roles = caller.roles.join(","),
+                peer = caller.peer,
+                device = request.device.name,
+                port = %request.intent.port(),
+                action = request.intent.verb(),
+                before,
+                after,
+                transport = report.transport,
+                phases = %report.timings,
+                group = report.group,
+                digest = report.plan.as_ref().map(|plan| plan.digest.as_str()),
+                outcome = report.outcome.word(),
+                phase = phase.map(tracing::field::display),
+                cause,
+            )
+        };
+    }
+    match &report.outcome {
+        Outcome::Unchanged | Outcome::Applied { .. } => line!(info),
+        Outcome::RolledBack { .. } => line!(warn),
+        Outcome::Unknown { .. } => line!(error),
+    }
+}

@@ -1,0 +1,294 @@
+//! What a caller wants of a port, vendor-neutral and in OpenConfig's words, and whether the
+//! operator's limits allow it. Nothing here knows what the device runs.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::device::{Device, PortRefused};
+use crate::vlan::{VlanId, VlanSet};
+
+/// The complete desired state of a port's VLANs; what is `None` is left alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Intent {
+    Attach(Attach),
+    Detach(Detach),
+}
+
+/// Put a port into VLANs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Attach {
+    pub port: PortName,
+    pub vlans: PortVlans,
+    pub description: Option<Description>,
+    /// Octets, as OpenConfig's `config/mtu`.
+    pub mtu: Option<u16>,
+    pub enabled: Option<bool>,
+    /// Ironic's idle network: named so that it can be checked; an attach replaces all VLANs anyway.
+    pub default_vlan: Option<VlanId>,
+}
+
+/// Isolate a port: afterwards it holds exactly `default_vlan`, or what the device's `on_detach` says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Detach {
+    pub port: PortName,
+    pub default_vlan: Option<VlanId>,
+}
+
+/// OpenConfig's interface-mode with the VLANs that belong to it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PortVlans {
+    Access {
+        vlan: VlanId,
+    },
+    /// A native VLAN, a tagged list, or both; Ironic's `hybrid` is a trunk with both.
+    Trunk {
+        native: Option<VlanId>,
+        tagged: VlanSet,
+    },
+}
+
+/// An interface name as the configuration spells it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct PortName(String);
+
+/// A port description that is safe to send.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Description(String);
+
+/// What each value of the intent is called in the caller's vocabulary, so that an error names
+/// the parameter the caller wrote.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ParameterNames {
+    pub device: &'static str,
+    pub port: &'static str,
+    pub vlan: &'static str,
+    pub tagged: &'static str,
+    pub default_vlan: &'static str,
+    pub description: &'static str,
+}
+
+/// Who asked and why; for the log, never for a decision.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Caller {
+    pub request_id: String,
+    pub user: Option<String>,
+    pub roles: Vec<String>,
+    pub peer: String,
+}
+
+/// One change asked of one port of one device.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub intent: Intent,
+    pub device: Arc<Device>,
+    pub caller: Caller,
+    pub names: &'static ParameterNames,
+}
+
+/// Why an intent is refused before any device is contacted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IntentError {
+    #[error("{parameter}: a text of {length} characters; 1 to {limit} are allowed")]
+    Length { parameter: &'static str, length: usize, limit: usize },
+    #[error("{parameter}: control character U+{code:04X} at position {position}")]
+    ControlCharacter { parameter: &'static str, code: u32, position: usize },
+    #[error("{parameter}: a name with both kinds of quotes cannot be written as a path")]
+    Quotes { parameter: &'static str },
+    #[error("{parameter}: {why}")]
+    Port { parameter: &'static str, why: PortRefused },
+    #[error("{parameter}: VLAN {vlan} is not allowed on {device} (allowed: {allowed})")]
+    VlanNotAllowed { parameter: &'static str, vlan: VlanId, device: String, allowed: String },
+    #[error("{parameter}: a trunk needs a native VLAN, a list of tagged VLANs, or both")]
+    EmptyTrunk { parameter: &'static str },
+}
+
+const NAME_LIMIT: usize = 255;
+
+/// How the descriptions begin that Ironic sends (`Ironic Port <uuid>`) and that we write.
+const OUR_DESCRIPTIONS: [&str; 2] = ["Ironic Port ", "Neutron Port "];
+
+fn text(text: &str, parameter: &'static str) -> Result<String, IntentError> {
+    let length = text.chars().count();
+    if !(1..=NAME_LIMIT).contains(&length) {
+        return Err(IntentError::Length { parameter, length, limit: NAME_LIMIT });
+    }
+    match text.chars().enumerate().find(|(_, c)| c.is_control()) {
+        Some((position, c)) => {
+            Err(IntentError::ControlCharacter { parameter, code: u32::from(c), position: position + 1 })
+        }
+        None => Ok(text.to_owned()),
+    }
+}
+
+impl PortName {
+    /// 1 to 255 characters, no control characters, not both kinds of quotes.
+    pub fn new(name: &str, parameter: &'static str) -> Result<Self, IntentError> {
+        if name.contains('\'') && name.contains('"') {
+            return Err(IntentError::Quotes { parameter });
+        }
+        text(name, parameter).map(Self)
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for PortName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Description {
+    /// 1 to 255 characters, no control characters.
+    pub fn new(description: &str, parameter: &'static str) -> Result<Self, IntentError> {
+        text(description, parameter).map(Self)
+    }
+
+    /// What `attach_port` writes for a Neutron port.
+    pub fn of_neutron_port(id: &str, parameter: &'static str) -> Result<Self, IntentError> {
+        Self::new(&format!("Neutron Port {id}"), parameter)
+    }
+
+    /// Whether a description found on a switch is one that an attach wrote. Nothing is stored,
+    /// so it is told by its form: our prefix and a UUID.
+    pub fn is_ours(found: &str) -> bool {
+        OUR_DESCRIPTIONS.iter().filter_map(|prefix| found.strip_prefix(prefix)).any(|id| {
+            id.len() == 36
+                && id.char_indices().all(|(at, c)| match at {
+                    8 | 13 | 18 | 23 => c == '-',
+                    _ => c.is_ascii_hexdigit(),
+                })
+        })
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Intent {
+    pub fn port(&self) -> &PortName {
+        match self {
+            Intent::Attach(attach) => &attach.port,
+            Intent::Detach(detach) => &detach.port,
+        }
+    }
+
+    /// The word for logs and messages.
+    pub fn verb(&self) -> &'static str {
+        match self {
+            Intent::Attach(_) => "attach",
+            Intent::Detach(_) => "detach",
+        }
+    }
+}
+
+impl PortVlans {
+    /// Every VLAN that the port will carry.
+    pub fn all(&self) -> VlanSet {
+        match self {
+            PortVlans::Access { vlan } => VlanSet::from_iter([*vlan]),
+            PortVlans::Trunk { native, tagged } => tagged.iter().chain(*native).collect(),
+        }
+    }
+}
+
+impl Request {
+    /// The operator's limits: port, VLANs that would be added. VLANs being removed are never
+    /// looked at, or a shrunk list would leave a tenant in.
+    pub fn check(&self) -> Result<(), IntentError> {
+        let names = self.names;
+        let port = self.intent.port();
+        self.device
+            .may_touch(port.as_str())
+            .map_err(|why| IntentError::Port { parameter: names.port, why })?;
+        match &self.intent {
+            Intent::Attach(attach) => {
+                match &attach.vlans {
+                    PortVlans::Access { vlan } => self.allowed(names.vlan, *vlan)?,
+                    PortVlans::Trunk { native: None, tagged } if tagged.is_empty() => {
+                        return Err(IntentError::EmptyTrunk { parameter: names.tagged });
+                    }
+                    PortVlans::Trunk { native, tagged } => {
+                        native.map_or(Ok(()), |vlan| self.allowed(names.vlan, vlan))?;
+                        tagged.iter().try_for_each(|vlan| self.allowed(names.tagged, vlan))?;
+                    }
+                }
+                Ok(())
+            }
+            Intent::Detach(detach) => detach.default_vlan.map_or(Ok(()), |vlan| self.allowed_idle(vlan)),
+        }
+    }
+
+    /// The VLANs that this request may write on its port.
+    pub fn writable_vlans(&self) -> VlanSet {
+        match &self.intent {
+            Intent::Attach(attach) => attach.vlans.all(),
+            Intent::Detach(detach) => {
+                let quarantine = match self.device.on_detach {
+                    crate::device::OnDetach::Quarantine(vlan) => Some(vlan),
+                    crate::device::OnDetach::Disable => None,
+                };
+                detach.default_vlan.or(quarantine).into_iter().collect()
+            }
+        }
+    }
+
+    fn allowed(&self, parameter: &'static str, vlan: VlanId) -> Result<(), IntentError> {
+        // In Ironic's idle states the native VLAN is the idle network's, so an idle VLAN named
+        // as both is what the operator already allowed.
+        let idle = matches!(&self.intent, Intent::Attach(a) if a.default_vlan == Some(vlan))
+            && self.device.idle_vlans.contains(vlan);
+        if idle || self.device.allowed_vlans.contains(vlan) {
+            Ok(())
+        } else {
+            Err(self.refused(parameter, vlan))
+        }
+    }
+
+    fn allowed_idle(&self, vlan: VlanId) -> Result<(), IntentError> {
+        let device = &self.device;
+        if device.allowed_vlans.contains(vlan) || device.idle_vlans.contains(vlan) {
+            Ok(())
+        } else {
+            Err(self.refused(self.names.default_vlan, vlan))
+        }
+    }
+
+    fn refused(&self, parameter: &'static str, vlan: VlanId) -> IntentError {
+        let allowed = match self.device.allowed_vlans.to_string() {
+            none if none.is_empty() => "none".to_owned(),
+            some => some,
+        };
+        IntentError::VlanNotAllowed { parameter, vlan, device: self.device.name.clone(), allowed }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_could_inject_are_refused() {
+        assert!(PortName::new("Ethernet1/1", "port_name").is_ok());
+        assert!(PortName::new("port with space", "port_name").is_ok());
+        for bad in ["", "eth1\nno shutdown", "eth1\0", "a'b\"c", "\u{85}x", &"x".repeat(256)] {
+            let error = PortName::new(bad, "port_name").unwrap_err();
+            assert!(error.to_string().starts_with("port_name: "), "{error}");
+        }
+    }
+
+    #[test]
+    fn our_descriptions_are_told_by_form() {
+        assert!(Description::is_ours("Ironic Port 5a8ab2ee-94d0-4b0f-a9a2-4b5b0a9a3f6d"));
+        for theirs in ["Ironic Port of the old lab", "uplink", "Ironic Port "] {
+            assert!(!Description::is_ours(theirs), "{theirs}");
+        }
+    }
+}

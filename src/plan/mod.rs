@@ -1,0 +1,227 @@
+//! From an intent and what the device runs to everything there is to know about the change:
+//! edits, differences, inverse, risks. Pure: a dry-run is this and nothing more.
+
+pub mod openconfig;
+pub mod risk;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+pub use risk::Risk;
+
+use crate::device::Device;
+use crate::guard::{PortScope, Scope, ScopeError, guard};
+use crate::intent::{Caller, Intent, Request};
+use crate::path::Path;
+use crate::render::{self, Payload, RenderError};
+use crate::schema::{Schema, SchemaError, Violation};
+use crate::slice::{Edit, Slice, changes};
+use crate::vlan::VlanSet;
+
+/// Why no plan can be made. Nothing was sent.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    #[error("{parameter}: port {port} is a member of {lag}; its VLANs belong to the LAG")]
+    LagMember { parameter: &'static str, port: String, lag: String },
+    #[error(
+        "{parameter}: VLAN {vlans} is not in the VLAN table of {device}; create it there, or set create_missing_vlans"
+    )]
+    VlanMissing { parameter: &'static str, vlans: VlanSet, device: String },
+    #[error("port {port} would become a trunk of every VLAN")]
+    OpenTrunk { port: String },
+    #[error("the result is not valid: {}", list(.0))]
+    Invalid(Vec<Violation>),
+    #[error(transparent)]
+    Render(#[from] RenderError),
+    /// The plan reaches outside what was asked: a defect of a model or template, caught.
+    #[error(transparent)]
+    Scope(#[from] ScopeError),
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+}
+
+fn list(violations: &[Violation]) -> String {
+    violations.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+/// One change of one port, complete and immutable. It leaves no choice open.
+#[derive(Clone, Debug, Serialize)]
+pub struct Plan {
+    pub device: String,
+    pub intent: Intent,
+    pub caller: Caller,
+    /// The subtrees this change reads.
+    #[serde(skip)]
+    pub reads: Vec<Path>,
+    /// What they held.
+    pub before: Slice,
+    pub after: Slice,
+    pub edits: Vec<Edit>,
+    pub inverse: Vec<Edit>,
+    /// What undoing restores: `before`, and what is shared stays as `after` has it.
+    #[serde(skip)]
+    pub restored: Slice,
+    pub risks: Vec<Risk>,
+    #[serde(skip)]
+    pub scope: Scope,
+    /// SHA-256 over the edits and over the slice they were made from.
+    pub digest: String,
+}
+
+impl Plan {
+    /// Whether the device already is as asked.
+    pub fn is_empty(&self) -> bool {
+        self.edits.is_empty()
+    }
+
+    /// The port before and after, in words.
+    pub fn summary(&self) -> (String, String) {
+        let port = self.intent.port().as_str();
+        (openconfig::describe(&self.before, port), openconfig::describe(&self.after, port))
+    }
+}
+
+/// Plans one request against what was read. `before` may hold more than this request needs.
+pub fn plan(request: &Request, before: &Slice, schema: &Schema) -> Result<Plan, PlanError> {
+    let reads = openconfig::reads(request);
+    let before = before.within(&reads);
+    let target = openconfig::target(request, &before)?;
+    let port = request.intent.port().as_str();
+    openconfig::refuse_open_trunk(port, &target.after)?;
+
+    let mut edits = changes(&before, &target.after);
+    openconfig::narrow_before_widen(&mut edits, &target.after);
+    let mut restored = before.clone();
+    restored.absorb(&target.after.within(&target.shared));
+    let mut inverse = changes(&target.after, &restored);
+    openconfig::narrow_before_widen(&mut inverse, &restored);
+
+    let interface = openconfig::Interface::new(port).entry;
+    let created = |entry: &Path| !before.has_entry(entry) && target.after.has_entry(entry);
+    let ports = BTreeMap::from([(
+        port.to_owned(),
+        PortScope { vlans: request.writable_vlans(), creates: created(&interface), removes: false },
+    )]);
+    let scope = Scope {
+        ports,
+        vlan_entries: target.shared.iter().filter(|entry| created(entry)).cloned().collect(),
+        protected: request.device.protected_ports.clone(),
+    };
+    if !edits.is_empty() {
+        schema.validate(&target.after).map_err(PlanError::Invalid)?;
+    }
+    Ok(Plan {
+        device: request.device.name.clone(),
+        intent: request.intent.clone(),
+        caller: request.caller.clone(),
+        digest: digest(&edits, &before),
+        reads,
+        before,
+        after: target.after,
+        edits,
+        inverse,
+        restored,
+        risks: target.risks,
+        scope,
+    })
+}
+
+fn digest(edits: &[Edit], before: &Slice) -> String {
+    let mut hash = Sha256::new();
+    for edit in edits {
+        hash.update(format!("{:?}\0{}\0{:?}\0", edit.operation, edit.target, edit.value));
+    }
+    hash.update(before.digest());
+    hex(hash)
+}
+
+/// Several plans for one device, made from one reading, as one change. Their ports are disjoint.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    pub payload: Payload,
+    pub inverse: Payload,
+    pub way_back: WayBack,
+    /// Over the plans' digests.
+    pub digest: String,
+}
+
+/// All that is needed to tell whether a change is on a device, and to take it back.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct WayBack {
+    /// What to read to compare; sorted.
+    pub reads: BTreeSet<Path>,
+    pub before: Slice,
+    pub after: Slice,
+    /// `before`, and what is shared as `after` has it.
+    pub restored: Slice,
+    /// What may be written on the way back.
+    pub ports: BTreeMap<String, PortScope>,
+}
+
+impl Batch {
+    /// Merges the plans, renders both directions and guards both. Empty plans add nothing.
+    pub fn new(plans: &[&Plan], device: &Device, schema: &Schema) -> Result<Self, PlanError> {
+        let mut edits: Vec<Edit> = Vec::new();
+        let mut scope = Scope { protected: device.protected_ports.clone(), ..Scope::default() };
+        let mut hash = Sha256::new();
+        let (mut before, mut after, mut restored) = (Slice::default(), Slice::default(), Slice::default());
+        let mut reads = BTreeSet::new();
+        for plan in plans {
+            reads.extend(plan.reads.iter().cloned());
+            before.absorb(&plan.before);
+            after.absorb(&plan.after);
+            restored.absorb(&plan.restored);
+            scope.ports.extend(plan.scope.ports.clone());
+            scope.vlan_entries.extend(plan.scope.vlan_entries.clone());
+            hash.update(&plan.digest);
+            // Two plans may both ensure one VLAN; it is created once.
+            let new = |edit: &&Edit| !plan.scope.is_shared(&edit.target) || !edits.contains(edit);
+            let new: Vec<Edit> = plan.edits.iter().filter(new).cloned().collect();
+            edits.extend(new);
+        }
+        let payload = render::payload(&edits, schema)?;
+        guard(&payload, &scope, schema)?;
+        let ports = scope.inverted(&before);
+        let way_back = WayBack { reads, before, after, restored, ports };
+        let inverse = way_back.undo_from(&way_back.after, device, schema)?;
+        Ok(Self { payload, inverse, way_back, digest: hex(hash) })
+    }
+}
+
+impl WayBack {
+    /// The guarded payload that takes the device from `running` to what was there before.
+    pub fn undo_from(&self, running: &Slice, device: &Device, schema: &Schema) -> Result<Payload, PlanError> {
+        let mut edits = changes(running, &self.restored);
+        openconfig::narrow_before_widen(&mut edits, &self.restored);
+        let scope = Scope {
+            ports: self.ports.clone(),
+            vlan_entries: Vec::new(),
+            protected: device.protected_ports.clone(),
+        };
+        let payload = render::payload(&edits, schema)?;
+        guard(&payload, &scope, schema)?;
+        Ok(payload)
+    }
+
+    /// Whether every touched path holds what it held before or what it should hold now: the
+    /// device is somewhere on the way, and nobody else changed these paths.
+    pub fn is_on_the_way(&self, running: &Slice) -> bool {
+        let not_before = running.differences(&self.restored);
+        let not_after = running.differences(&self.after);
+        not_before.iter().all(|path| !not_after.contains(path))
+    }
+
+    /// Whether the change is off the device. What is shared may be there or not.
+    pub fn is_undone(&self, running: &Slice) -> bool {
+        running.same_as(&self.before) || running.same_as(&self.restored)
+    }
+}
+
+fn hex(hash: Sha256) -> String {
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests;

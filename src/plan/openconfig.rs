@@ -1,0 +1,339 @@
+//! The intent in OpenConfig's model: which nodes a port has, what they should hold, and in which
+//! order they are safe to change.
+
+use crate::device::{Device, OnDetach};
+use crate::intent::{Attach, Description, Detach, Intent, PortVlans, Request};
+use crate::path::Path;
+use crate::plan::{PlanError, Risk};
+use crate::slice::{Edit, Operation, Slice, Value};
+use crate::vlan::{VlanId, VlanSet};
+
+const INTERFACES: &str = "openconfig-interfaces:interfaces";
+const NETWORK_INSTANCES: &str = "openconfig-network-instance:network-instances";
+const LAG_TYPE: &str = "iana-if-type:ieee8023adLag";
+
+/// The nodes of one interface that Mercury reads or writes.
+pub struct Interface {
+    pub entry: Path,
+    pub name: Path,
+    pub kind: Path,
+    pub enabled: Path,
+    pub description: Path,
+    pub mtu: Path,
+    pub aggregate_id: Path,
+}
+
+/// `switched-vlan/config` under `ethernet` or `aggregation`.
+pub struct SwitchedVlan {
+    pub mode: Path,
+    pub access: Path,
+    pub native: Path,
+    pub trunk: Path,
+}
+
+/// What a change wants, beside the slice it wants it as.
+pub struct Target {
+    pub after: Slice,
+    /// List entries that the change ensures and does not own; its inverse leaves them.
+    pub shared: Vec<Path>,
+    pub risks: Vec<Risk>,
+}
+
+impl Interface {
+    pub fn new(port: &str) -> Self {
+        let entry = Path::default().child(INTERFACES).entry("interface", "name", port);
+        let config = entry.child("config");
+        Self {
+            name: config.child("name"),
+            kind: config.child("type"),
+            enabled: config.child("enabled"),
+            description: config.child("description"),
+            mtu: config.child("mtu"),
+            aggregate_id: entry
+                .child("openconfig-if-ethernet:ethernet")
+                .child("config")
+                .child("openconfig-if-aggregate:aggregate-id"),
+            entry,
+        }
+    }
+
+    /// A LAG carries its VLANs under `aggregation`, every other interface under `ethernet`.
+    pub fn switched_vlan(&self, before: &Slice) -> SwitchedVlan {
+        SwitchedVlan::under(&match before.leaf(&self.kind) {
+            Some(LAG_TYPE) => self.entry.child("openconfig-if-aggregate:aggregation"),
+            _ => self.entry.child("openconfig-if-ethernet:ethernet"),
+        })
+    }
+}
+
+impl SwitchedVlan {
+    fn under(parent: &Path) -> Self {
+        let config = parent.child("openconfig-vlan:switched-vlan").child("config");
+        Self {
+            mode: config.child("interface-mode"),
+            access: config.child("access-vlan"),
+            native: config.child("native-vlan"),
+            trunk: config.child("trunk-vlans"),
+        }
+    }
+}
+
+/// The network instance that holds the VLAN table, or none when the system has no such table.
+fn network_instance(device: &Device) -> Option<Path> {
+    let name = device.profile.openconfig.network_instance.as_deref()?;
+    Some(Path::default().child(NETWORK_INSTANCES).entry("network-instance", "name", name))
+}
+
+fn table_entry(instance: &Path, vlan: VlanId) -> Path {
+    instance.child("vlans").entry("vlan", "vlan-id", &vlan.to_string())
+}
+
+/// What must be read to plan this request: the interface, and of the VLAN table only what matters.
+pub fn reads(request: &Request) -> Vec<Path> {
+    let mut paths = vec![Interface::new(request.intent.port().as_str()).entry];
+    if let Some(instance) = network_instance(&request.device) {
+        paths.push(instance.child("config").child("name"));
+        paths.extend(request.writable_vlans().iter().map(|vlan| table_entry(&instance, vlan)));
+    }
+    paths.sort();
+    paths
+}
+
+/// What the device should hold afterwards.
+pub fn target(request: &Request, before: &Slice) -> Result<Target, PlanError> {
+    let device = &request.device;
+    let interface = Interface::new(request.intent.port().as_str());
+    if let Some(lag) = before.leaf(&interface.aggregate_id) {
+        let (port, lag) = (request.intent.port().to_string(), lag.to_owned());
+        return Err(PlanError::LagMember { parameter: request.names.port, port, lag });
+    }
+    let mut target = Target { after: before.clone(), shared: Vec::new(), risks: Vec::new() };
+    target.ensure_vlans(request, before)?;
+    if !before.has_entry(&interface.entry) {
+        target.risks.push(Risk::CreatesInterface { port: request.intent.port().to_string() });
+        let port = request.intent.port().as_str();
+        target.after.set_leaf(interface.entry.child("name"), port);
+        target.after.set_leaf(interface.name.clone(), port);
+        target.after.set_leaf(interface.kind.clone(), &device.profile.openconfig.interface_type);
+    }
+    let vlans = interface.switched_vlan(before);
+    match &request.intent {
+        Intent::Attach(attach) => target.attach(attach, device, &interface, &vlans),
+        Intent::Detach(detach) => target.detach(detach, device, &interface, &vlans),
+    }
+    target.note_risks(&interface, &vlans, before);
+    Ok(target)
+}
+
+impl Target {
+    fn ensure_vlans(&mut self, request: &Request, before: &Slice) -> Result<(), PlanError> {
+        let device = &request.device;
+        let Some(instance) = network_instance(device) else { return Ok(()) };
+        let visible = before.value(&instance.child("config").child("name")).is_some();
+        let missing = |vlan: &VlanId| !before.has_entry(&table_entry(&instance, *vlan));
+        let missing: VlanSet = request.writable_vlans().iter().filter(missing).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        if !visible {
+            // The system does not show the table (many do not implement this part of OpenConfig);
+            // whether the VLAN exists cannot be told, so it is said and not guessed.
+            self.risks.push(Risk::VlanTableNotVisible { vlans: missing });
+            return Ok(());
+        }
+        if !device.create_missing_vlans {
+            return Err(PlanError::VlanMissing {
+                parameter: request.names.vlan,
+                vlans: missing,
+                device: device.name.clone(),
+            });
+        }
+        for vlan in missing.iter() {
+            let entry = table_entry(&instance, vlan);
+            let id = vlan.to_string();
+            self.after.set_leaf(entry.child("vlan-id"), &id);
+            self.after.set_leaf(entry.child("config").child("vlan-id"), &id);
+            self.shared.push(entry);
+        }
+        self.risks.push(Risk::CreatesVlans { vlans: missing });
+        Ok(())
+    }
+
+    fn attach(&mut self, attach: &Attach, device: &Device, interface: &Interface, vlans: &SwitchedVlan) {
+        match &attach.vlans {
+            PortVlans::Access { vlan } => self.access(*vlan, vlans),
+            PortVlans::Trunk { native, tagged } => {
+                let habits = &device.profile.openconfig;
+                let mut list = tagged.clone();
+                // A trunk without a list carries every VLAN, so native alone is listed too.
+                if habits.native_in_trunk_vlans || tagged.is_empty() {
+                    native.iter().for_each(|vlan| list.insert(*vlan));
+                }
+                self.after.set_leaf(vlans.mode.clone(), "TRUNK");
+                match native {
+                    Some(vlan) => self.after.set_leaf(vlans.native.clone(), &vlan.to_string()),
+                    None => self.after.unset(&vlans.native),
+                }
+                self.after.unset(&vlans.access);
+                self.trunk_list(&list, &vlans.trunk);
+            }
+        }
+        if let Some(description) = &attach.description {
+            self.after.set_leaf(interface.description.clone(), description.as_str());
+        }
+        if let Some(mtu) = attach.mtu {
+            self.after.set_leaf(interface.mtu.clone(), &mtu.to_string());
+        }
+        let disabled_by_us = device.on_detach == OnDetach::Disable;
+        if let Some(enabled) = attach.enabled.or(disabled_by_us.then_some(true)) {
+            self.enable(enabled, interface);
+        }
+    }
+
+    fn detach(&mut self, detach: &Detach, device: &Device, interface: &Interface, vlans: &SwitchedVlan) {
+        match (detach.default_vlan, device.on_detach) {
+            (Some(vlan), _) | (None, OnDetach::Quarantine(vlan)) => self.access(vlan, vlans),
+            (None, OnDetach::Disable) => {
+                self.enable(false, interface);
+                for path in [&vlans.mode, &vlans.access, &vlans.native, &vlans.trunk] {
+                    self.after.unset(path);
+                }
+            }
+        }
+        if self.after.leaf(&interface.description).is_some_and(Description::is_ours) {
+            self.after.unset(&interface.description);
+        }
+    }
+
+    fn access(&mut self, vlan: VlanId, vlans: &SwitchedVlan) {
+        self.after.set_leaf(vlans.mode.clone(), "ACCESS");
+        self.after.set_leaf(vlans.access.clone(), &vlan.to_string());
+        self.after.unset(&vlans.native);
+        self.after.unset(&vlans.trunk);
+    }
+
+    /// On an interface that runs, `enabled` left unset is true already.
+    fn enable(&mut self, enabled: bool, interface: &Interface) {
+        let is_unset = self.after.leaf(&interface.enabled).is_none();
+        if !(enabled && is_unset) {
+            self.after.set_leaf(interface.enabled.clone(), if enabled { "true" } else { "false" });
+        }
+    }
+
+    /// Keeps the device's own spelling of what stays and adds the rest as runs.
+    fn trunk_list(&mut self, list: &VlanSet, path: &Path) {
+        let kept: Vec<(String, VlanSet)> = match self.after.value(path) {
+            Some(Value::Set(members)) => members
+                .iter()
+                .filter_map(|m| VlanSet::parse_openconfig_member(m).ok().map(|vlans| (m.clone(), vlans)))
+                .filter(|(_, vlans)| vlans.iter().all(|vlan| list.contains(vlan)))
+                .collect(),
+            _ => Vec::new(),
+        };
+        let missing: VlanSet =
+            list.iter().filter(|vlan| !kept.iter().any(|(_, have)| have.contains(*vlan))).collect();
+        self.after.unset(path);
+        for (member, _) in kept {
+            self.after.add_member(path.clone(), member);
+        }
+        for (first, last) in missing.ranges() {
+            let member = if first == last { first.to_string() } else { format!("{first}..{last}") };
+            self.after.add_member(path.clone(), member);
+        }
+    }
+
+    fn note_risks(&mut self, interface: &Interface, vlans: &SwitchedVlan, before: &Slice) {
+        if let (true, None) = (before.leaf(&vlans.mode) == Some("TRUNK"), before.value(&vlans.trunk)) {
+            self.risks.push(Risk::WasTrunkOfAll);
+        }
+        let gone = carried(before, vlans);
+        let stays = carried(&self.after, vlans);
+        let leaves: VlanSet = gone.iter().filter(|vlan| !stays.contains(*vlan)).collect();
+        if !leaves.is_empty() {
+            self.risks.push(Risk::LeavesVlans { vlans: leaves });
+        }
+        let (was, will) = (before.leaf(&interface.enabled), self.after.leaf(&interface.enabled));
+        if will == Some("false") && was != will {
+            self.risks.push(Risk::PortGoesDown);
+        }
+        if let (Some(old), Some(new)) =
+            (before.leaf(&interface.description), self.after.leaf(&interface.description))
+            && old != new
+            && !Description::is_ours(old)
+        {
+            self.risks.push(Risk::OverwritesDescription { old: old.to_owned() });
+        }
+    }
+}
+
+/// Every VLAN a port is explicitly in.
+fn carried(slice: &Slice, vlans: &SwitchedVlan) -> VlanSet {
+    let single = [&vlans.access, &vlans.native].into_iter().filter_map(|path| slice.leaf(path)?.parse().ok());
+    single.chain(slice.vlans(&vlans.trunk).unwrap_or_default().iter()).collect()
+}
+
+/// A port of a slice in words: `TRUNK native 100 tagged 200-210, down`.
+pub fn describe(slice: &Slice, port: &str) -> String {
+    let interface = Interface::new(port);
+    if !slice.has_entry(&interface.entry) {
+        return "not configured".to_owned();
+    }
+    let vlans = interface.switched_vlan(slice);
+    let mut words = vec![slice.leaf(&vlans.mode).unwrap_or("no mode").to_owned()];
+    if let Some(vlan) = slice.leaf(&vlans.access) {
+        words.push(vlan.to_owned());
+    }
+    if let Some(vlan) = slice.leaf(&vlans.native) {
+        words.push(format!("native {vlan}"));
+    }
+    match slice.vlans(&vlans.trunk) {
+        Some(list) => words.push(format!("tagged {list}")),
+        None if slice.leaf(&vlans.mode) == Some("TRUNK") => words.push("of every VLAN".to_owned()),
+        None => {}
+    }
+    if slice.leaf(&interface.enabled) == Some("false") {
+        words.push("(down)".to_owned());
+    }
+    words.join(" ")
+}
+
+/// Puts edits in an order in which no state in between is wider than both ends: a port that goes
+/// down goes first, a list is explicit before the mode makes it count, a trunk stops being one
+/// before its list goes, a port that comes up comes last. Devices that apply an edit as one do not
+/// care; the others are why.
+pub fn narrow_before_widen(edits: &mut [Edit], after: &Slice) {
+    edits.sort_by_key(|edit| rank(edit, after));
+}
+
+fn rank(edit: &Edit, after: &Slice) -> u8 {
+    if edit.target.steps().first().is_some_and(|step| NETWORK_INSTANCES.ends_with(&step.name)) {
+        return 0;
+    }
+    let removes = edit.operation == Operation::Remove;
+    let entry = edit.target.steps().get(1).and_then(|step| step.keys.first()).map(|(_, name)| name.as_str());
+    let interface = Interface::new(entry.unwrap_or_default());
+    let becomes_trunk = after.leaf(&interface.switched_vlan(after).mode) == Some("TRUNK");
+    match (edit.target.name(), becomes_trunk) {
+        ("interface" | "name" | "type", _) => 0,
+        ("enabled", _) if edit.value.as_deref() == Some("false") => 1,
+        ("trunk-vlans", true) => 3 + u8::from(removes),
+        ("native-vlan", true) => 5,
+        ("interface-mode", true) => 6,
+        ("access-vlan", true) => 7,
+        ("access-vlan", false) => 3,
+        ("interface-mode", false) => 4,
+        ("native-vlan", false) => 5,
+        ("trunk-vlans", false) => 6,
+        ("enabled", _) => 9,
+        _ => 2,
+    }
+}
+
+/// Refuses a state in which a port is a trunk with an unset list: that carries every VLAN.
+pub fn refuse_open_trunk(port: &str, after: &Slice) -> Result<(), PlanError> {
+    let interface = Interface::new(port);
+    let vlans = interface.switched_vlan(after);
+    let open =
+        after.leaf(&vlans.mode) == Some("TRUNK") && after.vlans(&vlans.trunk).is_none_or(|l| l.is_empty());
+    if open { Err(PlanError::OpenTrunk { port: port.to_owned() }) } else { Ok(()) }
+}

@@ -1,0 +1,107 @@
+//! What a reviewer should know before a plan is applied.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+use crate::transport::{Promises, Timed};
+use crate::vlan::VlanSet;
+
+/// Something about a plan or a device that a person may want to stop at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Risk {
+    CreatesInterface {
+        port: String,
+    },
+    CreatesVlans {
+        vlans: VlanSet,
+    },
+    VlanTableNotVisible {
+        vlans: VlanSet,
+    },
+    /// The port was a trunk without a list before.
+    WasTrunkOfAll,
+    LeavesVlans {
+        vlans: VlanSet,
+    },
+    PortGoesDown,
+    OverwritesDescription {
+        old: String,
+    },
+    /// The running state was assumed or given, not read from the device.
+    NotRead,
+    /// The device cannot undo by itself.
+    NoTimer,
+    /// Edits go straight to running.
+    NoCandidate,
+    /// One edit may be applied by half.
+    NotAtomic,
+    /// Other sessions cannot be kept out.
+    NoLock,
+    /// The timer lives or dies with our session, or any other session's commit confirms it.
+    WeakTimer {
+        timed: Timed,
+    },
+}
+
+/// What the device cannot promise.
+pub fn of_device(promises: &Promises) -> Vec<Risk> {
+    let mut risks = Vec::new();
+    if !promises.candidate {
+        risks.push(Risk::NoCandidate);
+    }
+    match promises.timed {
+        Timed::None => risks.push(Risk::NoTimer),
+        Timed::SessionBound | Timed::AnyCommit => risks.push(Risk::WeakTimer { timed: promises.timed }),
+        Timed::Persist => {}
+    }
+    if !promises.atomic {
+        risks.push(Risk::NotAtomic);
+    }
+    if !promises.locks {
+        risks.push(Risk::NoLock);
+    }
+    risks
+}
+
+impl fmt::Display for Risk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Risk::CreatesInterface { port } => {
+                write!(f, "interface {port} is not in the running configuration: it will be created")
+            }
+            Risk::CreatesVlans { vlans } => {
+                write!(f, "VLAN {vlans} is created in the switch's table; the inverse leaves it there")
+            }
+            Risk::VlanTableNotVisible { vlans } => write!(
+                f,
+                "the switch does not show its VLAN table: whether VLAN {vlans} exists there is not checked"
+            ),
+            Risk::WasTrunkOfAll => f.write_str("the port was a trunk of every VLAN before"),
+            Risk::LeavesVlans { vlans } => write!(f, "the port leaves VLAN {vlans}"),
+            Risk::PortGoesDown => f.write_str("the port goes administratively down"),
+            Risk::OverwritesDescription { old } => {
+                write!(f, "a description that is not ours is overwritten: \"{old}\"")
+            }
+            Risk::NotRead => f.write_str("planned against an assumed running state, not against the device"),
+            Risk::NoTimer => f.write_str(
+                "no confirmed commit: a failure is undone by applying the inverse, not by the device",
+            ),
+            Risk::NoCandidate => f.write_str("no candidate: the edit takes effect when it is sent"),
+            Risk::NotAtomic => f.write_str("no rollback-on-error: an edit that fails may be half applied"),
+            Risk::NoLock => f.write_str("no lock: another session may change the device at the same time"),
+            Risk::WeakTimer { timed: Timed::AnyCommit } => {
+                f.write_str("confirmed commit without an id: any later commit of anyone confirms it")
+            }
+            Risk::WeakTimer { .. } => {
+                f.write_str("confirmed commit without an id: the device undoes it when our session drops")
+            }
+        }
+    }
+}
+
+impl Serialize for Risk {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}

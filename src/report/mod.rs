@@ -1,0 +1,132 @@
+//! What callers, reviewers and the log read about a change.
+
+use serde::Serialize;
+
+use crate::device::Device;
+use crate::intent::{Caller, Intent, IntentError, ParameterNames};
+use crate::plan::{PlanError, Risk};
+use crate::schema::{Schema, SchemaError};
+use crate::slice::{Edit, Slice};
+use crate::transaction::outcome::{Outcome, Timings};
+
+/// One change asked for, over one or several ports, before any device is looked up.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// One a port; all together are one transaction.
+    pub targets: Vec<Target>,
+    pub caller: Caller,
+    pub names: &'static ParameterNames,
+    /// Read, plan, render, guard, and stop.
+    pub dry_run: bool,
+}
+
+/// One port of a call and the way its device was named.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// A MAC address in any notation, or the device's name.
+    pub switch_id: Option<String>,
+    /// The device's name, where the caller gives one beside the id.
+    pub switch_info: Option<String>,
+    pub intent: Intent,
+}
+
+/// What became of a call.
+#[derive(Clone, Debug, Serialize)]
+pub struct Change {
+    /// `planned` for a dry-run; else the worst of the devices' outcomes in one word.
+    pub outcome: &'static str,
+    pub devices: Vec<DeviceChange>,
+}
+
+/// What became of one port.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct DeviceChange {
+    pub device: String,
+    pub port: String,
+    /// None for a dry-run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
+    /// The port in words.
+    pub before: String,
+    pub after: String,
+    /// Unified diff of the configuration, as XML.
+    pub diff: String,
+    pub edits: Vec<Edit>,
+    /// The exact payload of this port's change.
+    pub payload: String,
+    /// The exact payload that takes it back.
+    pub inverse: String,
+    pub risks: Vec<Risk>,
+    /// Which transport and why.
+    pub transport: String,
+    /// Milliseconds a phase.
+    pub timings: Timings,
+    /// Over edits and the running configuration they were made from.
+    pub digest: String,
+}
+
+/// Why a call has no [`Change`]: it was refused, and no device was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    #[error("{parameter}: no device `{id}` in the inventory")]
+    UnknownDevice { parameter: &'static str, id: String },
+    #[error(transparent)]
+    Intent(#[from] IntentError),
+    #[error("{device}: {source}")]
+    Plan { device: String, source: PlanError },
+    #[error("{device}: its queue is full ({waiting} waiting); nothing was sent")]
+    Busy { device: String, waiting: usize },
+    /// A device could not be read for a dry-run, or the deadline passed in the queue.
+    #[error("{device}: {why}; nothing was changed")]
+    Unreachable { device: String, why: String },
+    #[error("the service is stopping; nothing was sent")]
+    Stopping,
+}
+
+impl Refusal {
+    pub fn plan(device: &Device, source: PlanError) -> Self {
+        Self::Plan { device: device.name.clone(), source }
+    }
+}
+
+/// The configuration of what a change touches, before and after, as a unified diff of XML.
+pub fn native_diff(before: &Slice, after: &Slice, schema: &Schema) -> Result<String, SchemaError> {
+    let (before, after) = (schema.to_xml(before)?, schema.to_xml(after)?);
+    let diff = similar::TextDiff::from_lines(&before, &after);
+    Ok(diff.unified_diff().context_radius(2).header("running", "planned").to_string())
+}
+
+/// A change as a reviewer reads it on a terminal.
+pub fn text(change: &Change) -> String {
+    let mut out = String::new();
+    for device in &change.devices {
+        let mut line = |text: &str| {
+            out.push_str(text);
+            out.push('\n');
+        };
+        line(&format!("{} port {}", device.device, device.port));
+        line(&format!("  before     {}", device.before));
+        line(&format!("  after      {}", device.after));
+        line(&format!("  transport  {}", device.transport));
+        match &device.outcome {
+            Some(outcome) => line(&format!("  outcome    {outcome}")),
+            None if device.edits.is_empty() => line("  nothing to change"),
+            None => {}
+        }
+        if !device.timings.0.is_empty() {
+            line(&format!("  phases     {}", device.timings));
+        }
+        for risk in &device.risks {
+            line(&format!("  risk       {risk}"));
+        }
+        let sections = [("diff", &device.diff), ("payload", &device.payload), ("inverse", &device.inverse)];
+        for (title, body) in sections {
+            if !body.is_empty() {
+                line(&format!("  {title}"));
+                body.lines().for_each(|body| line(&format!("    {body}")));
+            }
+        }
+        line(&format!("  digest     {}", device.digest));
+    }
+    out
+}

@@ -1,0 +1,161 @@
+//! The journal is the lock file: one a device endpoint, locked (flock) while a transaction runs,
+//! never unlinked, empty when nothing is open. Before the first byte that changes a device it
+//! holds, synced, all that another process needs to finish the undo. It holds no secrets.
+//!
+//! The file is only appended to while a transaction runs: a full record, then a line a phase.
+//! A torn last line is one whose phase was never begun, because the sync comes before the send.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path as FilePath, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use crate::device::Endpoint;
+use crate::plan::WayBack;
+use crate::transaction::outcome::Phase;
+use crate::transport::Timed;
+
+/// What a transaction leaves behind if this process dies.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Record {
+    pub device: String,
+    pub request_ids: Vec<String>,
+    pub phase: Phase,
+    /// Over the edits and the slice they were made from.
+    pub digest: String,
+    pub timed: Timed,
+    /// Given to the device as `persist` where it takes one.
+    pub persist_id: String,
+    /// When the device's own timer has run out at the latest; seconds since 1970.
+    pub timer_end: u64,
+    pub before_hash: String,
+    pub after_hash: String,
+    /// The exact payload that takes the change back, for people.
+    pub inverse: String,
+    /// Paths touched, what they held and should hold: what an undo is computed and guarded from.
+    pub way_back: WayBack,
+}
+
+/// Why the lock file cannot be used. Nothing was sent.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    #[error("{path}: {source}")]
+    Io { path: PathBuf, source: std::io::Error },
+    #[error("{path} is locked by another process on this host; waited {waited:?}")]
+    Held { path: PathBuf, waited: Duration },
+    #[error("{path} holds a record that cannot be read ({why}); look at the device, then empty the file")]
+    Damaged { path: PathBuf, why: String },
+}
+
+/// The lock file of one endpoint, locked as long as this value lives.
+#[derive(Debug)]
+pub struct Journal {
+    file: File,
+    path: PathBuf,
+}
+
+#[derive(Serialize, Deserialize)]
+struct PhaseLine {
+    phase: Phase,
+}
+
+/// The file's name: two devices of an inventory with one endpoint are one device.
+pub fn file_name(endpoint: &Endpoint) -> String {
+    let safe = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-') { c } else { '_' };
+    let address: String = endpoint.address.to_ascii_lowercase().chars().map(safe).collect();
+    format!("{address}_{}.lock", endpoint.port)
+}
+
+/// Makes the directory (0700) if it is not there.
+pub fn prepare(dir: &FilePath) -> Result<(), JournalError> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .map_err(|source| JournalError::Io { path: dir.to_owned(), source })
+}
+
+impl Journal {
+    /// Opens (creating it 0600) and locks; waits until `deadline` for another process.
+    pub async fn lock(dir: &FilePath, endpoint: &Endpoint, deadline: Instant) -> Result<Self, JournalError> {
+        let path = dir.join(file_name(endpoint));
+        let io = |source| JournalError::Io { path: path.clone(), source };
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(io)?;
+        let started = Instant::now();
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(Self { file, path }),
+                Err(TryLockError::Error(source)) => return Err(io(source)),
+                Err(TryLockError::WouldBlock) => {}
+            }
+            let pause = crate::transaction::jitter(Duration::from_millis(20));
+            if Instant::now() + pause >= deadline {
+                return Err(JournalError::Held { path, waited: started.elapsed() });
+            }
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// What an earlier transaction left, if anything.
+    pub fn left_behind(&mut self) -> Result<Option<Record>, JournalError> {
+        let mut text = String::new();
+        self.file.seek(SeekFrom::Start(0)).map_err(|e| self.io(e))?;
+        self.file.read_to_string(&mut text).map_err(|e| self.io(e))?;
+        let mut lines = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+        let Some(first) = lines.next() else {
+            // Torn before the first sync: nothing had been sent.
+            return Ok(None);
+        };
+        let damaged =
+            |e: serde_json::Error| JournalError::Damaged { path: self.path.clone(), why: e.to_string() };
+        let mut record: Record = serde_json::from_str(first).map_err(damaged)?;
+        for line in lines {
+            record.phase = serde_json::from_str::<PhaseLine>(line).map_err(damaged)?.phase;
+        }
+        Ok(Some(record))
+    }
+
+    /// Writes the record of a transaction that is about to change the device, synced.
+    pub fn begin(&mut self, record: &Record) -> Result<(), JournalError> {
+        self.file.set_len(0).map_err(|e| self.io(e))?;
+        self.file.seek(SeekFrom::Start(0)).map_err(|e| self.io(e))?;
+        self.append(record)
+    }
+
+    /// Notes, synced, that a phase begins.
+    pub fn phase(&mut self, phase: Phase) -> Result<(), JournalError> {
+        self.append(&PhaseLine { phase })
+    }
+
+    /// The transaction ended and its outcome is known.
+    pub fn clear(&mut self) -> Result<(), JournalError> {
+        self.file.set_len(0).and_then(|()| self.file.sync_data()).map_err(|e| self.io(e))
+    }
+
+    fn append(&mut self, line: &impl Serialize) -> Result<(), JournalError> {
+        let mut bytes = serde_json::to_vec(line).map_err(|e| self.io(e.into()))?;
+        bytes.push(b'\n');
+        self.file.write_all(&bytes).and_then(|()| self.file.sync_data()).map_err(|e| self.io(e))
+    }
+
+    fn io(&self, source: std::io::Error) -> JournalError {
+        JournalError::Io { path: self.path.clone(), source }
+    }
+}
+
+/// Seconds since 1970, `after` from now.
+pub fn unix_time_in(after: Duration) -> u64 {
+    (SystemTime::now() + after).duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}

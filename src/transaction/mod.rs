@@ -1,0 +1,128 @@
+//! Carrying plans out on 1..N devices so that each ends as planned or as before.
+//!
+//! [`transact`] is the page to read: every step in order, and the one wrapper that undoes.
+
+pub mod journal;
+pub mod lease;
+pub mod outcome;
+mod participant;
+mod undo;
+pub mod worker;
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::time::Instant;
+
+use crate::intent::Request;
+use crate::plan::{Plan, PlanError};
+use outcome::{Outcome, Phase, Timings};
+pub use participant::Participant;
+
+/// How much time a transaction has, and how much of it is kept for undoing and settling.
+#[derive(Clone, Copy, Debug)]
+pub struct Budget {
+    /// When the caller must have its answer.
+    pub deadline: Instant,
+    /// When steps forward give up: a third of the budget is left.
+    pub forward: Instant,
+    /// How long a lock that someone else holds is waited for.
+    pub lock_wait: Duration,
+}
+
+impl Budget {
+    /// The budget of a request that arrived at `arrived` and has `total`, the queue included.
+    pub fn new(arrived: Instant, total: Duration, lock_wait: Duration) -> Self {
+        Self { deadline: arrived + total, forward: arrived + total * 2 / 3, lock_wait }
+    }
+}
+
+/// What became of one member of a transaction.
+#[derive(Debug)]
+pub struct Done {
+    pub request: Request,
+    pub result: Result<Report, PlanError>,
+}
+
+/// What became of a change whose plan could be made, or that failed before.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// None when it failed before the device was read.
+    pub plan: Option<Plan>,
+    pub outcome: Outcome,
+    pub timings: Timings,
+    /// Which transport, and why.
+    pub transport: String,
+    /// What the device cannot promise.
+    pub risks: Vec<crate::plan::Risk>,
+    /// How many members went out in the same commit.
+    pub group: usize,
+}
+
+/// Why the parts of a failed transaction may be tried apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Apart {
+    /// They may not: it succeeded, or how the device is now is not known, or it was no member's fault.
+    No,
+    /// The device refused or changed something, and is proven to be as before; the paths it named.
+    Yes { error_paths: Vec<String> },
+}
+
+/// Carries out all participants' changes, or none. Participants are sorted by device, so that two
+/// transactions never wait for each other.
+pub async fn transact(mut parts: Vec<Participant>, budget: Budget) -> Vec<Participant> {
+    if let Err(Failed) = forward(&mut parts, budget).await {
+        // What a lost answer hides is found out first: it may have been a success.
+        join_all(parts.iter_mut().map(|part| part.settle_forward(budget))).await;
+        if !parts.iter().all(Participant::is_applied) {
+            let cause = parts.iter().find_map(Participant::failure).cloned();
+            join_all(parts.iter_mut().map(|part| part.undo(cause.as_ref(), budget))).await;
+        }
+    }
+    parts
+}
+
+/// Some participant failed; which and why is written in it.
+struct Failed;
+
+async fn forward(parts: &mut [Participant], budget: Budget) -> Result<(), Failed> {
+    for part in parts.iter_mut() {
+        part.open(budget).await?;
+        part.begin(budget).await?;
+    }
+    for part in parts.iter_mut() {
+        part.plan()?;
+    }
+    all(join_all(parts.iter_mut().map(|part| part.stage(budget))).await)?;
+    all(join_all(parts.iter_mut().map(|part| part.commit(budget))).await)?;
+    for part in parts.iter_mut() {
+        part.check_margin(budget)?;
+    }
+    // From the first confirm on there is no cancel: each is driven to its end, then judged.
+    all(join_all(parts.iter_mut().map(|part| part.confirm(budget))).await)?;
+    all(join_all(parts.iter_mut().map(|part| part.save(budget))).await)
+}
+
+fn all(results: Vec<Result<(), Failed>>) -> Result<(), Failed> {
+    results.into_iter().collect()
+}
+
+/// Half to one and a half of `base`, so that two waiters do not meet again and again.
+pub(crate) fn jitter(base: Duration) -> Duration {
+    let mut byte = [128u8];
+    // Without randomness the pause is the base: still a pause.
+    if getrandom::fill(&mut byte).is_err() {
+        return base;
+    }
+    base / 2 + base * u32::from(byte[0]) / 256
+}
+
+impl Phase {
+    /// Runs a step and notes how long it took.
+    async fn timed<T>(self, timings: &mut Timings, step: impl Future<Output = T>) -> T {
+        let started = Instant::now();
+        let result = step.await;
+        timings.0.push((self, started.elapsed()));
+        result
+    }
+}

@@ -1,0 +1,145 @@
+//! How a change to one device can end. Nothing else exists.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// A step of the transaction, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Waiting for the device's worker and lock file.
+    Queue,
+    Connect,
+    /// Finishing what an earlier process left in the journal.
+    Recover,
+    /// Locking and reading running.
+    Lock,
+    Plan,
+    /// Writing the journal before the device is changed.
+    Journal,
+    /// The edit into the candidate.
+    Stage,
+    /// The commit, timed where the device can.
+    Commit,
+    /// Comparing running with the plan.
+    Verify,
+    Confirm,
+    Save,
+    /// Taking the change back.
+    Undo,
+    /// Finding out, in a fresh session, what a lost answer meant.
+    Settle,
+    Unlock,
+}
+
+/// How it ended for one device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "result")]
+pub enum Outcome {
+    /// The device already was as asked; nothing was sent that changes it.
+    Unchanged,
+    /// Committed, read back and found as planned, confirmed.
+    Applied { saved: Saved },
+    /// The running configuration is as it was before; `phase` is where it failed and `cause` why.
+    RolledBack { phase: Phase, cause: String },
+    /// What the device holds is not known; `cause` says why and where to look.
+    Unknown { phase: Phase, cause: String },
+}
+
+/// Whether the change survives a reboot of the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Saved {
+    /// The device has no separate startup datastore: what is committed is kept.
+    WithCommit,
+    /// Copied to startup as part of the transaction.
+    ToStartup,
+    /// The operator's `save = "never"`.
+    No,
+}
+
+/// How long each phase took, in the order they ran.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Timings(pub Vec<(Phase, Duration)>);
+
+impl Phase {
+    /// Whether a failure here leaves the device untouched without anything having to be undone.
+    pub fn is_before_change(self) -> bool {
+        self <= Phase::Journal
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Phase::Queue => "queue",
+            Phase::Connect => "connect",
+            Phase::Recover => "recover",
+            Phase::Lock => "lock",
+            Phase::Plan => "plan",
+            Phase::Journal => "journal",
+            Phase::Stage => "stage",
+            Phase::Commit => "commit",
+            Phase::Verify => "verify",
+            Phase::Confirm => "confirm",
+            Phase::Save => "save",
+            Phase::Undo => "undo",
+            Phase::Settle => "settle",
+            Phase::Unlock => "unlock",
+        })
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Outcome::Unchanged => f.write_str("unchanged"),
+            Outcome::Applied { .. } => f.write_str("applied"),
+            Outcome::RolledBack { phase, cause } if phase.is_before_change() => {
+                write!(f, "failed in phase {phase}: {cause}; the switch is as before, nothing was changed")
+            }
+            Outcome::RolledBack { phase, cause } => {
+                write!(f, "failed in phase {phase}: {cause}; the switch is as before, read back and compared")
+            }
+            Outcome::Unknown { phase, cause } => {
+                write!(f, "failed in phase {phase}: {cause}; what the switch holds now is NOT KNOWN")
+            }
+        }
+    }
+}
+
+impl Outcome {
+    /// One word for logs and callers.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Outcome::Unchanged => "unchanged",
+            Outcome::Applied { .. } => "applied",
+            Outcome::RolledBack { .. } => "rolled_back",
+            Outcome::Unknown { .. } => "unknown",
+        }
+    }
+
+    pub fn is_success(&self) -> bool {
+        matches!(self, Outcome::Unchanged | Outcome::Applied { .. })
+    }
+}
+
+impl fmt::Display for Timings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, (phase, took)) in self.0.iter().enumerate() {
+            let space = if n > 0 { " " } else { "" };
+            write!(f, "{space}{phase}={:.1}ms", took.as_secs_f64() * 1e3)?;
+        }
+        Ok(())
+    }
+}
+
+impl Serialize for Timings {
+    /// `{"lock": 0.8, ...}` in milliseconds.
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer
+            .collect_map(self.0.iter().map(|(phase, took)| (phase.to_string(), took.as_secs_f64() * 1e3)))
+    }
+}

@@ -1,0 +1,438 @@
+//! One device's part in a transaction: its steps forward. Each step either succeeds or writes down
+//! why not and how far it came; taking back is in [`super::undo`].
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::device::Save;
+use crate::intent::Request;
+use crate::plan::{self, Batch, Plan, PlanError, openconfig, risk};
+use crate::slice::Slice;
+use crate::transaction::journal::{Record, unix_time_in};
+use crate::transaction::lease::Lease;
+use crate::transaction::outcome::{Outcome, Phase, Saved, Timings};
+use crate::transaction::{Apart, Budget, Done, Failed, Report, jitter};
+use crate::transport::{Commit, Fault, Promises, Session, Timed};
+
+/// One device and the changes asked of it.
+pub struct Participant {
+    pub(super) lease: Lease,
+    members: Vec<(Request, Option<Result<Plan, PlanError>>)>,
+    is_one: bool,
+    pub(super) batch: Option<Batch>,
+    pub(super) persist_id: String,
+    pub(super) reached: Reached,
+    pub(super) failure: Option<Failure>,
+    pub(super) outcome: Option<Outcome>,
+    pub(super) apart: Apart,
+    pub(super) timings: Timings,
+    pub(super) seen: Option<Slice>,
+    pub(super) timed: Timed,
+    before: Slice,
+    timer_end: Option<Instant>,
+}
+
+/// How far a participant came; decides what has to be taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Reached {
+    Nothing,
+    Locked,
+    /// The candidate may hold our edit.
+    Staged,
+    /// Running may hold our change; with a timer it is pending.
+    Committed,
+    /// The confirm was sent.
+    Confirming,
+    Confirmed,
+    /// The copy to startup was sent.
+    Saving,
+    Finished,
+}
+
+/// Why a participant did not get further.
+#[derive(Clone, Debug)]
+pub(super) struct Failure {
+    pub phase: Phase,
+    pub cause: String,
+    pub lost: bool,
+    /// Paths that a refusal named; `None` when no member is to blame.
+    pub blamed: Option<Vec<String>>,
+}
+
+impl Participant {
+    /// `members` ask for changes to the lease's device, of disjoint ports.
+    pub fn new(lease: Lease, members: Vec<Request>) -> Self {
+        Self {
+            lease,
+            members: members.into_iter().map(|request| (request, None)).collect(),
+            is_one: false,
+            batch: None,
+            persist_id: String::new(),
+            reached: Reached::Nothing,
+            failure: None,
+            outcome: None,
+            apart: Apart::No,
+            timings: Timings::default(),
+            seen: None,
+            timed: Timed::None,
+            before: Slice::default(),
+            timer_end: None,
+        }
+    }
+
+    /// The members are one change: if one cannot be planned, none is carried out.
+    pub fn all_or_nothing(mut self) -> Self {
+        self.is_one = true;
+        self
+    }
+
+    pub(super) fn failure(&self) -> Option<&Failure> {
+        self.failure.as_ref()
+    }
+
+    /// What became of each member, whether they may be tried apart, and the lease.
+    pub fn finish(self) -> (Vec<Done>, Apart, Lease) {
+        let (transport, risks) = match &self.lease.session {
+            Some(session) => (session.describe(), risk::of_device(session.promises())),
+            None => (self.lease.last_transport.clone(), Vec::new()),
+        };
+        let group =
+            self.members.iter().filter(|(_, plan)| matches!(plan, Some(Ok(p)) if !p.is_empty())).count();
+        let outcome = self.outcome;
+        let timings = self.timings;
+        let done = self.members.into_iter().map(|(request, plan)| {
+            let report = |plan: Option<Plan>| {
+                let unchanged = plan.as_ref().is_some_and(Plan::is_empty) && outcome.is_none();
+                let outcome = if unchanged { Some(Outcome::Unchanged) } else { outcome.clone() };
+                Report {
+                    // A transaction that ended without a word would be a defect; it is not success.
+                    outcome: outcome.unwrap_or(Outcome::Unknown {
+                        phase: Phase::Queue,
+                        cause: "the transaction ended without an outcome".to_owned(),
+                    }),
+                    plan,
+                    timings: timings.clone(),
+                    transport: transport.clone(),
+                    risks: risks.clone(),
+                    group,
+                }
+            };
+            let result = match plan {
+                None => Ok(report(None)),
+                Some(Ok(plan)) if plan.is_empty() => {
+                    Ok(Report { outcome: Outcome::Unchanged, ..report(Some(plan)) })
+                }
+                Some(Ok(plan)) => Ok(report(Some(plan))),
+                Some(Err(error)) => Err(error),
+            };
+            Done { request, result }
+        });
+        (done.collect(), self.apart, self.lease)
+    }
+
+    /// The lock file, what an earlier process left in it, and a session.
+    pub(super) async fn open(&mut self, budget: Budget) -> Result<(), Failed> {
+        let until = budget.forward.min(Instant::now() + budget.lock_wait);
+        let locked = Phase::Queue.timed(&mut self.timings, self.lease.lock_file(until)).await;
+        if let Err(error) = locked {
+            return self.fail(Phase::Queue, error.to_string());
+        }
+        if let Err((phase, cause)) = self.lease.recover(&mut self.timings, budget).await {
+            return self.fail(phase, cause);
+        }
+        let opened = self.lease.connect(&mut self.timings, budget.forward).await;
+        opened.or_else(|fault| self.fault(Phase::Connect, fault))
+    }
+
+    /// [lock, read]: waits a bounded time for a lock that someone else holds.
+    pub(super) async fn begin(&mut self, budget: Budget) -> Result<(), Failed> {
+        let mut reads = std::collections::BTreeSet::new();
+        for (request, _) in &self.members {
+            reads.extend(openconfig::reads(request));
+        }
+        let reads = self.lease.read_set(reads);
+        let started = Instant::now();
+        let until = budget.forward.min(started + budget.lock_wait);
+        let mut reopened = !self.lease.is_warm;
+        let result = loop {
+            let session = match self.lease.session() {
+                Ok(session) => session,
+                Err(fault) => break Err(fault),
+            };
+            match session.begin(&reads, budget.forward).await {
+                Err(Fault::Rejected(errors)) => {
+                    let pause = jitter(Duration::from_millis(100));
+                    if Instant::now() + pause >= until {
+                        break Err(Fault::Rejected(errors));
+                    }
+                    tokio::time::sleep(pause).await;
+                }
+                // An idle session that the device closed meanwhile: nothing was asked of it yet
+                // that changes anything, so one fresh session may be tried.
+                Err(Fault::Lost(_) | Fault::NotSent(_)) if !reopened => {
+                    reopened = true;
+                    self.lease.drop_session().await;
+                    if let Err(fault) = self.lease.connect(&mut self.timings, budget.forward).await {
+                        break Err(fault);
+                    }
+                }
+                other => break other,
+            }
+        };
+        self.timings.0.push((Phase::Lock, started.elapsed()));
+        match result {
+            Ok(before) => {
+                self.before = before;
+                self.reached = Reached::Locked;
+                Ok(())
+            }
+            Err(fault) => self.fault(Phase::Lock, fault),
+        }
+    }
+
+    /// Plans every member against what was read under the lock. Of members that have nothing to do
+    /// with each other, one that cannot be planned is answered and the others go on.
+    pub(super) fn plan(&mut self) -> Result<(), Failed> {
+        let started = Instant::now();
+        let schema = self.lease.world.schema.clone();
+        for (request, plan) in &mut self.members {
+            *plan = Some(plan::plan(request, &self.before, &schema));
+        }
+        let plans: Vec<&Plan> = self.plans().filter(|plan| !plan.is_empty()).collect();
+        if !plans.is_empty() {
+            match Batch::new(&plans, &self.lease.device, &schema) {
+                Ok(batch) => self.batch = Some(batch),
+                Err(error) => return self.fail(Phase::Plan, error.to_string()),
+            }
+        }
+        self.timings.0.push((Phase::Plan, started.elapsed()));
+        let refused = self.members.iter().find_map(|(_, plan)| plan.as_ref()?.as_ref().err());
+        match refused {
+            Some(error) if self.is_one => {
+                let cause = error.to_string();
+                self.fail(Phase::Plan, cause)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn plans(&self) -> impl Iterator<Item = &Plan> {
+        self.members.iter().filter_map(|(_, plan)| plan.as_ref()?.as_ref().ok())
+    }
+
+    /// Journal, then [edit].
+    pub(super) async fn stage(&mut self, budget: Budget) -> Result<(), Failed> {
+        let Some(batch) = self.batch.clone() else {
+            self.unchanged(budget).await;
+            return Ok(());
+        };
+        if Instant::now() >= budget.forward {
+            return self.fail(Phase::Stage, "too little time is left to undo; not sent".to_owned());
+        }
+        let promises = self.promises()?;
+        match new_id() {
+            Ok(id) => self.persist_id = id,
+            Err(error) => return self.fail(Phase::Journal, format!("no randomness for an id: {error}")),
+        }
+        self.timed = promises.timed;
+        let timeout = self.timeout(budget);
+        let record = Record {
+            device: self.lease.device.name.clone(),
+            request_ids: self.members.iter().map(|(r, _)| r.caller.request_id.clone()).collect(),
+            phase: Phase::Stage,
+            digest: batch.digest.clone(),
+            timed: promises.timed,
+            persist_id: self.persist_id.clone(),
+            timer_end: unix_time_in(budget.deadline - Instant::now() + timeout),
+            before_hash: batch.way_back.before.digest(),
+            after_hash: batch.way_back.after.digest(),
+            inverse: batch.inverse.text().to_owned(),
+            way_back: batch.way_back.clone(),
+        };
+        let started = Instant::now();
+        if let Err(error) = self.lease.write_journal(|journal| journal.begin(&record)) {
+            return self.fail(Phase::Journal, error);
+        }
+        self.timings.0.push((Phase::Journal, started.elapsed()));
+        self.reached = Reached::Staged;
+        let started = Instant::now();
+        let staged = self.session()?.stage(&batch.payload, budget.forward).await;
+        self.timings.0.push((Phase::Stage, started.elapsed()));
+        staged.or_else(|fault| self.fault(Phase::Stage, fault))
+    }
+
+    /// [timed commit, read back], and the comparison with the plan.
+    pub(super) async fn commit(&mut self, budget: Budget) -> Result<(), Failed> {
+        let Some(batch) = self.batch.clone() else { return Ok(()) };
+        if Instant::now() >= budget.forward {
+            return self.fail(Phase::Commit, "too little time is left to undo; not sent".to_owned());
+        }
+        let how = match self.timed {
+            Timed::None => Commit::Plain,
+            _ => {
+                let timeout = self.timeout(budget);
+                self.timer_end = Some(Instant::now() + timeout);
+                Commit::Timed { timeout, persist_id: self.persist_id.clone() }
+            }
+        };
+        self.enter(Phase::Commit, Reached::Committed)?;
+        let reads = self.lease.read_set(batch.way_back.reads.clone());
+        let started = Instant::now();
+        let answer = self.session()?.commit(&how, &reads, budget.forward).await;
+        self.timings.0.push((Phase::Commit, started.elapsed()));
+        if let Err(fault) = answer.commit {
+            self.seen = answer.running.ok();
+            return self.fault(Phase::Commit, fault);
+        }
+        match answer.running {
+            Err(fault) => self.fault(Phase::Verify, fault),
+            Ok(running) if running.same_as(&batch.way_back.after) => Ok(()),
+            Ok(running) => {
+                let differ = running.differences(&batch.way_back.after);
+                self.seen = Some(running);
+                let paths: Vec<String> = differ.iter().map(ToString::to_string).collect();
+                let cause =
+                    format!("the device accepted the change and does not hold it: {}", paths.join(", "));
+                let failure = Failure { phase: Phase::Verify, cause, lost: false, blamed: Some(paths) };
+                self.failure = Some(failure);
+                Err(Failed)
+            }
+        }
+    }
+
+    /// Whether the device's own timer leaves room for the confirm.
+    pub(super) fn check_margin(&mut self, budget: Budget) -> Result<(), Failed> {
+        let too_late = self.timer_end.is_some_and(|end| Instant::now() + Duration::from_secs(1) >= end);
+        if self.batch.is_some() && (too_late || Instant::now() >= budget.forward) {
+            return self.fail(Phase::Confirm, "too little time is left on the device's timer".to_owned());
+        }
+        Ok(())
+    }
+
+    /// [confirm], with the unlock behind it when nothing has to be saved.
+    pub(super) async fn confirm(&mut self, budget: Budget) -> Result<(), Failed> {
+        if self.batch.is_none() {
+            return Ok(());
+        }
+        let promises = self.promises()?;
+        let saves = self.saves(&promises);
+        if self.timed == Timed::None {
+            self.reached = Reached::Confirmed;
+        } else {
+            self.enter(Phase::Confirm, Reached::Confirming)?;
+            let id = self.persist_id.clone();
+            let started = Instant::now();
+            let confirmed = self.session()?.confirm(&id, !saves, budget.deadline).await;
+            self.timings.0.push((Phase::Confirm, started.elapsed()));
+            confirmed.or_else(|fault| self.fault(Phase::Confirm, fault))?;
+            self.reached = Reached::Confirmed;
+        }
+        if !saves {
+            let saved = if promises.startup { Saved::No } else { Saved::WithCommit };
+            if self.timed == Timed::None {
+                self.unlock(budget).await;
+            }
+            self.succeed(saved);
+        }
+        Ok(())
+    }
+
+    /// [save, unlock].
+    pub(super) async fn save(&mut self, budget: Budget) -> Result<(), Failed> {
+        if self.reached != Reached::Confirmed {
+            return Ok(());
+        }
+        self.enter(Phase::Save, Reached::Saving)?;
+        let started = Instant::now();
+        let saved = self.session()?.save(budget.forward).await;
+        self.timings.0.push((Phase::Save, started.elapsed()));
+        saved.or_else(|fault| self.fault(Phase::Save, fault))?;
+        self.unlock(budget).await;
+        self.succeed(Saved::ToStartup);
+        Ok(())
+    }
+
+    fn saves(&self, promises: &Promises) -> bool {
+        promises.startup && self.lease.device.save == Save::Each
+    }
+
+    async fn unchanged(&mut self, budget: Budget) {
+        self.unlock(budget).await;
+        self.outcome = Some(Outcome::Unchanged);
+        self.reached = Reached::Finished;
+    }
+
+    /// Nothing hangs on the answer: a lock that did not come off goes with the session.
+    pub(super) async fn unlock(&mut self, budget: Budget) {
+        let started = Instant::now();
+        if let Some(session) = &mut self.lease.session
+            && let Err(fault) = session.release(false, budget.deadline).await
+        {
+            tracing::warn!(device = self.lease.device.name, %fault, "locks not released; closing the session");
+            self.lease.drop_session().await;
+        }
+        self.timings.0.push((Phase::Unlock, started.elapsed()));
+    }
+
+    fn succeed(&mut self, saved: Saved) {
+        self.outcome = Some(Outcome::Applied { saved });
+        self.reached = Reached::Finished;
+        self.lease.clear_journal();
+    }
+
+    fn enter(&mut self, phase: Phase, reached: Reached) -> Result<(), Failed> {
+        if let Err(error) = self.lease.write_journal(|journal| journal.phase(phase)) {
+            return self.fail(phase, error);
+        }
+        self.reached = reached;
+        Ok(())
+    }
+
+    fn session(&mut self) -> Result<&mut Box<dyn Session>, Failed> {
+        match &mut self.lease.session {
+            Some(session) => Ok(session),
+            None => Err(Failed),
+        }
+    }
+
+    fn promises(&mut self) -> Result<Promises, Failed> {
+        self.session().map(|session| session.promises().clone())
+    }
+
+    /// The device's timer outlives what is left of the budget by one unit of its clock.
+    fn timeout(&self, budget: Budget) -> Duration {
+        if self.timed == Timed::None {
+            return Duration::ZERO;
+        }
+        let unit = self.lease.device.profile.netconf.timer_granularity.max(Duration::from_secs(1));
+        let left = budget.deadline.saturating_duration_since(Instant::now());
+        let units = left.as_secs_f64() / unit.as_secs_f64();
+        unit * (units.ceil() as u32 + 1)
+    }
+
+    fn fault(&mut self, phase: Phase, fault: Fault) -> Result<(), Failed> {
+        let blamed = match &fault {
+            Fault::Rejected(errors) if phase == Phase::Stage || phase == Phase::Commit => {
+                Some(errors.iter().filter_map(|error| error.path.clone()).collect())
+            }
+            _ => None,
+        };
+        let lost = matches!(fault, Fault::Lost(_));
+        self.failure = Some(Failure { phase, cause: fault.to_string(), lost, blamed });
+        Err(Failed)
+    }
+
+    fn fail(&mut self, phase: Phase, cause: String) -> Result<(), Failed> {
+        self.failure = Some(Failure { phase, cause, lost: false, blamed: None });
+        Err(Failed)
+    }
+}
+
+/// 128 random bits: nobody else's confirm can name it by accident.
+fn new_id() -> Result<String, getrandom::Error> {
+    let mut bytes = [0u8; 16];
+    getrandom::fill(&mut bytes)?;
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(format!("mercury-{hex}"))
+}

@@ -1,0 +1,320 @@
+//! Taking a change back, and finding out what a lost answer meant. Written once, for a transaction
+//! that fails and for what an earlier process left in the journal.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::plan::WayBack;
+use crate::slice::Slice;
+use crate::transaction::lease::Lease;
+use crate::transaction::outcome::{Outcome, Phase, Saved, Timings};
+use crate::transaction::participant::{Failure, Participant, Reached};
+use crate::transaction::{Apart, Budget, jitter};
+use crate::transport::{Commit, Fault, ReadSet, Session, Store, Timed};
+
+/// An open question about one device.
+pub(super) struct Case<'a> {
+    pub way_back: &'a WayBack,
+    pub timed: Timed,
+    pub persist_id: &'a str,
+    /// The change was verified and its confirm was sent: drive it on instead of back.
+    pub forward: bool,
+    /// Finding the change on the device is an end, not something to undo.
+    pub accepts_after: bool,
+    /// What was read back right after our commit, under our lock: ours, whatever it is.
+    pub seen: Option<&'a Slice>,
+    /// The startup datastore may hold the change: whatever running ends as is saved again.
+    pub saves: bool,
+}
+
+/// The answer to a [`Case`], from reading running under the lock.
+#[derive(Debug)]
+pub(super) enum Settled {
+    Before,
+    After,
+    /// Somebody else changed these paths, so undoing would destroy their work.
+    Neither(String),
+    /// It could not be found out or not be brought to an end.
+    Open(String),
+}
+
+impl Participant {
+    pub(super) fn is_applied(&self) -> bool {
+        self.outcome.as_ref().is_some_and(Outcome::is_success)
+    }
+
+    /// Where an answer was lost after which the change may stand, looks whether it stands.
+    pub(super) async fn settle_forward(&mut self, budget: Budget) {
+        let lost = self.failure.as_ref().is_some_and(|failure| failure.lost);
+        let may_stand = match self.reached {
+            Reached::Committed => self.timed == Timed::None,
+            Reached::Confirming | Reached::Saving => true,
+            _ => false,
+        };
+        let Some(batch) = self.batch.clone().filter(|_| lost && may_stand) else { return };
+        self.lease.drop_session().await;
+        let case = Case {
+            way_back: &batch.way_back,
+            timed: self.timed,
+            persist_id: &self.persist_id,
+            forward: true,
+            accepts_after: true,
+            seen: None,
+            saves: false,
+        };
+        let started = Instant::now();
+        let settled = settle(&mut self.lease, &case, budget.deadline).await;
+        let saved = match settled {
+            Settled::After => self.startup_holds(&batch.way_back, budget).await,
+            _ => None,
+        };
+        self.timings.0.push((Phase::Settle, started.elapsed()));
+        if let Some(saved) = saved {
+            self.outcome = Some(Outcome::Applied { saved });
+            self.reached = Reached::Finished;
+            self.lease.clear_journal();
+        }
+    }
+
+    /// How the change is saved; none when it should be and is not.
+    async fn startup_holds(&mut self, way_back: &WayBack, budget: Budget) -> Option<Saved> {
+        let session = self.lease.session.as_mut()?;
+        if !session.promises().startup {
+            return Some(Saved::WithCommit);
+        }
+        if self.lease.device.save == crate::device::Save::Never {
+            return Some(Saved::No);
+        }
+        let reads = ReadSet {
+            paths: way_back.reads.iter().cloned().collect(),
+            schema: self.lease.world.schema.clone(),
+        };
+        let startup = session.read(Store::Startup, &reads, budget.deadline).await.ok()?;
+        startup.same_as(&way_back.after).then_some(Saved::ToStartup)
+    }
+
+    /// The one way back, from wherever this participant came to. `cause` is what stopped the
+    /// transaction, here or on another device.
+    pub(super) async fn undo(&mut self, cause: Option<&Failure>, budget: Budget) {
+        if matches!(self.outcome, Some(Outcome::Unchanged)) {
+            return;
+        }
+        let failure = self.failure.clone().or_else(|| cause.cloned());
+        let (phase, why) = match &failure {
+            Some(failure) => (failure.phase, failure.cause.clone()),
+            None => (Phase::Undo, "another device of this change failed".to_owned()),
+        };
+        let batch = match self.batch.clone() {
+            Some(batch) if self.reached >= Reached::Staged => batch,
+            _ => {
+                if self.reached == Reached::Locked {
+                    self.unlock(budget).await;
+                }
+                self.outcome = Some(Outcome::RolledBack { phase, cause: why });
+                return;
+            }
+        };
+        let started = Instant::now();
+        self.let_go(budget).await;
+        let case = Case {
+            way_back: &batch.way_back,
+            timed: self.timed,
+            persist_id: &self.persist_id,
+            forward: false,
+            accepts_after: false,
+            seen: self.seen.as_ref(),
+            saves: self.reached >= Reached::Saving && self.lease.saves(),
+        };
+        let settled = settle(&mut self.lease, &case, budget.deadline).await;
+        self.timings.0.push((Phase::Undo, started.elapsed()));
+        self.outcome = Some(match settled {
+            Settled::Before => {
+                self.lease.clear_journal();
+                let own = self.failure.as_ref().and_then(|failure| failure.blamed.clone());
+                if let Some(error_paths) = own {
+                    self.apart = Apart::Yes { error_paths };
+                }
+                Outcome::RolledBack { phase, cause: why }
+            }
+            Settled::After => Outcome::Unknown { phase, cause: format!("{why}; the change is still there") },
+            Settled::Neither(paths) => {
+                self.lease.clear_journal();
+                let cause =
+                    format!("{why}; others changed {paths} meanwhile, so nothing was undone: look there");
+                Outcome::Unknown { phase, cause }
+            }
+            Settled::Open(open) => {
+                let cause =
+                    format!("{why}; undoing: {open}; look at the device, it is tried again on next use");
+                Outcome::Unknown { phase, cause }
+            }
+        });
+    }
+
+    /// Before looking afresh: give back what this session holds, so that nothing of it is in the way.
+    async fn let_go(&mut self, budget: Budget) {
+        let Some(session) = &mut self.lease.session else { return };
+        let pending = (Reached::Committed..=Reached::Confirming).contains(&self.reached);
+        let given_back = match self.timed {
+            // The device undoes it when the session that committed goes.
+            Timed::SessionBound if pending => Err(None),
+            Timed::Persist if pending => {
+                match session.cancel(&self.persist_id, budget.deadline).await {
+                    // "Nothing is pending" is an answer too; what counts is what is read below.
+                    Ok(()) | Err(Fault::Rejected(_)) => {
+                        session.release(true, budget.deadline).await.map_err(Some)
+                    }
+                    Err(fault) => Err(Some(fault)),
+                }
+            }
+            _ => session.release(true, budget.deadline).await.map_err(Some),
+        };
+        if let Err(fault) = given_back {
+            if let Some(fault) = fault {
+                tracing::debug!(device = self.lease.device.name, %fault, "session given up before the undo");
+            }
+            self.lease.drop_session().await;
+        }
+    }
+}
+
+impl Lease {
+    /// Finishes what an earlier transaction left in the journal: cancel what is pending, lock,
+    /// read, compare, undo. An error says why nothing new may be started.
+    pub(super) async fn recover(
+        &mut self,
+        timings: &mut Timings,
+        budget: Budget,
+    ) -> Result<(), (Phase, String)> {
+        let phase = Phase::Recover;
+        let Some(record) = self.left_behind().map_err(|why| (phase, why))? else { return Ok(()) };
+        let was_verified = matches!(record.phase, Phase::Confirm | Phase::Save);
+        let case = Case {
+            way_back: &record.way_back,
+            timed: record.timed,
+            persist_id: &record.persist_id,
+            forward: false,
+            accepts_after: was_verified,
+            seen: None,
+            saves: record.phase == Phase::Save,
+        };
+        let started = Instant::now();
+        let settled = settle(self, &case, budget.forward).await;
+        timings.0.push((phase, started.elapsed()));
+        let (device, requests) = (&record.device, record.request_ids.join(","));
+        let digest = &record.digest;
+        match settled {
+            Settled::Before => {
+                tracing::warn!(device, requests, digest, left_in = %record.phase, outcome = "rolled_back",
+                    "an interrupted change was taken back; the switch is as before it");
+            }
+            Settled::After => {
+                tracing::warn!(device, requests, digest, left_in = %record.phase, outcome = "applied",
+                    "an interrupted change had been confirmed; it stays");
+            }
+            Settled::Neither(paths) => {
+                tracing::error!(device, requests, digest, left_in = %record.phase, outcome = "unknown", paths,
+                    "an interrupted change was overtaken by others; nothing was undone: look at these paths");
+            }
+            Settled::Open(why) => {
+                tracing::error!(device, requests, digest, left_in = %record.phase, outcome = "unknown", why,
+                    "an interrupted change could not be settled; it is tried again on next use");
+                return Err((phase, format!("an earlier change is not settled yet: {why}")));
+            }
+        }
+        self.clear_journal();
+        Ok(())
+    }
+}
+
+/// Tries until `deadline` to bring a case to its end: reconnects, waits for locks, repairs.
+pub(super) async fn settle(lease: &mut Lease, case: &Case<'_>, deadline: Instant) -> Settled {
+    let mut pause = Duration::from_millis(20);
+    loop {
+        let why = match attempt(lease, case, deadline).await {
+            Ok(settled) => return settled,
+            Err(Fault::Rejected(errors)) => Fault::Rejected(errors).to_string(),
+            Err(fault) => {
+                lease.drop_session().await;
+                fault.to_string()
+            }
+        };
+        let wait = jitter(pause);
+        if Instant::now() + wait >= deadline {
+            lease.drop_session().await;
+            return Settled::Open(why);
+        }
+        tokio::time::sleep(wait).await;
+        pause = (pause * 2).min(Duration::from_secs(1));
+    }
+}
+
+async fn attempt(lease: &mut Lease, case: &Case<'_>, deadline: Instant) -> Result<Settled, Fault> {
+    lease.connect(&mut Timings::default(), deadline).await?;
+    let (device, schema) = (lease.device.clone(), lease.world.schema.clone());
+    let reads = ReadSet { paths: case.way_back.reads.iter().cloned().collect(), schema };
+    let session = lease.session()?;
+    if case.timed == Timed::Persist {
+        let answer = match case.forward {
+            true => session.confirm(case.persist_id, false, deadline).await,
+            false => session.cancel(case.persist_id, deadline).await,
+        };
+        // Its error tag decides nothing: devices say different things when nothing is pending.
+        if let Err(fault @ (Fault::Lost(_) | Fault::NotSent(_))) = answer {
+            return Err(fault);
+        }
+    }
+    let running = session.begin(&reads, deadline).await?;
+    let is_after = running.same_as(&case.way_back.after);
+    let is_seen = case.seen.is_some_and(|seen| running.same_as(seen));
+    let end = if case.way_back.is_undone(&running) {
+        Settled::Before
+    } else if is_after && case.accepts_after {
+        if case.forward && case.timed == Timed::AnyCommit {
+            session.confirm(case.persist_id, false, deadline).await?;
+        }
+        Settled::After
+    } else if is_after || is_seen || case.way_back.is_on_the_way(&running) {
+        match case.way_back.undo_from(&running, &device, &reads.schema) {
+            Ok(payload) => repair(session, &payload, case, &reads, deadline).await?,
+            Err(error) => Settled::Open(error.to_string()),
+        }
+    } else {
+        let paths: Vec<_> =
+            running.differences(&case.way_back.before).iter().map(ToString::to_string).collect();
+        Settled::Neither(paths.join(", "))
+    };
+    if case.saves && matches!(end, Settled::Before | Settled::After) {
+        session.save(deadline).await?;
+    }
+    session.release(true, deadline).await?;
+    Ok(end)
+}
+
+/// Applies the inverse under the lock that `attempt` holds, and reads back.
+async fn repair(
+    session: &mut Box<dyn Session>,
+    payload: &crate::render::Payload,
+    case: &Case<'_>,
+    reads: &ReadSet,
+    deadline: Instant,
+) -> Result<Settled, Fault> {
+    let refused = |fault: Fault| match fault {
+        Fault::Rejected(_) => Ok(Settled::Open(format!("the inverse was refused: {fault}"))),
+        fault => Err(fault),
+    };
+    if let Err(fault) = session.stage(payload, deadline).await {
+        return refused(fault);
+    }
+    let answer = session.commit(&Commit::Plain, reads, deadline).await;
+    if let Err(fault) = answer.commit {
+        return refused(fault);
+    }
+    let running = answer.running?;
+    Ok(if case.way_back.is_undone(&running) {
+        Settled::Before
+    } else {
+        Settled::Open("the inverse was accepted and does not hold".to_owned())
+    })
+}
