@@ -58,21 +58,20 @@ unsafe fn record<T>(context: *const ffi::ly_ctx, work: impl FnOnce() -> T) -> (T
 
 /// While it lives, libyang keeps every error of this thread instead of the last one.
 struct KeepAll {
-    // libyang holds a pointer to the number, so it must not move with this struct.
-    options: Box<u32>,
     previous: *mut u32,
 }
 
+/// What libyang is pointed at meanwhile. It only reads it.
+static KEEP_ALL: u32 = ffi::LY_LOSTORE;
+
 impl KeepAll {
     fn begin(context: *const ffi::ly_ctx) -> Self {
-        let mut keep = Self { options: Box::new(ffi::LY_LOSTORE), previous: ptr::null_mut() };
-        // SAFETY: the pointer is thread-local in libyang and taken back in `drop`, on the same
-        // thread because this struct holds a raw pointer and so is not Send.
+        // SAFETY: the option is thread-local in libyang and set back in `drop`, on the same thread
+        // because this struct holds a raw pointer and so is not Send.
         unsafe {
             ffi::ly_err_clean(context, ptr::null_mut());
-            keep.previous = ffi::ly_temp_log_options(&mut *keep.options);
+            Self { previous: ffi::ly_temp_log_options(ptr::from_ref(&KEEP_ALL).cast_mut()) }
         }
-        keep
     }
 }
 

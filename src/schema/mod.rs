@@ -46,6 +46,8 @@ pub enum SchemaError {
     NoModules { dir: PathBuf },
     #[error("{}{}: {message}", file.display(), at(*line))]
     Module { file: PathBuf, line: Option<u64>, message: String },
+    #[error("libyang: {message}")]
+    Library { message: String },
     /// The data is no well-formed XML, or a node in it is not what the modules say.
     #[error("{0}")]
     Data(Violation),
@@ -63,6 +65,7 @@ pub struct Violation {
 }
 
 /// A set of YANG modules. Immutable and shared between threads.
+#[derive(Debug)]
 pub struct Schema {
     context: Context,
     namespaces: BTreeMap<String, String>,

@@ -81,11 +81,7 @@ pub(super) fn compile(sources: &[Source]) -> Result<Context, SchemaError> {
             | ContextFlags::DISABLE_SEARCHDIR_CWD
             | ContextFlags::from_bits_retain(yang5::ffi::LY_CTX_STATIC_PLUGINS_ONLY),
     )
-    .map_err(|error| SchemaError::Module {
-        file: PathBuf::from("libyang"),
-        line: None,
-        message: error.to_string(),
-    })?;
+    .map_err(|error| SchemaError::Library { message: error.to_string() })?;
     let mut names: Vec<&str> = sources.iter().filter(|s| !s.submodule).map(|s| s.name.as_str()).collect();
     names.sort_unstable();
     names.dedup();
@@ -124,8 +120,7 @@ fn explain(sources: &[Source], last: Option<&Source>, failure: LoadFailure) -> S
     }
     // The first report is the cause; those after it say where it led to.
     let Some(cause) = failure.reports.into_iter().next() else {
-        let file = last.map_or_else(PathBuf::new, |source| source.file.clone());
-        return SchemaError::Module { file, line: None, message: "libyang gives no reason".to_owned() };
+        return SchemaError::Library { message: "modules not loaded, no reason given".to_owned() };
     };
     // With a line, the text itself is wrong, and it is the text read last. Without one, the
     // module is the last one named in the schema path: `/module:node/other-module:node`.
@@ -141,8 +136,10 @@ fn explain(sources: &[Source], last: Option<&Source>, failure: LoadFailure) -> S
         Some(path) => format!("{} (at {path})", cause.message),
         None => cause.message,
     };
-    let file = blamed.map_or_else(PathBuf::new, |source| source.file.clone());
-    SchemaError::Module { file, line: cause.line, message }
+    match blamed {
+        Some(source) => SchemaError::Module { file: source.file.clone(), line: cause.line, message },
+        None => SchemaError::Library { message },
+    }
 }
 
 /// The keyword and the argument of the outermost statement.
@@ -157,4 +154,84 @@ fn header(text: &str) -> Option<(&str, &str)> {
     let identifier = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
     let known = matches!(keyword, "module" | "submodule") && !name.is_empty() && name.chars().all(identifier);
     known.then_some((keyword, name))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::Schema;
+    use super::*;
+    use crate::path::Path;
+
+    fn path(text: &str) -> Path {
+        Path::parse(text).unwrap()
+    }
+
+    fn load(files: &[(&str, &str)]) -> Result<Arc<Schema>, String> {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            fs::write(dir.path().join(name), text).unwrap();
+        }
+        let shorten =
+            |error: SchemaError| error.to_string().replace(&format!("{}/", dir.path().display()), "");
+        Schema::from_dir(dir.path()).map_err(shorten)
+    }
+
+    fn module(name: &str, body: &str) -> String {
+        format!("module {name} {{\n  namespace urn:{name};\n  prefix {name};\n{body}\n}}\n")
+    }
+
+    #[test]
+    fn its_modules_replace_the_subset() {
+        let a = module(
+            "a",
+            "  import b { prefix b; }\n  include a-part;\n  container top { leaf x { type b:t; } }",
+        );
+        let part = "// comment\n/* another */ submodule a-part {\n  belongs-to a { prefix a; }\n  container part;\n}";
+        let b = module("b", "  typedef t { type string; }");
+        let files =
+            [("a.yang", a.as_str()), ("a-part.yang", part), ("b@2020-01-01.yang", &b), ("README", "-")];
+        let schema = load(&files).unwrap();
+        assert!(schema.has(&path("/a:top/x")) && schema.has(&path("/a:part")));
+        assert_eq!(schema.namespace("openconfig-interfaces"), None);
+    }
+
+    #[test]
+    fn the_newest_file_of_a_module_counts() {
+        let old = module("a", "  revision 2019-01-01;\n  container old;");
+        let new = module("a", "  revision 2020-01-01;\n  container new;");
+        let schema = load(&[("a@2020-01-01.yang", &new), ("a@2019-01-01.yang", &old)]).unwrap();
+        assert!(schema.has(&path("/a:new")) && !schema.has(&path("/a:old")));
+        let user = module("u", "  import a { prefix a; revision-date 2019-01-01; }");
+        load(&[("a@2020-01-01.yang", &new), ("a@2019-01-01.yang", &old), ("u.yang", &user)]).unwrap();
+    }
+
+    #[test]
+    fn errors_name_file_and_line() {
+        let good = module("b", "  typedef t { type string; }");
+        for (text, expected) in [
+            (module("a", "  container x {\n    lief y;\n  }"), "a.yang:5: "),
+            (
+                module("a", "  import b { prefix b; }\n  import c { prefix c; }"),
+                "a.yang:5: module `c` is needed",
+            ),
+            (module("a", "  include c;"), "a.yang:4: module `c` is needed"),
+            (module("a", "  leaf x { type nothing; }"), "a.yang: "),
+            (module("a", "  leaf x { type leafref { path \"/a:y\"; } }"), "a.yang: "),
+            (module("a", "\n\0"), "a.yang:5: a NUL"),
+            ("hello".to_owned(), "a.yang: neither a module"),
+            (String::new(), "a.yang: neither a module"),
+        ] {
+            let error = load(&[("a.yang", &text), ("b.yang", &good)]).err().unwrap();
+            assert!(error.starts_with(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_directory_without_modules_is_an_error() {
+        assert!(load(&[("README", "-")]).err().unwrap().contains("no YANG module"));
+        let missing = FilePath::new("/nonexistent/yang");
+        assert!(Schema::from_dir(missing).err().unwrap().to_string().contains("/nonexistent/yang"));
+    }
 }

@@ -111,9 +111,11 @@ fn what_the_modules_do_not_know_and_partial_data_are_fine() {
 
 #[test]
 fn the_whole_reply_may_be_given_and_prefixes_may_be_declared_in_it() {
-    let reply = r#"<rpc-reply xmlns="urn:ietf:params:xml:ns:netconf:base:1.0" message-id="7"
+    let reply = r#"<?xml version="1.0" encoding="UTF-8"?>
+        <rpc-reply xmlns="urn:ietf:params:xml:ns:netconf:base:1.0" last-modified="2026-11-22T21:01:35Z"
           xmlns:t="urn:ietf:params:xml:ns:yang:iana-if-type"><data xmlns:o="http://openconfig.net/yang/interfaces">
-        <o:interfaces><o:interface><o:name>eth1</o:name><o:config><o:type>t:ieee8023adLag</o:type></o:config>
+        <o:interfaces><o:interface><o:name
+            xmlns:z="urn:z" z:a="b">eth1</o:name><o:config><o:type>t:ieee8023adLag</o:type></o:config>
         </o:interface></o:interfaces></data></rpc-reply>"#;
     let slice = builtin().read_xml(reply).unwrap();
     assert_eq!(slice.leaf(&eth1("/config/type")), Some("iana-if-type:ieee8023adLag"));
@@ -251,77 +253,6 @@ fn one_schema_serves_many_threads() {
             });
         }
     });
-}
-
-mod directory {
-    use super::*;
-
-    fn load(files: &[(&str, &str)]) -> Result<Arc<Schema>, String> {
-        let dir = tempfile::tempdir().unwrap();
-        for (name, text) in files {
-            fs::write(dir.path().join(name), text).unwrap();
-        }
-        let shorten =
-            |error: SchemaError| error.to_string().replace(&format!("{}/", dir.path().display()), "");
-        Schema::from_dir(dir.path()).map_err(shorten)
-    }
-
-    fn module(name: &str, body: &str) -> String {
-        format!("module {name} {{\n  namespace urn:{name};\n  prefix {name};\n{body}\n}}\n")
-    }
-
-    #[test]
-    fn its_modules_replace_the_subset() {
-        let a = module(
-            "a",
-            "  import b { prefix b; }\n  include a-part;\n  container top { leaf x { type b:t; } }",
-        );
-        let part = "// comment\n/* another */ submodule a-part {\n  belongs-to a { prefix a; }\n  container part;\n}";
-        let b = module("b", "  typedef t { type string; }");
-        let files =
-            [("a.yang", a.as_str()), ("a-part.yang", part), ("b@2020-01-01.yang", &b), ("README", "-")];
-        let schema = load(&files).unwrap();
-        assert!(schema.has(&path("/a:top/x")) && schema.has(&path("/a:part")));
-        assert_eq!(schema.namespace("openconfig-interfaces"), None);
-    }
-
-    #[test]
-    fn the_newest_file_of_a_module_counts() {
-        let old = module("a", "  revision 2019-01-01;\n  container old;");
-        let new = module("a", "  revision 2020-01-01;\n  container new;");
-        let schema = load(&[("a@2020-01-01.yang", &new), ("a@2019-01-01.yang", &old)]).unwrap();
-        assert!(schema.has(&path("/a:new")) && !schema.has(&path("/a:old")));
-        let user = module("u", "  import a { prefix a; revision-date 2019-01-01; }");
-        load(&[("a@2020-01-01.yang", &new), ("a@2019-01-01.yang", &old), ("u.yang", &user)]).unwrap();
-    }
-
-    #[test]
-    fn errors_name_file_and_line() {
-        let good = module("b", "  typedef t { type string; }");
-        for (text, expected) in [
-            (module("a", "  container x {\n    lief y;\n  }"), "a.yang:5: "),
-            (
-                module("a", "  import b { prefix b; }\n  import c { prefix c; }"),
-                "a.yang:5: module `c` is needed",
-            ),
-            (module("a", "  include c;"), "a.yang:4: module `c` is needed"),
-            (module("a", "  leaf x { type nothing; }"), "a.yang: "),
-            (module("a", "  leaf x { type leafref { path \"/a:y\"; } }"), "a.yang: "),
-            (module("a", "\n\0"), "a.yang:5: a NUL"),
-            ("hello".to_owned(), "a.yang: neither a module"),
-            (String::new(), "a.yang: neither a module"),
-        ] {
-            let error = load(&[("a.yang", &text), ("b.yang", &good)]).err().unwrap();
-            assert!(error.starts_with(expected), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_directory_without_modules_is_an_error() {
-        assert!(load(&[("README", "-")]).err().unwrap().contains("no YANG module"));
-        let missing = FilePath::new("/nonexistent/yang");
-        assert!(Schema::from_dir(missing).err().unwrap().to_string().contains("/nonexistent/yang"));
-    }
 }
 
 /// A value for `name`, `description` and the like: all that XML and YANG allow.
