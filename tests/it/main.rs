@@ -1,4 +1,5 @@
 mod config;
 mod conformance;
+mod matrix;
 mod peers;
 mod rpc;
