@@ -3,7 +3,6 @@
 //! code with what is tested.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use mercury::engine::Engine;
 use mercury::intent::{Attach, Caller, Intent, ParameterNames, PortName, PortVlans};
 use mercury::report::{Call, Change, Target};
 use mercury::schema::Schema;
-use mercury::sim::{FaultSpec, Nth, Personality, Quirks, Switch, SwitchSpec, What};
+use mercury::sim::{FaultSpec, Nth, Personality, Switch, SwitchSpec, What};
 use mercury::transaction::outcome::{Outcome, Phase};
 use mercury::transport::netconf::NetconfSession;
 use mercury::transport::{Connector, Fault, Session, Timed};
