@@ -22,6 +22,8 @@ pub(super) struct Case<'a> {
     pub forward: bool,
     /// Finding the change on the device is an end, not something to undo.
     pub accepts_after: bool,
+    /// A commit was sent; without one, running cannot have changed and no lock is needed to prove it.
+    pub committed: bool,
     /// What was read back right after our commit, under our lock: ours, whatever it is.
     pub seen: Option<&'a Slice>,
     /// Whatever running ends as is copied to startup.
@@ -60,6 +62,7 @@ impl Participant {
             persist_id: &self.persist_id,
             forward: true,
             accepts_after: true,
+            committed: true,
             seen: None,
             // A save that was sent and lost is not sent again.
             saves: self.reached == Reached::Committed && self.lease.saves(),
@@ -125,6 +128,7 @@ impl Participant {
             persist_id: &self.persist_id,
             forward: false,
             accepts_after: false,
+            committed: self.reached >= Reached::Committed,
             seen: self.seen.as_ref(),
             saves: self.reached >= Reached::Saving && self.lease.saves(),
         };
@@ -197,6 +201,7 @@ impl Lease {
             persist_id: &record.persist_id,
             forward: false,
             accepts_after: was_verified,
+            committed: record.phase != Phase::Stage,
             seen: None,
             saves: record.phase == Phase::Save,
         };
@@ -266,7 +271,14 @@ async fn attempt(lease: &mut Lease, case: &Case<'_>, deadline: Instant) -> Resul
             return Err(fault);
         }
     }
-    let running = session.begin(&reads, deadline).await?;
+    let running = match session.begin(&reads, deadline).await {
+        Err(Fault::Rejected(errors)) if !case.committed => {
+            let running = session.read(Store::Running, &reads, deadline).await?;
+            let is_undone = case.way_back.is_undone(&running);
+            return if is_undone { Ok(Settled::Before) } else { Err(Fault::Rejected(errors)) };
+        }
+        begun => begun?,
+    };
     let is_after = running.same_as(&case.way_back.after);
     let is_seen = case.seen.is_some_and(|seen| running.same_as(seen));
     let end = if case.way_back.is_undone(&running) {
