@@ -70,7 +70,8 @@ impl Participant {
             saves: self.reached == Reached::Committed && self.lease.saves(),
         };
         let started = Instant::now();
-        let settled = settle(&mut self.lease, &case, budget.deadline).await;
+        // What is not found out by then is taken back, which takes time too.
+        let settled = settle(&mut self.lease, &case, half_way(budget.deadline)).await;
         let saved = match settled {
             Settled::After => self.startup_holds(&batch.way_back, half_way(budget.deadline)).await,
             _ => None,
@@ -79,7 +80,6 @@ impl Participant {
         if let Some(saved) = saved {
             self.outcome = Some(Outcome::Applied { saved });
             self.reached = Reached::Finished;
-            self.lease.clear_journal();
         }
     }
 
@@ -126,6 +126,12 @@ impl Participant {
             }
         };
         let started = Instant::now();
+        // The journal says that it was verified: from here on that is no reason to keep it.
+        if self.reached >= Reached::Confirming
+            && let Err(error) = self.lease.write_journal(|journal| journal.phase(Phase::Undo))
+        {
+            tracing::error!(device = self.lease.device.name, error, "the undo is not in the journal");
+        }
         self.let_go(budget).await;
         let case = Case {
             way_back: &batch.way_back,
@@ -208,7 +214,7 @@ impl Lease {
             accepts_after: was_verified,
             committed: record.phase != Phase::Stage,
             seen: None,
-            saves: record.phase == Phase::Save,
+            saves: record.phase == Phase::Save || record.phase == Phase::Undo && self.saves(),
         };
         let started = Instant::now();
         let settled = settle(self, &case, budget.forward).await;
@@ -298,10 +304,10 @@ async fn attempt(lease: &mut Lease, case: &Case<'_>, deadline: Instant) -> Resul
     let end = if case.way_back.is_undone(&running) {
         Settled::Before
     } else if is_after && case.accepts_after {
-        if case.forward && case.timed == Timed::AnyCommit {
-            session.confirm(case.persist_id, false, deadline).await?;
+        match case.timed {
+            Timed::AnyCommit => keep(session, case, &reads, deadline).await?,
+            _ => Settled::After,
         }
-        Settled::After
     } else if is_after || is_seen || case.way_back.is_on_the_way(&running) {
         match case.way_back.undo_from(&running, &device, &reads.schema) {
             Ok(payload) => repair(session, &payload, case, &reads, deadline).await?,
@@ -325,6 +331,21 @@ async fn attempt(lease: &mut Lease, case: &Case<'_>, deadline: Instant) -> Resul
     }
     session.release(true, deadline).await?;
     Ok(end)
+}
+
+/// Whether the timer still runs cannot be asked; a commit stops it, if it was not over just now.
+async fn keep(
+    session: &mut Box<dyn Session>,
+    case: &Case<'_>,
+    reads: &ReadSet,
+    deadline: Instant,
+) -> Result<Settled, Fault> {
+    let answer = session.commit(&Commit::Plain, reads, deadline).await;
+    answer.commit?;
+    Ok(match answer.running?.same_as(&case.way_back.after) {
+        true => Settled::After,
+        false => Settled::Open("the device's timer ran out meanwhile".to_owned()),
+    })
 }
 
 /// Applies the inverse under the lock that `attempt` holds, and reads back.
