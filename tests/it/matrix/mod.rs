@@ -5,6 +5,7 @@
 
 mod crash;
 mod forever;
+mod others;
 mod quirks;
 mod raw;
 mod single;
