@@ -1,4 +1,6 @@
 mod config;
 mod conformance;
+mod netconfd;
 mod peers;
 mod rpc;
+mod service;
