@@ -12,7 +12,7 @@
 //!
 //! Beside the flow: [`config`] and [`device`] (what the operator wrote), [`schema`] (libyang),
 //! [`world`] (one immutable configuration per request), [`report`] (what people and callers read),
-//! [`cli`].
+//! [`sim`] (the embedded simulator; it shares no planning code), [`cli`].
 
 pub mod cli;
 pub mod config;
@@ -26,6 +26,7 @@ pub mod render;
 pub mod report;
 pub mod rpc;
 pub mod schema;
+pub mod sim;
 pub mod slice;
 pub mod transaction;
 pub mod transport;

@@ -2,6 +2,7 @@
 
 pub mod plan;
 pub mod serve;
+pub mod simulate;
 
 use std::process::ExitCode;
 
@@ -21,6 +22,8 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Show what a call would do: diff, payload, inverse, risks. Exit 0: nothing, 2: changes, 1: error.
     Plan(Box<plan::PlanArgs>),
+    /// Run simulated switches (NETCONF over SSH) until interrupted.
+    Simulate(simulate::SimulateArgs),
 }
 
 /// Runs one command line; errors are printed and exit with 1.
@@ -44,6 +47,7 @@ pub fn main() -> ExitCode {
         match cli.command {
             Command::Serve(args) => serve::run(args).await.map(|()| ExitCode::SUCCESS),
             Command::Plan(args) => plan::run(*args).await,
+            Command::Simulate(args) => simulate::run(args).await.map(|()| ExitCode::SUCCESS),
         }
     });
     ended.unwrap_or_else(|error| {

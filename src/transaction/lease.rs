@@ -105,9 +105,8 @@ impl Lease {
         ReadSet { paths: paths.into_iter().collect(), schema: self.world.schema.clone() }
     }
 
-    /// Whether this device's changes are copied to a startup datastore.
+    /// Whether changes are copied to startup where the device has such a datastore.
     pub(super) fn saves(&self) -> bool {
-        let has_startup = self.session.as_ref().is_none_or(|session| session.promises().startup);
-        has_startup && self.device.save == Save::Each
+        self.device.save == Save::Each
     }
 }

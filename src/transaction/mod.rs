@@ -30,6 +30,13 @@ pub struct Budget {
     pub lock_wait: Duration,
 }
 
+/// Half of what is left until `deadline`: the longest that one flight may take when others may have
+/// to follow it.
+fn half_way(deadline: Instant) -> Instant {
+    let now = Instant::now();
+    now + deadline.saturating_duration_since(now) / 2
+}
+
 impl Budget {
     /// The budget of a request that arrived at `arrived` and has `total`, the queue included.
     pub fn new(arrived: Instant, total: Duration, lock_wait: Duration) -> Self {

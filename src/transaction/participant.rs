@@ -5,14 +5,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::device::Save;
 use crate::intent::Request;
 use crate::plan::{self, Batch, Plan, PlanError, openconfig, risk};
 use crate::slice::Slice;
 use crate::transaction::journal::{Record, unix_time_in};
 use crate::transaction::lease::Lease;
 use crate::transaction::outcome::{Outcome, Phase, Saved, Timings};
-use crate::transaction::{Apart, Budget, Done, Failed, Report, jitter};
+use crate::transaction::{Apart, Budget, Done, Failed, Report, half_way, jitter};
 use crate::transport::{Commit, Fault, Promises, Session, Timed};
 
 /// One device and the changes asked of it.
@@ -323,7 +322,7 @@ impl Participant {
             self.enter(Phase::Confirm, Reached::Confirming)?;
             let id = self.persist_id.clone();
             let started = Instant::now();
-            let confirmed = self.session()?.confirm(&id, !saves, budget.deadline).await;
+            let confirmed = self.session()?.confirm(&id, !saves, half_way(budget.deadline)).await;
             self.timings.0.push((Phase::Confirm, started.elapsed()));
             confirmed.or_else(|fault| self.fault(Phase::Confirm, fault))?;
             self.reached = Reached::Confirmed;
@@ -345,7 +344,7 @@ impl Participant {
         }
         self.enter(Phase::Save, Reached::Saving)?;
         let started = Instant::now();
-        let saved = self.session()?.save(budget.forward).await;
+        let saved = self.session()?.save(half_way(budget.deadline)).await;
         self.timings.0.push((Phase::Save, started.elapsed()));
         saved.or_else(|fault| self.fault(Phase::Save, fault))?;
         self.unlock(budget).await;
@@ -354,7 +353,7 @@ impl Participant {
     }
 
     fn saves(&self, promises: &Promises) -> bool {
-        promises.startup && self.lease.device.save == Save::Each
+        promises.startup && self.lease.saves()
     }
 
     async fn unchanged(&mut self, budget: Budget) {
@@ -367,7 +366,7 @@ impl Participant {
     pub(super) async fn unlock(&mut self, budget: Budget) {
         let started = Instant::now();
         if let Some(session) = &mut self.lease.session
-            && let Err(fault) = session.release(false, budget.deadline).await
+            && let Err(fault) = session.release(false, half_way(budget.deadline)).await
         {
             tracing::warn!(device = self.lease.device.name, %fault, "locks not released; closing the session");
             self.lease.drop_session().await;

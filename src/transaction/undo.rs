@@ -10,7 +10,7 @@ use crate::slice::Slice;
 use crate::transaction::lease::Lease;
 use crate::transaction::outcome::{Outcome, Phase, Saved, Timings};
 use crate::transaction::participant::{Failure, Participant, Reached};
-use crate::transaction::{Apart, Budget, jitter};
+use crate::transaction::{Apart, Budget, half_way, jitter};
 use crate::transport::{Commit, Fault, ReadSet, Session, Store, Timed};
 
 /// An open question about one device.
@@ -22,9 +22,11 @@ pub(super) struct Case<'a> {
     pub forward: bool,
     /// Finding the change on the device is an end, not something to undo.
     pub accepts_after: bool,
+    /// A commit was sent; without one, running cannot have changed and no lock is needed to prove it.
+    pub committed: bool,
     /// What was read back right after our commit, under our lock: ours, whatever it is.
     pub seen: Option<&'a Slice>,
-    /// The startup datastore may hold the change: whatever running ends as is saved again.
+    /// Whatever running ends as is copied to startup.
     pub saves: bool,
 }
 
@@ -60,8 +62,10 @@ impl Participant {
             persist_id: &self.persist_id,
             forward: true,
             accepts_after: true,
+            committed: true,
             seen: None,
-            saves: false,
+            // A save that was sent and lost is not sent again.
+            saves: self.reached == Reached::Committed && self.lease.saves(),
         };
         let started = Instant::now();
         let settled = settle(&mut self.lease, &case, budget.deadline).await;
@@ -79,11 +83,12 @@ impl Participant {
 
     /// How the change is saved; none when it should be and is not.
     async fn startup_holds(&mut self, way_back: &WayBack, budget: Budget) -> Option<Saved> {
+        let saves = self.lease.saves();
         let session = self.lease.session.as_mut()?;
         if !session.promises().startup {
             return Some(Saved::WithCommit);
         }
-        if self.lease.device.save == crate::device::Save::Never {
+        if !saves {
             return Some(Saved::No);
         }
         let reads = ReadSet {
@@ -123,6 +128,7 @@ impl Participant {
             persist_id: &self.persist_id,
             forward: false,
             accepts_after: false,
+            committed: self.reached >= Reached::Committed,
             seen: self.seen.as_ref(),
             saves: self.reached >= Reached::Saving && self.lease.saves(),
         };
@@ -154,21 +160,20 @@ impl Participant {
 
     /// Before looking afresh: give back what this session holds, so that nothing of it is in the way.
     async fn let_go(&mut self, budget: Budget) {
+        let until = half_way(budget.deadline);
         let Some(session) = &mut self.lease.session else { return };
         let pending = (Reached::Committed..=Reached::Confirming).contains(&self.reached);
         let given_back = match self.timed {
             // The device undoes it when the session that committed goes.
             Timed::SessionBound if pending => Err(None),
             Timed::Persist if pending => {
-                match session.cancel(&self.persist_id, budget.deadline).await {
+                match session.cancel(&self.persist_id, until).await {
                     // "Nothing is pending" is an answer too; what counts is what is read below.
-                    Ok(()) | Err(Fault::Rejected(_)) => {
-                        session.release(true, budget.deadline).await.map_err(Some)
-                    }
+                    Ok(()) | Err(Fault::Rejected(_)) => session.release(true, until).await.map_err(Some),
                     Err(fault) => Err(Some(fault)),
                 }
             }
-            _ => session.release(true, budget.deadline).await.map_err(Some),
+            _ => session.release(true, until).await.map_err(Some),
         };
         if let Err(fault) = given_back {
             if let Some(fault) = fault {
@@ -196,6 +201,7 @@ impl Lease {
             persist_id: &record.persist_id,
             forward: false,
             accepts_after: was_verified,
+            committed: record.phase != Phase::Stage,
             seen: None,
             saves: record.phase == Phase::Save,
         };
@@ -232,7 +238,7 @@ impl Lease {
 pub(super) async fn settle(lease: &mut Lease, case: &Case<'_>, deadline: Instant) -> Settled {
     let mut pause = Duration::from_millis(20);
     loop {
-        let why = match attempt(lease, case, deadline).await {
+        let why = match attempt(lease, case, half_way(deadline)).await {
             Ok(settled) => return settled,
             Err(Fault::Rejected(errors)) => Fault::Rejected(errors).to_string(),
             Err(fault) => {
@@ -265,7 +271,14 @@ async fn attempt(lease: &mut Lease, case: &Case<'_>, deadline: Instant) -> Resul
             return Err(fault);
         }
     }
-    let running = session.begin(&reads, deadline).await?;
+    let running = match session.begin(&reads, deadline).await {
+        Err(Fault::Rejected(errors)) if !case.committed => {
+            let running = session.read(Store::Running, &reads, deadline).await?;
+            let is_undone = case.way_back.is_undone(&running);
+            return if is_undone { Ok(Settled::Before) } else { Err(Fault::Rejected(errors)) };
+        }
+        begun => begun?,
+    };
     let is_after = running.same_as(&case.way_back.after);
     let is_seen = case.seen.is_some_and(|seen| running.same_as(seen));
     let end = if case.way_back.is_undone(&running) {
@@ -285,7 +298,7 @@ async fn attempt(lease: &mut Lease, case: &Case<'_>, deadline: Instant) -> Resul
             running.differences(&case.way_back.before).iter().map(ToString::to_string).collect();
         Settled::Neither(paths.join(", "))
     };
-    if case.saves && matches!(end, Settled::Before | Settled::After) {
+    if case.saves && session.promises().startup && matches!(end, Settled::Before | Settled::After) {
         session.save(deadline).await?;
     }
     session.release(true, deadline).await?;

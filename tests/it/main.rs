@@ -1,5 +1,6 @@
 mod config;
 mod conformance;
+mod matrix;
 mod netconfd;
 mod peers;
 mod rpc;

@@ -1,0 +1,249 @@
+//! `mercury simulate`: switches to try things on.
+
+use std::io::Write as _;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use secrecy::SecretString;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::schema::Schema;
+use crate::sim::{self, FaultSpec, Personality, SwitchSpec};
+
+/// Run simulated NETCONF switches until SIGINT or SIGTERM.
+///
+/// Prints one line a switch when all are ready: name, address, host key.
+#[derive(Debug, clap::Args)]
+pub struct SimulateArgs {
+    /// name=leaf1,personality=candidate-persist,port=0,ports=eth1..eth48,vlans=100-110+300
+    ///
+    /// Personalities: candidate-persist, candidate-session, candidate-plain, any-commit, running,
+    /// running-startup. More keys: refuse=VLAN refuses edits with it; partial keeps what an edit
+    /// did before its error; prune-when drops a node whose `when` is false; base-1.0 offers no
+    /// chunked framing; config=FILE adds XML to the first configuration.
+    #[arg(long = "switch", required = true, value_name = "SPEC", value_parser = parse_switch)]
+    switches: Vec<SwitchArg>,
+    /// leaf1:commit:drop-after
+    ///
+    /// After the name an rpc, `hello`, `any`, `confirmed-commit` or `confirm`, with @N for its Nth
+    /// occurrence or @every; then reject[=TAG], drop-before, drop-after, hang-before, hang-after,
+    /// close, malformed, doctype, not-xml or delay=TIME.
+    #[arg(long = "fault", value_name = "NAME:RPC[@N]:WHAT", value_parser = parse_fault)]
+    faults: Vec<(String, FaultSpec)>,
+    /// leaf1=5ms: added to every rpc; less than a millisecond becomes one
+    #[arg(long = "latency", value_name = "NAME=TIME", value_parser = parse_latency)]
+    latencies: Vec<(String, Duration)>,
+    /// Who may log in
+    #[arg(long, default_value = "admin")]
+    user: String,
+    /// File with the password, on its first line
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+    /// OpenSSH public key file
+    #[arg(long, value_name = "FILE")]
+    authorized_key: Option<PathBuf>,
+    /// Directory of YANG modules in place of the built-in ones
+    #[arg(long, value_name = "DIR")]
+    yang: Option<PathBuf>,
+    /// Keeps the host keys here, so that they stay the same
+    #[arg(long, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
+    /// Address to listen on
+    #[arg(long, value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    bind: IpAddr,
+}
+
+#[derive(Clone, Debug)]
+struct SwitchArg {
+    spec: SwitchSpec,
+    port: u16,
+    config: Option<PathBuf>,
+}
+
+/// Starts the switches, says so, and waits for a signal.
+///
+/// # Errors
+/// An unreadable file, a switch named twice or not at all, no way to log in, an address in use.
+pub async fn run(args: SimulateArgs) -> anyhow::Result<()> {
+    // Before anyone can know that we run, so that no signal is lost.
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+
+    let schema = match &args.yang {
+        Some(dir) => Schema::from_dir(dir)?,
+        None => Schema::builtin()?,
+    };
+    let mut running = Vec::new();
+    let mut lines = String::new();
+    for (spec, address) in specs(&args)? {
+        let name = spec.name.clone();
+        let switch = sim::start(spec, Arc::clone(&schema), address).await?;
+        lines += &format!("{name} {} {}\n", switch.addr(), switch.host_key());
+        running.push(switch);
+    }
+    let mut out = std::io::stdout().lock();
+    out.write_all(lines.as_bytes()).and_then(|()| out.flush()).context("cannot write to standard output")?;
+    drop(out);
+
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    running.into_iter().for_each(sim::Switch::shutdown);
+    Ok(())
+}
+
+/// What to start and where, from all of the arguments together.
+fn specs(args: &SimulateArgs) -> anyhow::Result<Vec<(SwitchSpec, SocketAddr)>> {
+    let password = args.password_file.as_deref().map(read).transpose()?;
+    let password = password.map(|text| SecretString::from(text.lines().next().unwrap_or_default()));
+    let authorized_key = args.authorized_key.as_deref().map(read).transpose()?;
+    if password.is_none() && authorized_key.is_none() {
+        bail!("nobody could log in: give --password-file or --authorized-key");
+    }
+    let names: Vec<&String> = args.switches.iter().map(|switch| &switch.spec.name).collect();
+    if let Some(twice) = (1..names.len()).find(|&n| names[..n].contains(&names[n])) {
+        bail!("two switches are named `{}`", names[twice]);
+    }
+    let meant = args.faults.iter().map(|(name, _)| name).chain(args.latencies.iter().map(|(name, _)| name));
+    for name in meant {
+        if !names.contains(&name) {
+            bail!("no --switch is named `{name}`");
+        }
+    }
+    let complete = |switch: &SwitchArg| {
+        let mut spec = switch.spec.clone();
+        spec.username.clone_from(&args.user);
+        spec.password.clone_from(&password);
+        spec.authorized_key.clone_from(&authorized_key);
+        spec.startup_xml = switch.config.as_deref().map(read).transpose()?;
+        spec.host_key = args.state_dir.as_deref().map(|dir| host_key(dir, &spec.name)).transpose()?;
+        let ours = |(name, _): &&(String, FaultSpec)| *name == spec.name;
+        spec.faults = args.faults.iter().filter(ours).map(|(_, fault)| fault.clone()).collect();
+        let latency = args.latencies.iter().rev().find(|(name, _)| *name == spec.name);
+        spec.latency = latency.map_or(Duration::ZERO, |(_, time)| *time);
+        Ok((spec, SocketAddr::new(args.bind, switch.port)))
+    };
+    args.switches.iter().map(complete).collect()
+}
+
+/// The switch's private key from the directory; made at the first start.
+fn host_key(dir: &Path, name: &str) -> anyhow::Result<SecretString> {
+    let file = dir.join(format!("{name}_host_key"));
+    if file.exists() {
+        return Ok(SecretString::from(read(&file)?));
+    }
+    std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    sim::write_host_key(&file).with_context(|| format!("cannot write {}", file.display()))
+}
+
+fn read(file: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
+}
+
+fn parse_switch(text: &str) -> Result<SwitchArg, String> {
+    let mut spec = SwitchSpec { name: String::new(), ..SwitchSpec::default() };
+    let (mut port, mut config) = (0, None);
+    for item in text.split(',') {
+        let (key, value) = item.split_once('=').unwrap_or((item, ""));
+        let wrong = || format!("`{item}` is not understood");
+        match key {
+            "name" => value.clone_into(&mut spec.name),
+            "personality" => spec.personality = value.parse::<Personality>()?,
+            "port" => port = value.parse().map_err(|_| wrong())?,
+            "ports" => spec.ports = names(value).ok_or_else(wrong)?,
+            "vlans" => spec.vlans = vlans(value).ok_or_else(wrong)?,
+            "refuse" => spec.quirks.refuse = Some(value.parse().map_err(|_| wrong())?),
+            "config" => config = Some(PathBuf::from(value)),
+            "partial" if value.is_empty() => spec.quirks.partial = true,
+            "prune-when" if value.is_empty() => spec.quirks.prune_when = true,
+            "base-1.0" if value.is_empty() => spec.quirks.base_1_0 = true,
+            _ => return Err(wrong()),
+        }
+    }
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if spec.name.is_empty() || spec.name.starts_with('.') || !spec.name.chars().all(plain) {
+        return Err("a switch needs a name of letters, digits, `-`, `_` and `.`".to_owned());
+    }
+    Ok(SwitchArg { spec, port, config })
+}
+
+/// `eth1..eth48+mgmt0`
+fn names(text: &str) -> Option<Vec<String>> {
+    let mut all = Vec::new();
+    for part in text.split('+') {
+        let Some((first, last)) = part.split_once("..") else {
+            all.push(part.to_owned());
+            continue;
+        };
+        let stem = first.trim_end_matches(|c: char| c.is_ascii_digit());
+        let from: u16 = first[stem.len()..].parse().ok()?;
+        let to: u16 = last.strip_prefix(stem)?.parse().ok()?;
+        all.extend((from..=to).map(|number| format!("{stem}{number}")));
+    }
+    all.iter().all(|name| !name.is_empty() && !name.contains(['\'', '"'])).then_some(all)
+}
+
+/// `100-110+300`
+fn vlans(text: &str) -> Option<Vec<u16>> {
+    let mut all = Vec::new();
+    for part in text.split('+') {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        all.extend(first.parse::<u16>().ok()?..=last.parse::<u16>().ok()?);
+    }
+    all.iter().all(|id| (1..=4094).contains(id)).then_some(all)
+}
+
+fn parse_fault(text: &str) -> Result<(String, FaultSpec), String> {
+    let (name, fault) = text.split_once(':').ok_or("write `switch:rpc:what`")?;
+    Ok((name.to_owned(), fault.parse().map_err(|error: sim::FaultSpecError| error.to_string())?))
+}
+
+fn parse_latency(text: &str) -> Result<(String, Duration), String> {
+    let parts = text.split_once('=').and_then(|(name, time)| Some((name.to_owned(), sim::duration(time)?)));
+    parts.ok_or_else(|| "write `switch=5ms`".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn switches() {
+        let arg = parse_switch(
+            "name=leaf1,personality=running-startup,port=830,ports=eth9..eth11+mgmt0,vlans=100-102+300,refuse=666,partial",
+        )
+        .unwrap();
+        assert_eq!((arg.spec.name.as_str(), arg.port), ("leaf1", 830));
+        assert_eq!(arg.spec.personality, Personality::RunningStartup);
+        assert_eq!(arg.spec.ports, ["eth9", "eth10", "eth11", "mgmt0"]);
+        assert_eq!(arg.spec.vlans, [100, 101, 102, 300]);
+        assert!(arg.spec.quirks.partial && arg.spec.quirks.refuse == Some(666));
+        for bad in [
+            "",
+            "ports=eth1",
+            "name=../x",
+            "name=a,personality=great",
+            "name=a,port=x",
+            "name=a,ports=eth1..mgmt2",
+            "name=a,vlans=0",
+            "name=a,vlans=100-5000",
+            "name=a,colour=red",
+            "name=a,partial=yes",
+        ] {
+            assert!(parse_switch(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn faults_and_latencies() {
+        let (name, fault) = parse_fault("leaf1:commit@2:drop-after").unwrap();
+        assert_eq!((name.as_str(), fault), ("leaf1", "commit@2:drop-after".parse().unwrap()));
+        assert!(parse_fault("leaf1").is_err() && parse_fault("leaf1:commit").is_err());
+        assert_eq!(parse_latency("a=5ms").unwrap(), ("a".to_owned(), Duration::from_millis(5)));
+        assert!(parse_latency("a=5").is_err() && parse_latency("5ms").is_err());
+    }
+}

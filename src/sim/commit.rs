@@ -1,0 +1,140 @@
+//! commit, confirmed commit and their undoing (RFC 6241 8.3.4 and 8.4).
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Confirm;
+use super::error::RpcError;
+use super::store::{Datastore, SessionId, Store};
+use super::tree::Tree;
+
+/// A confirmed commit that waits for its confirmation.
+pub(super) struct Pending {
+    /// Running as it was before.
+    rollback: Tree,
+    deadline: Instant,
+    /// Who made it, or last extended it.
+    pub session: SessionId,
+    guard: Guard,
+}
+
+/// Who may confirm, extend or cancel.
+#[derive(Clone)]
+enum Guard {
+    /// The session that made it; its end undoes the commit.
+    Session,
+    /// Whoever knows the id.
+    Persist(String),
+    /// Any session, by any commit.
+    Anyone,
+}
+
+/// The parameters of commit.
+#[derive(Default)]
+pub(super) struct CommitOptions {
+    /// The timer, when this is a confirmed commit.
+    pub timeout: Option<Duration>,
+    pub persist: Option<String>,
+    pub persist_id: Option<String>,
+}
+
+impl Store {
+    pub fn commit(
+        &mut self,
+        session: SessionId,
+        options: CommitOptions,
+        now: Instant,
+    ) -> Result<(), RpcError> {
+        self.tree(Datastore::Candidate)?;
+        self.free_for(session, Datastore::Running)?;
+        self.free_for(session, Datastore::Candidate)?;
+        self.may_follow_up(session, options.persist_id.as_deref())?;
+
+        // Kept only while a timer runs.
+        let before = options.timeout.map(|_| self.running.copy()).transpose()?;
+        if let Some(candidate) = &self.candidate {
+            // On a copy: a failed commit leaves the candidate as it is.
+            let mut new = candidate.copy()?;
+            self.validate(&mut new)?;
+            self.running = new;
+            self.candidate = None;
+            self.commits += 1;
+        }
+        let earlier = self.pending.take();
+        if let (Some(timeout), Some(before)) = (options.timeout, before) {
+            let guard = match (options.persist, &earlier, self.personality.confirm()) {
+                (Some(id), _, _) => Guard::Persist(id),
+                (None, Some(earlier), _) => earlier.guard.clone(),
+                (None, None, Confirm::AnyCommit) => Guard::Anyone,
+                (None, None, _) => Guard::Session,
+            };
+            let rollback = earlier.map_or(before, |earlier| earlier.rollback);
+            self.pending = Some(Pending { rollback, deadline: now + timeout, session, guard });
+        }
+        Ok(())
+    }
+
+    /// Whether a commit may come while another is pending, and bears the right id.
+    fn may_follow_up(&self, session: SessionId, id: Option<&str>) -> Result<(), RpcError> {
+        let Some(pending) = &self.pending else {
+            return match id {
+                Some(_) => {
+                    Err(RpcError::protocol("invalid-value", "no commit with this persist-id is pending"))
+                }
+                None => Ok(()),
+            };
+        };
+        match (&pending.guard, id) {
+            (Guard::Anyone, _) => Ok(()),
+            (Guard::Persist(token), Some(id)) if token == id => Ok(()),
+            (Guard::Session, None) if pending.session == session => Ok(()),
+            (Guard::Persist(_), None) if pending.session == session => {
+                Err(RpcError::protocol("invalid-value", "the pending commit needs its persist-id"))
+            }
+            (_, None) => Err(RpcError::protocol("in-use", "another session's confirmed commit is pending")),
+            (_, Some(_)) => {
+                Err(RpcError::protocol("invalid-value", "no commit with this persist-id is pending"))
+            }
+        }
+    }
+
+    pub fn cancel(&mut self, session: SessionId, id: Option<&str>) -> Result<(), RpcError> {
+        if self.pending.is_none() {
+            return Err(RpcError::protocol("operation-failed", "no confirmed commit is pending"));
+        }
+        self.may_follow_up(session, id)?;
+        self.revert();
+        Ok(())
+    }
+
+    pub fn discard(&mut self, session: SessionId) -> Result<(), RpcError> {
+        self.tree(Datastore::Candidate)?;
+        self.free_for(session, Datastore::Candidate)?;
+        self.candidate = None;
+        Ok(())
+    }
+
+    /// Undoes a pending commit whose time is over. Called before anything looks at the switch,
+    /// so it is as if it had happened on time.
+    pub fn expire(&mut self, now: Instant) {
+        if self.pending.as_ref().is_some_and(|pending| pending.deadline <= now) {
+            self.revert();
+        }
+    }
+
+    pub fn revert_if_bound_to(&mut self, session: SessionId) {
+        if let Some(Pending { guard: Guard::Session, session: owner, .. }) = &self.pending
+            && *owner == session
+        {
+            self.revert();
+        }
+    }
+
+    fn revert(&mut self) {
+        if let Some(pending) = self.pending.take() {
+            self.running = pending.rollback;
+            self.candidate = None;
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Faults that a switch commits on purpose, and when.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+/// One fault: at which message, and what then. As text `commit:drop-after`,
+/// `edit-config@2:reject=invalid-value`, `any@every:delay=20ms`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FaultSpec {
+    /// An rpc's name, or `hello`, `any`, `confirmed-commit` (a commit that starts or extends a
+    /// timer) or `confirm` (a commit without a timer while one is pending).
+    pub rpc: String,
+    pub nth: Nth,
+    pub what: What,
+}
+
+/// Which occurrence, counted over all sessions from the moment the fault is set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nth {
+    /// The first is 1.
+    Only(u32),
+    Every,
+}
+
+/// What goes wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    /// No effect; an rpc-error with this error-tag.
+    Reject(String),
+    /// No effect, no answer, the connection closes.
+    DropBefore,
+    /// The effect, no answer, the connection closes.
+    DropAfter,
+    /// No effect, no answer; the session stays open and says nothing more.
+    HangBefore,
+    /// The effect, no answer; the session stays open and says nothing more.
+    HangAfter,
+    /// The effect and the answer, then the connection closes.
+    Close,
+    /// The effect; the answer has a broken chunk header, or broken XML in base:1.0 framing.
+    Malformed,
+    /// The effect; the answer has a document type declaration.
+    Doctype,
+    /// The effect; the answer is well framed and no XML.
+    NotXml,
+    /// Effect and answer come this much later.
+    Delay(Duration),
+}
+
+/// A text that names no fault.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is not a fault: {why}")]
+pub struct FaultSpecError {
+    text: String,
+    why: &'static str,
+}
+
+impl FaultSpec {
+    /// The first occurrence of `rpc`.
+    pub fn once(rpc: &str, what: What) -> Self {
+        Self { rpc: rpc.to_owned(), nth: Nth::Only(1), what }
+    }
+
+    /// Each occurrence of `rpc`.
+    pub fn every(rpc: &str, what: What) -> Self {
+        Self { rpc: rpc.to_owned(), nth: Nth::Every, what }
+    }
+}
+
+impl FromStr for FaultSpec {
+    type Err = FaultSpecError;
+
+    fn from_str(text: &str) -> Result<Self, FaultSpecError> {
+        let fail = |why| FaultSpecError { text: text.to_owned(), why };
+        let (when, what) = text.split_once(':').ok_or_else(|| fail("write `rpc:what`"))?;
+        let (rpc, nth) = match when.split_once('@') {
+            None => (when, Nth::Only(1)),
+            Some((rpc, "every")) => (rpc, Nth::Every),
+            Some((rpc, nth)) => {
+                let nth = nth.parse().ok().filter(|nth| *nth > 0);
+                (rpc, Nth::Only(nth.ok_or_else(|| fail("after `@` comes a number from 1, or `every`"))?))
+            }
+        };
+        if rpc.is_empty() {
+            return Err(fail("it names no rpc"));
+        }
+        let what = match what.split_once('=').unwrap_or((what, "")) {
+            ("reject", "") => What::Reject("operation-failed".to_owned()),
+            ("reject", tag) => What::Reject(tag.to_owned()),
+            ("delay", time) => What::Delay(duration(time).ok_or_else(|| fail("write `delay=20ms`"))?),
+            ("drop-before", "") => What::DropBefore,
+            ("drop-after", "") => What::DropAfter,
+            ("hang-before", "") => What::HangBefore,
+            ("hang-after", "") => What::HangAfter,
+            ("close", "") => What::Close,
+            ("malformed", "") => What::Malformed,
+            ("doctype", "") => What::Doctype,
+            ("not-xml", "") => What::NotXml,
+            _ => return Err(fail("unknown kind of fault")),
+        };
+        Ok(Self { rpc: rpc.to_owned(), nth, what })
+    }
+}
+
+/// `20ms`, `500us`, `2s`.
+pub fn duration(text: &str) -> Option<Duration> {
+    let (digits, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
+    let number = digits.parse().ok()?;
+    match unit {
+        "us" => Some(Duration::from_micros(number)),
+        "ms" => Some(Duration::from_millis(number)),
+        "s" => Some(Duration::from_secs(number)),
+        _ => None,
+    }
+}
+
+/// The faults of one switch with what they have counted so far.
+#[derive(Default)]
+pub(super) struct Faults(Vec<(FaultSpec, u32)>);
+
+impl Faults {
+    pub fn add(&mut self, fault: FaultSpec) {
+        self.0.push((fault, 0));
+    }
+
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// What a message that just arrived runs into. Every fault counts it; the first one due wins.
+    pub fn due(&mut self, rpc: &str) -> Option<What> {
+        let mut due = None;
+        for (fault, seen) in &mut self.0 {
+            // A session cannot begin without hello: `any` means any rpc.
+            if fault.rpc != rpc && (fault.rpc != "any" || rpc == "hello") {
+                continue;
+            }
+            *seen += 1;
+            let now = match fault.nth {
+                Nth::Every => true,
+                Nth::Only(nth) => nth == *seen,
+            };
+            if now && due.is_none() {
+                due = Some(fault.what.clone());
+            }
+        }
+        due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts() {
+        assert_eq!("commit:drop-after".parse(), Ok(FaultSpec::once("commit", What::DropAfter)));
+        assert_eq!(
+            "any@every:delay=500us".parse(),
+            Ok(FaultSpec::every("any", What::Delay(Duration::from_micros(500))))
+        );
+        assert_eq!(
+            "lock@3:reject=in-use".parse(),
+            Ok(FaultSpec { rpc: "lock".into(), nth: Nth::Only(3), what: What::Reject("in-use".into()) })
+        );
+        for bad in
+            ["", "commit", ":close", "commit@0:close", "commit@x:close", "commit:boom", "commit:delay=5"]
+        {
+            assert!(bad.parse::<FaultSpec>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn occurrences() {
+        let mut faults = Faults::default();
+        faults.add("lock@2:close".parse().unwrap());
+        faults.add("any@3:malformed".parse().unwrap());
+        let got = ["hello", "lock", "lock", "commit", "lock"].map(|rpc| faults.due(rpc));
+        assert_eq!(got, [None, None, Some(What::Close), Some(What::Malformed), None]);
+    }
+}

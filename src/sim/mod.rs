@@ -1,0 +1,199 @@
+//! The embedded simulator: switches that speak NETCONF over SSH.
+//!
+//! Datastores, locks, edits and confirmed commits are real, over libyang's own trees and
+//! validation. Nothing of Mercury's planning, rendering or client code is used here, framing and
+//! messages included, so a mistake shared by both sides cannot hide.
+//!
+//! * [`start`] gives a [`Switch`] from a [`SwitchSpec`]; [`Personality`] is what it promises.
+//! * [`FaultSpec`] is what goes wrong, and when.
+//! * From the wire inwards: `ssh`, `session` (over any byte stream) with `frame` and `xml`, `rpc`
+//!   (operations), `store` and `commit` (datastores), `edit` and `filter` on a `tree`.
+
+mod commit;
+mod edit;
+mod error;
+mod fault;
+mod filter;
+mod frame;
+mod rpc;
+mod session;
+mod spec;
+mod ssh;
+mod store;
+mod tree;
+mod xml;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
+
+use crate::schema::Schema;
+
+pub use fault::{FaultSpec, FaultSpecError, Nth, What, duration};
+pub use spec::{Personality, Quirks, SwitchSpec};
+pub use ssh::write_host_key;
+
+use fault::Faults;
+use spec::Confirm;
+use store::Store;
+
+/// Why a simulated switch does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum SimError {
+    #[error("switch {switch}: its first configuration is not valid: {why}")]
+    Startup { switch: String, why: String },
+    #[error("switch {switch}: cannot listen on {address}")]
+    Bind { switch: String, address: SocketAddr, source: std::io::Error },
+    #[error("switch {switch}: bad key")]
+    Key { switch: String, source: russh::keys::ssh_key::Error },
+}
+
+/// A running switch. It ends when this is dropped.
+pub struct Switch {
+    shared: Arc<Shared>,
+    listener: ssh::Listener,
+}
+
+/// One message as it arrived, in the order of arrival.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Logged {
+    /// The session's number, from 1.
+    pub session: u32,
+    /// As in [`FaultSpec::rpc`].
+    pub rpc: String,
+}
+
+/// Starts a switch and its SSH listener; port 0 takes a free one.
+pub async fn start(spec: SwitchSpec, schema: Arc<Schema>, bind: SocketAddr) -> Result<Switch, SimError> {
+    let mut faults = Faults::default();
+    spec.faults.iter().cloned().for_each(|fault| faults.add(fault));
+    let shared = Arc::new(Shared {
+        capabilities: spec.capabilities(schema.context()),
+        latency: spec.latency,
+        device: Mutex::new(Device { store: Store::new(&spec, &schema)?, faults, log: Vec::new() }),
+    });
+    let listener = ssh::listen(&spec, Arc::clone(&shared), bind).await?;
+    Ok(Switch { shared, listener })
+}
+
+impl Switch {
+    /// Where its SSH server listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.listener.address
+    }
+
+    /// Its public host key, `ssh-ed25519 AAAA...`.
+    pub fn host_key(&self) -> &str {
+        &self.listener.host_key
+    }
+
+    /// Serves one session over any byte stream, without SSH, on a task of its own.
+    pub fn serve_stream<S>(&self, stream: S)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        tokio::spawn(session::serve(Arc::clone(&self.shared), stream));
+    }
+
+    /// The running configuration as XML: the top-level nodes, no defaults.
+    pub fn running_xml(&self) -> String {
+        printed(&self.shared.device().store, store::Datastore::Running)
+    }
+
+    /// The startup configuration, empty where the switch has none.
+    pub fn startup_xml(&self) -> String {
+        printed(&self.shared.device().store, store::Datastore::Startup)
+    }
+
+    /// Whether the candidate has changes that are neither committed nor discarded.
+    pub fn candidate_is_dirty(&self) -> bool {
+        self.shared.device().store.candidate.is_some()
+    }
+
+    /// Whether a confirmed commit waits for its confirmation.
+    pub fn pending_commit(&self) -> bool {
+        self.shared.device().store.pending.is_some()
+    }
+
+    /// Locked datastores and the sessions that hold them.
+    pub fn locks(&self) -> BTreeMap<&'static str, u32> {
+        self.shared.device().store.locks()
+    }
+
+    /// How many commits or edits have changed running; undoing by the switch itself does not count.
+    pub fn commits(&self) -> u64 {
+        self.shared.device().store.commits
+    }
+
+    /// How many sessions are open.
+    pub fn sessions(&self) -> usize {
+        self.shared.device().store.sessions()
+    }
+
+    /// Every hello and rpc so far.
+    pub fn log(&self) -> Vec<Logged> {
+        self.shared.device().log.clone()
+    }
+
+    /// Sets one more fault; it counts from now.
+    pub fn inject(&self, fault: FaultSpec) {
+        self.shared.device().faults.add(fault);
+    }
+
+    /// Takes all faults away.
+    pub fn clear_faults(&self) {
+        self.shared.device().faults.clear();
+    }
+
+    /// Ends all sessions and stops listening.
+    pub fn shutdown(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Switch {
+    fn drop(&mut self) {
+        self.shared.device().store.kill_all();
+    }
+}
+
+fn printed(store: &Store, datastore: store::Datastore) -> String {
+    store.tree(datastore).ok().and_then(|tree| tree.xml().ok()).unwrap_or_default()
+}
+
+/// What the sessions of one switch have in common.
+struct Shared {
+    capabilities: Vec<String>,
+    latency: Duration,
+    device: Mutex<Device>,
+}
+
+struct Device {
+    store: Store,
+    faults: Faults,
+    log: Vec<Logged>,
+}
+
+impl Shared {
+    /// The switch as it is now. Held for one step, never while waiting.
+    fn device(&self) -> MutexGuard<'_, Device> {
+        let mut device = self.device.lock().unwrap_or_else(PoisonError::into_inner);
+        device.store.expire(Instant::now());
+        device
+    }
+}
+
+impl Device {
+    /// Notes a message and says what goes wrong with it.
+    fn arrive(&mut self, session: u32, rpc: &str) -> Option<What> {
+        self.log.push(Logged { session, rpc: rpc.to_owned() });
+        self.faults.due(rpc)
+    }
+}

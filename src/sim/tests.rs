@@ -1,0 +1,497 @@
+//! The datastores through whole operations, without a wire.
+
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::rpc::Answer;
+use super::store::Store;
+use super::xml::{BASE, Element};
+use super::{Personality, Quirks, SwitchSpec};
+use crate::schema::Schema;
+
+static SCHEMA: LazyLock<Arc<Schema>> = LazyLock::new(|| Schema::builtin().unwrap());
+
+const OC: &str = "xmlns=\"http://openconfig.net/yang/interfaces\"";
+const ETH: &str = "xmlns=\"http://openconfig.net/yang/interfaces/ethernet\"";
+const VLAN: &str = "xmlns=\"http://openconfig.net/yang/vlan\"";
+
+struct Bench {
+    store: Store,
+    now: Instant,
+}
+
+impl Bench {
+    fn new(personality: Personality, quirks: Quirks) -> Self {
+        let spec = SwitchSpec {
+            personality,
+            quirks,
+            ports: vec!["eth1".into(), "eth2".into()],
+            vlans: vec![100, 101],
+            ..SwitchSpec::default()
+        };
+        let mut store = Store::new(&spec, &SCHEMA).unwrap();
+        assert_eq!((store.open().0, store.open().0), (1, 2));
+        Self { store, now: Instant::now() }
+    }
+
+    /// The content of `<data>`, or `ok`, or the error's XML.
+    fn rpc(&mut self, session: u32, operation: &str) -> Result<String, String> {
+        let rpc = format!("<rpc xmlns='{BASE}' xmlns:nc='{BASE}'>{operation}</rpc>");
+        let rpc = Element::parse(&rpc).unwrap();
+        self.store.expire(self.now);
+        match self.store.execute(session, &rpc.children[0], self.now) {
+            Ok(Answer::Data(data)) => Ok(data),
+            Ok(Answer::Ok | Answer::Goodbye) => Ok("ok".into()),
+            Err(error) => Err(error.to_xml()),
+        }
+    }
+
+    #[track_caller]
+    fn ok(&mut self, session: u32, operation: &str) -> String {
+        self.rpc(session, operation).unwrap()
+    }
+
+    /// The error must have this tag and all of `parts`.
+    #[track_caller]
+    fn fails(&mut self, session: u32, operation: &str, tag: &str, parts: &[&str]) {
+        let error = self.rpc(session, operation).unwrap_err();
+        assert!(error.contains(&format!("<error-tag>{tag}</error-tag>")), "{error}");
+        for part in parts {
+            assert!(error.contains(part), "no `{part}` in {error}");
+        }
+    }
+
+    fn is_dirty(&self) -> bool {
+        self.store.candidate.is_some()
+    }
+
+    fn running(&self) -> String {
+        self.store.running.xml().unwrap()
+    }
+}
+
+fn edit(target: &str, default: &str, interface: &str) -> String {
+    format!(
+        "<edit-config><target><{target}/></target><default-operation>{default}</default-operation>\
+         <config><interfaces {OC}>{interface}</interfaces></config></edit-config>"
+    )
+}
+
+/// An edit of port eth1: elements of its config, and of its switched-vlan's config.
+fn port(target: &str, default: &str, config: &str, vlan: &str) -> String {
+    let vlan = match vlan {
+        "" => String::new(),
+        _ => format!(
+            "<ethernet {ETH} nc:operation='merge'><switched-vlan {VLAN}><config>{vlan}</config></switched-vlan></ethernet>"
+        ),
+    };
+    edit(target, default, &format!("<interface><name>eth1</name><config>{config}</config>{vlan}</interface>"))
+}
+
+const ACCESS: &str = "<interface-mode>ACCESS</interface-mode><access-vlan>100</access-vlan>";
+const COMMIT: &str = "<commit/>";
+
+#[test]
+fn operations_and_their_errors() {
+    let mut bench = Bench::new(Personality::CandidatePersist, Quirks::default());
+    let description = "<description>a</description>";
+    let path = "/oc-if:interfaces/oc-if:interface[oc-if:name='eth1']/oc-if:config/oc-if:description<";
+    bench.fails(1, &port("candidate", "none", description, ""), "data-missing", &[path, "xmlns:oc-if="]);
+    bench.ok(1, &port("candidate", "none", "<description nc:operation='create'>a</description>", ""));
+    bench.ok(1, &port("candidate", "none", "<description/>", ""));
+    bench.fails(
+        1,
+        &port("candidate", "merge", "<description nc:operation='create'>b</description>", ""),
+        "data-exists",
+        &[path],
+    );
+    bench.ok(1, &port("candidate", "merge", "<description nc:operation='delete'/>", ""));
+    bench.fails(
+        1,
+        &port("candidate", "merge", "<description nc:operation='delete'/>", ""),
+        "data-missing",
+        &[path],
+    );
+    bench.ok(1, &port("candidate", "merge", "<description nc:operation='remove'/>", ""));
+    bench.ok(1, "<discard-changes/>");
+    bench.ok(1, &port("candidate", "merge", "<enabled>true</enabled>", ""));
+    assert!(!bench.is_dirty(), "it says what is there already");
+
+    let bad = [
+        ("<nope/>", "unknown-element", "<bad-element>nope</bad-element>"),
+        ("<x xmlns='urn:nope'/>", "unknown-namespace", "<bad-namespace>urn:nope</bad-namespace>"),
+        ("<mtu>70000</mtu>", "invalid-value", "oc-if:mtu<"),
+        ("<type>nope</type>", "invalid-value", "oc-if:type<"),
+        ("<mtu nc:operation='bogus'>1500</mtu>", "bad-attribute", "<bad-element>mtu</bad-element>"),
+        ("<mtu operation='delete'/>", "unknown-attribute", "<bad-attribute>operation</bad-attribute>"),
+    ];
+    for (config, tag, part) in bad {
+        bench.fails(1, &port("candidate", "merge", config, ""), tag, &[part]);
+    }
+    let entry = |operation: &str, content: &str| {
+        edit("candidate", "merge", &format!("<interface nc:operation='{operation}'>{content}</interface>"))
+    };
+    bench.fails(1, &entry("merge", "<config/>"), "missing-element", &["<bad-element>name<"]);
+    bench.fails(1, &entry("create", "<name>eth1</name>"), "data-exists", &["interface[oc-if:name='eth1']<"]);
+    bench.fails(1, &entry("delete", "<name>eth9</name>"), "data-missing", &["interface[oc-if:name='eth9']<"]);
+    bench.fails(1, &entry("merge", "<name nc:operation='delete'>eth1</name>"), "access-denied", &[]);
+    bench.ok(1, &entry("remove", "<name>eth9</name>"));
+    bench.fails(1, &edit("running", "merge", ""), "operation-not-supported", &[]);
+    bench.fails(1, &edit("startup", "merge", ""), "operation-not-supported", &[]);
+    bench.fails(1, "<get-schema/>", "operation-not-supported", &[]);
+    bench.fails(1, "<edit-config><target/></edit-config>", "bad-element", &[]);
+    bench.fails(1, "<lock/>", "missing-element", &["<bad-element>target<"]);
+}
+
+#[test]
+fn defaults_count_as_absent() {
+    let mut bench = Bench::new(Personality::CandidatePersist, Quirks::default());
+    bench.ok(1, &port("candidate", "merge", "<enabled nc:operation='delete'/>", ""));
+    bench.ok(1, COMMIT);
+    assert_eq!(bench.running().matches("<enabled>").count(), 1);
+    bench.fails(1, &port("candidate", "merge", "<enabled nc:operation='delete'/>", ""), "data-missing", &[]);
+    let create = port("candidate", "merge", "<enabled nc:operation='create'>true</enabled>", "");
+    bench.ok(1, &create);
+    bench.fails(1, &create, "data-exists", &[]);
+    bench.ok(1, COMMIT);
+    assert_eq!(bench.running().matches("<enabled>true<").count(), 2);
+}
+
+#[test]
+fn an_empty_container_counts_as_missing() {
+    let mut bench = Bench::new(Personality::CandidatePersist, Quirks::default());
+    let below = format!(
+        "<ethernet {ETH}><switched-vlan {VLAN}><config><access-vlan nc:operation='merge'>100</access-vlan></config></switched-vlan></ethernet>"
+    );
+    let strict = edit("candidate", "none", &format!("<interface><name>eth1</name>{below}</interface>"));
+    bench.fails(1, &strict, "data-missing", &["oc-eth:ethernet<"]);
+    bench.ok(1, &port("candidate", "none", "", ACCESS));
+    bench.ok(1, &strict);
+    let remove = ACCESS.replace("<interface-mode>", "<interface-mode nc:operation='remove'>");
+    let remove = remove.replace("<access-vlan>", "<access-vlan nc:operation='remove'>");
+    bench.ok(1, &port("candidate", "none", "", &remove));
+    bench.fails(1, &strict, "data-missing", &["oc-eth:ethernet<"]);
+}
+
+#[test]
+fn leaf_lists_and_replace() {
+    let mut bench = Bench::new(Personality::CandidatePersist, Quirks::default());
+    let trunk = "<interface-mode>TRUNK</interface-mode><trunk-vlans>100</trunk-vlans><trunk-vlans>200..210</trunk-vlans>";
+    bench.ok(1, &port("candidate", "merge", "", trunk));
+    bench.ok(1, COMMIT);
+    let has =
+        |bench: &Bench, vlan: &str| bench.running().contains(&format!("<trunk-vlans>{vlan}</trunk-vlans>"));
+    assert!(has(&bench, "100") && has(&bench, "200..210"), "{}", bench.running());
+    let one = |operation: &str, value: &str| {
+        port(
+            "candidate",
+            "merge",
+            "",
+            &format!("<trunk-vlans nc:operation='{operation}'>{value}</trunk-vlans>"),
+        )
+    };
+    bench.fails(1, &one("create", "100"), "data-exists", &["oc-vlan:trunk-vlans[.='100']<"]);
+    bench.fails(1, &one("delete", "101"), "data-missing", &[]);
+    bench.fails(1, &one("remove", "5000"), "invalid-value", &[]);
+    bench.fails(1, &one("merge", "x"), "invalid-value", &[]);
+    bench.ok(1, &one("delete", "200..210"));
+    bench.ok(1, COMMIT);
+    assert!(has(&bench, "100") && !has(&bench, "200..210"));
+
+    let replace = "<interface nc:operation='replace'><name>eth1</name><config><name>eth1</name>\
+        <type xmlns:i='urn:ietf:params:xml:ns:yang:iana-if-type'>i:ethernetCsmacd</type></config></interface>";
+    bench.ok(1, &edit("candidate", "merge", replace));
+    bench.ok(1, COMMIT);
+    assert!(!bench.running().contains("trunk-vlans") && bench.running().contains("eth2"));
+    bench.ok(1, &edit("candidate", "replace", ""));
+    bench.ok(1, COMMIT);
+    assert_eq!(bench.running(), "");
+}
+
+#[test]
+fn whole_validation_comes_with_the_commit() {
+    let mut bench = Bench::new(Personality::CandidatePersist, Quirks::default());
+    let wrong = "<interface-mode>TRUNK</interface-mode><access-vlan>100</access-vlan>";
+    bench.ok(1, &port("candidate", "merge", "", wrong));
+    let before = bench.running();
+    bench.fails(1, COMMIT, "unknown-element", &["oc-vlan:access-vlan<"]);
+    bench.fails(1, "<validate><source><candidate/></source></validate>", "unknown-element", &[]);
+    assert_eq!(bench.running(), before);
+    assert!(bench.is_dirty(), "a failed commit keeps the candidate");
+    bench.ok(1, "<discard-changes/>");
+    bench.ok(
+        1,
+        &edit(
+            "candidate",
+            "merge",
+            "<interface><name>eth3</name><config><name>eth4</name></config></interface>",
+        ),
+    );
+    bench.fails(1, COMMIT, "data-missing", &["instance-required"]);
+    bench.ok(1, "<discard-changes/>");
+    // What was there goes when its `when` becomes false (RFC 7950 8.2.1).
+    bench.ok(1, &port("candidate", "merge", "", ACCESS));
+    bench.ok(1, COMMIT);
+    bench.ok(1, &port("candidate", "merge", "", "<interface-mode>TRUNK</interface-mode>"));
+    bench.ok(1, COMMIT);
+    assert!(!bench.running().contains("access-vlan"));
+}
+
+#[test]
+fn quirks() {
+    let wrong = "<interface-mode>TRUNK</interface-mode><access-vlan>100</access-vlan>";
+    let mut bench =
+        Bench::new(Personality::CandidatePersist, Quirks { prune_when: true, ..Quirks::default() });
+    bench.ok(1, &port("candidate", "merge", "", wrong));
+    bench.ok(1, COMMIT);
+    assert!(bench.running().contains("TRUNK") && !bench.running().contains("access-vlan"));
+
+    let mut bench =
+        Bench::new(Personality::CandidatePersist, Quirks { refuse: Some(666), ..Quirks::default() });
+    for vlan in ["<access-vlan>666</access-vlan>", "<trunk-vlans>600..700</trunk-vlans>"] {
+        bench.fails(1, &port("candidate", "merge", "", vlan), "operation-failed", &["VLAN 666"]);
+    }
+    bench.ok(1, &port("candidate", "merge", "<mtu>666</mtu>", ACCESS));
+
+    let torn = port("running", "merge", "<mtu>9000</mtu><description nc:operation='delete'/>", "");
+    let rollback = "</target><error-option>rollback-on-error</error-option>";
+    let mut bench = Bench::new(Personality::Running, Quirks { partial: true, ..Quirks::default() });
+    bench.fails(1, &torn.replace("</target>", rollback), "invalid-value", &["error-option"]);
+    bench.fails(1, &torn, "data-missing", &[]);
+    assert!(bench.running().contains("9000"));
+    let mut bench = Bench::new(Personality::Running, Quirks::default());
+    bench.fails(1, &torn.replace("</target>", rollback), "data-missing", &[]);
+    assert!(!bench.running().contains("9000"));
+    assert_eq!(bench.store.commits, 0);
+}
+
+#[test]
+fn running_and_startup() {
+    let mut bench = Bench::new(Personality::RunningStartup, Quirks::default());
+    let wrong = "<interface-mode>TRUNK</interface-mode><access-vlan>100</access-vlan>";
+    bench.fails(1, &port("running", "merge", "", wrong), "unknown-element", &[]);
+    bench.ok(1, &port("running", "merge", "", ACCESS));
+    assert_eq!(bench.store.commits, 1);
+    let read = "<get-config><source><startup/></source></get-config>";
+    assert!(!bench.ok(1, read).contains("access-vlan"));
+    let save = "<copy-config><target><startup/></target><source><running/></source></copy-config>";
+    bench.ok(2, "<lock><target><startup/></target></lock>");
+    bench.fails(1, save, "in-use", &[]);
+    bench.ok(2, save);
+    assert!(bench.ok(1, read).contains("access-vlan"));
+    bench.ok(2, "<delete-config><target><startup/></target></delete-config>");
+    assert_eq!(bench.ok(1, read), "");
+    for operation in
+        [COMMIT, "<discard-changes/>", "<lock><target><candidate/></target></lock>", "<cancel-commit/>"]
+    {
+        bench.fails(1, operation, "operation-not-supported", &[]);
+    }
+}
+
+#[test]
+fn locks_and_the_end_of_sessions() {
+    let mut bench = Bench::new(Personality::CandidatePersist, Quirks::default());
+    let lock = |name: &str| format!("<lock><target><{name}/></target></lock>");
+    let unlock = "<unlock><target><candidate/></target></unlock>";
+    bench.ok(1, &lock("candidate"));
+    bench.fails(2, &lock("candidate"), "lock-denied", &["<error-info><session-id>1</session-id>"]);
+    bench.fails(1, &lock("candidate"), "lock-denied", &["<session-id>1<"]);
+    bench.fails(2, unlock, "operation-failed", &[]);
+    bench.ok(1, &port("candidate", "merge", "<mtu>9000</mtu>", ""));
+    for operation in [port("candidate", "merge", "", ACCESS), "<discard-changes/>".into(), COMMIT.into()] {
+        bench.fails(2, &operation, "in-use", &[]);
+    }
+    bench.store.close(1);
+    assert!(bench.store.locks().is_empty() && !bench.is_dirty());
+
+    bench.ok(2, &port("candidate", "merge", "<mtu>9000</mtu>", ""));
+    let (third, _) = bench.store.open();
+    bench.fails(third, &lock("candidate"), "resource-denied", &[]);
+    bench.fails(2, &lock("candidate"), "resource-denied", &[]);
+    bench.store.close(2);
+    assert!(bench.is_dirty(), "without a lock the shared candidate stays as it is");
+    bench.ok(third, "<discard-changes/>");
+    bench.ok(third, &lock("running"));
+    let (fourth, _) = bench.store.open();
+    bench.fails(fourth, COMMIT, "in-use", &[]);
+    bench.fails(fourth, "<kill-session><session-id>77</session-id></kill-session>", "invalid-value", &[]);
+    bench.ok(fourth, &format!("<kill-session><session-id>{third}</session-id></kill-session>"));
+    assert!(bench.store.locks().is_empty());
+}
+
+const TIMED: &str = "<commit><confirmed/><confirm-timeout>60</confirm-timeout></commit>";
+
+fn timed(rest: &str) -> String {
+    TIMED.replace("</commit>", &format!("{rest}</commit>"))
+}
+
+#[test]
+fn a_persistent_confirmed_commit() {
+    let mut bench = Bench::new(Personality::CandidatePersist, Quirks::default());
+    let before = bench.running();
+    let change = port("candidate", "merge", "", ACCESS);
+    bench.ok(1, &change);
+    bench.ok(1, &timed("<persist>x</persist>"));
+    bench.store.close(1);
+    assert!(bench.running() != before && bench.store.pending.is_some());
+    bench.fails(2, COMMIT, "in-use", &[]);
+    bench.fails(2, "<lock><target><running/></target></lock>", "in-use", &[]);
+    bench.fails(2, "<commit><persist-id>y</persist-id></commit>", "invalid-value", &[]);
+    bench.fails(2, "<cancel-commit/>", "in-use", &[]);
+    bench.fails(2, "<cancel-commit><persist-id>y</persist-id></cancel-commit>", "invalid-value", &[]);
+    bench.ok(2, "<commit><persist-id>x</persist-id></commit>");
+    bench.fails(2, "<commit><persist-id>x</persist-id></commit>", "invalid-value", &[]);
+    bench.fails(2, "<cancel-commit/>", "operation-failed", &[]);
+    assert_eq!(bench.store.commits, 1);
+    bench.now += Duration::from_secs(61);
+    let after = bench.ok(2, "<get-config><source><running/></source></get-config>");
+    assert!(after.contains("access-vlan"), "confirmed for good");
+
+    bench.ok(2, &port("candidate", "merge", "<mtu>9000</mtu>", ""));
+    bench.ok(2, &timed("<persist>z</persist>"));
+    bench.fails(2, COMMIT, "invalid-value", &[]);
+    bench.ok(2, "<cancel-commit><persist-id>z</persist-id></cancel-commit>");
+    assert_eq!(bench.running(), after);
+}
+
+#[test]
+fn timers_expire_and_extend() {
+    let mut bench = Bench::new(Personality::CandidatePersist, Quirks::default());
+    let before = bench.running();
+    bench.ok(1, &port("candidate", "merge", "", ACCESS));
+    bench.ok(1, &timed("<persist>x</persist>"));
+    bench.now += Duration::from_secs(59);
+    bench.ok(1, &port("candidate", "merge", "<mtu>9000</mtu>", ""));
+    bench.ok(2, &timed("<persist-id>x</persist-id>"));
+    bench.now += Duration::from_secs(59);
+    bench.fails(1, COMMIT, "in-use", &[]);
+    bench.ok(1, &port("candidate", "merge", "<mtu>8000</mtu>", ""));
+    bench.now += Duration::from_secs(1);
+    bench.ok(1, "<get><filter/></get>");
+    assert_eq!(bench.running(), before, "back to what was before the first of them");
+    assert!(bench.store.pending.is_none() && !bench.is_dirty());
+    for bad in ["0", "-1", "x"] {
+        bench.fails(1, &TIMED.replace("60", bad), "invalid-value", &["confirm-timeout"]);
+    }
+}
+
+#[test]
+fn weaker_confirms() {
+    let mut bench = Bench::new(Personality::CandidateSession, Quirks::default());
+    let before = bench.running();
+    let change = port("candidate", "merge", "", ACCESS);
+    bench.ok(1, &change);
+    bench.fails(1, &timed("<persist>x</persist>"), "unknown-element", &["<bad-element>persist<"]);
+    bench.fails(1, "<cancel-commit/>", "operation-not-supported", &[]);
+    bench.ok(1, TIMED);
+    bench.fails(2, COMMIT, "in-use", &[]);
+    bench.store.close(1);
+    assert_eq!(bench.running(), before, "its end undoes it");
+
+    let mut bench = Bench::new(Personality::AnyCommit, Quirks::default());
+    bench.ok(1, &change);
+    bench.ok(1, TIMED);
+    bench.store.close(1);
+    assert!(bench.store.pending.is_some());
+    bench.ok(2, COMMIT);
+    assert!(bench.store.pending.is_none() && bench.running() != before);
+
+    let mut bench = Bench::new(Personality::CandidatePlain, Quirks::default());
+    bench.fails(1, TIMED, "unknown-element", &["<bad-element>confirmed<"]);
+    bench.ok(1, &change);
+    bench.ok(1, COMMIT);
+}
+
+#[test]
+fn subtree_filters() {
+    let mut bench = Bench::new(Personality::CandidatePersist, Quirks::default());
+    bench.ok(1, &port("candidate", "merge", "<mtu>9000</mtu>", ACCESS));
+    bench.ok(1, COMMIT);
+    let mut read = |filter: &str| {
+        let filter = format!("<filter type='subtree'>{filter}</filter>");
+        bench.ok(2, &format!("<get-config><source><running/></source>{filter}</get-config>"))
+    };
+    let of_port = |filter: &str| format!("<interfaces {OC}><interface>{filter}</interface></interfaces>");
+    assert_eq!(read(""), "");
+    assert_eq!(read("<interfaces xmlns='urn:other'/>"), "");
+    assert_eq!(read("<interfaces xmlns=''/>"), read(&format!("<interfaces {OC}/>")));
+    assert_eq!(read(&of_port("<name>eth9</name>")), "");
+    assert_eq!(
+        read(&of_port("<name/>")),
+        format!(
+            "<interfaces {OC}><interface><name {OC}>eth1</name></interface><interface><name {OC}>eth2</name></interface></interfaces>"
+        )
+    );
+    assert_eq!(
+        read(&of_port("<name>eth1</name><config><mtu/></config>")),
+        format!(
+            "<interfaces {OC}><interface><name {OC}>eth1</name><config><mtu {OC}>9000</mtu></config></interface></interfaces>"
+        )
+    );
+    let whole = read(&of_port("<name> eth1 </name>"));
+    assert!(whole.contains("access-vlan") && whole.contains("<enabled>") && !whole.contains("eth2"));
+    let both = read(&format!(
+        "<interfaces {OC}><interface><name>eth1</name><ethernet {ETH}/></interface><interface><name>eth2</name></interface></interfaces>"
+    ));
+    assert!(
+        both.contains("access-vlan") && !both.contains("9000") && both.contains("<name>eth2</name><config>")
+    );
+    let typed = "<config><type xmlns:p='urn:ietf:params:xml:ns:yang:iana-if-type'>p:ethernetCsmacd</type><name/></config>";
+    let typed = read(&of_port(typed));
+    assert!(typed.contains("eth1") && typed.contains("eth2") && !typed.contains("9000"), "{typed}");
+    assert!(Element::parse(&format!("<x>{both}{typed}</x>")).is_ok());
+}
+
+#[test]
+#[ignore]
+fn perf() {
+    let spec = SwitchSpec {
+        ports: (1..=48).map(|n| format!("eth{n}")).collect(),
+        vlans: (100..200).collect(),
+        ..SwitchSpec::default()
+    };
+    let store = Store::new(&spec, &SCHEMA).unwrap();
+    let mut bench = Bench { store, now: Instant::now() };
+    bench.store.open();
+    for n in 1..=48 {
+        bench.ok(1, &port("candidate", "merge", "", ACCESS).replace("eth1", &format!("eth{n}")));
+    }
+    bench.ok(1, COMMIT);
+    let time = |name: &str, f: &mut dyn FnMut()| {
+        let t = std::time::Instant::now();
+        for _ in 0..200 {
+            f()
+        }
+        println!("{name}: {:?}", t.elapsed() / 200)
+    };
+    time("copy", &mut || {
+        std::hint::black_box(bench.store.running.copy().unwrap());
+    });
+    let mut c = bench.store.running.copy().unwrap();
+    time("validate", &mut || c.validate().unwrap());
+    time("same", &mut || assert!(c.same_as(&bench.store.running).unwrap()));
+    time("xml", &mut || {
+        c.xml().unwrap();
+    });
+    let e = port("candidate", "merge", "", ACCESS);
+    time("edit", &mut || {
+        bench.ok(1, &e);
+    });
+    let mut n = 0;
+    time("edit+commit", &mut || {
+        n += 1;
+        bench.ok(1, &e.replace("100<", &format!("{}<", n % 4000 + 1)));
+        bench.ok(1, COMMIT);
+    });
+    let f = format!(
+        "<get-config><source><running/></source><filter><interfaces {OC}><interface><name>eth47</name></interface></interfaces></filter></get-config>"
+    );
+    time("get", &mut || {
+        bench.ok(1, &f);
+    });
+    time("get all", &mut || {
+        bench.ok(1, "<get/>");
+    });
+}
