@@ -5,3 +5,4 @@ mod netconfd;
 mod peers;
 mod rpc;
 mod service;
+mod transport;
