@@ -3,6 +3,7 @@
 //! through OpenSSH's client, never through Mercury.
 
 mod changes;
+mod faults;
 
 use std::collections::BTreeMap;
 
