@@ -58,20 +58,20 @@ const LOST: [(Shape, &[Case]); 2] = [
 ];
 
 /// A switch with a port attached, and a service.
-struct Bench {
+pub struct Bench {
     shape: Shape,
-    service: Service,
-    site: Site,
-    operator: Operator,
-    proxy: Proxy,
-    server: Netconfd,
+    pub service: Service,
+    pub site: Site,
+    pub operator: Operator,
+    pub proxy: Proxy,
+    pub server: Netconfd,
 }
 
-const BEFORE: &str = "access-vlan=12 description=lab interface-mode=ACCESS";
-const AFTER: &str = "access-vlan=100 description=NEUTRON interface-mode=ACCESS";
+pub const BEFORE: &str = "access-vlan=12 description=lab interface-mode=ACCESS";
+pub const AFTER: &str = "access-vlan=100 description=NEUTRON interface-mode=ACCESS";
 
 impl Bench {
-    async fn new(shape: Shape, limits: &str) -> Self {
+    pub async fn new(shape: Shape, limits: &str) -> Self {
         let (server, proxy) = Netconfd::start_with_proxy(shape, vec![]).await;
         let mut operator = Operator::of(&server, shape).await;
         let access = switched("<interface-mode>ACCESS</interface-mode><access-vlan>12</access-vlan>");

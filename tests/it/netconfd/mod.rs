@@ -4,6 +4,8 @@
 
 mod changes;
 mod faults;
+mod processes;
+mod refusals;
 
 use std::collections::BTreeMap;
 
