@@ -142,11 +142,17 @@ impl Target {
             return Ok(());
         }
         if !device.create_missing_vlans {
-            return Err(PlanError::VlanMissing {
-                parameter: request.names.vlan,
-                vlans: missing,
-                device: device.name.clone(),
-            });
+            let names = request.names;
+            let parameter = match &request.intent {
+                Intent::Attach(Attach { vlans: PortVlans::Trunk { native, .. }, .. })
+                    if native.is_none_or(|vlan| !missing.contains(vlan)) =>
+                {
+                    names.tagged
+                }
+                Intent::Attach(_) => names.vlan,
+                Intent::Detach(_) => names.default_vlan,
+            };
+            return Err(PlanError::VlanMissing { parameter, vlans: missing, device: device.name.clone() });
         }
         for vlan in missing.iter() {
             let entry = table_entry(&instance, vlan);
