@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 
 use super::*;
 use crate::peers::{Action, Peer, Rule, require};
-use crate::service::{Site, attach, detach};
+use crate::service::{Site, attach};
 
 /// How a call has to end.
 #[derive(Clone, Copy, Debug)]

@@ -4,18 +4,22 @@
 
 mod changes;
 mod faults;
+mod groups;
 mod processes;
 mod refusals;
+mod vlans;
 
 use std::collections::BTreeMap;
+use std::fs;
 
 use quick_xml::Reader;
 use quick_xml::escape::unescape;
 use quick_xml::events::Event as Xml;
 use regex::Regex;
 use serde_json::Value;
+use tempfile::TempDir;
 
-use crate::peers::{Event, Netconfd, Proxy, RawClient, Shape};
+use crate::peers::{Event, Netconfd, Options, Proxy, RawClient, Shape};
 use crate::service::{Service, port_id};
 
 const BOTH: [Shape; 2] = [Shape::Candidate, Shape::RunningStartup];
@@ -40,7 +44,7 @@ impl Operator {
         let from = reply.find("<data").expect("a reply with data");
         let to = reply.rfind("</rpc-reply").expect("a whole reply");
         let mut data = reply[from..to].to_owned();
-        for name in ["config", "switched-vlan", "ethernet"] {
+        for name in ["config", "switched-vlan", "ethernet", "interfaces"] {
             let empty =
                 Regex::new(&format!(r"\s*<{name}(\s[^<>]*)?(/>|>\s*</{name}>)")).expect("an expression");
             data = empty.replace_all(&data, "").into_owned();
@@ -146,7 +150,9 @@ fn port(data: &str, name: &str) -> String {
                     }
                     _ => {}
                 }
-                above.pop();
+                if above.pop().is_some_and(|closed| closed == "interface") {
+                    entry.clear();
+                }
                 text.clear();
             }
             Xml::Eof => break,
@@ -160,6 +166,25 @@ fn port(data: &str, name: &str) -> String {
         .join(" ")
         .replace(&format!("Ironic Port {id}"), "IRONIC")
         .replace(&format!("Neutron Port {id}"), "NEUTRON")
+}
+
+/// A vendor's own module, which refuses what OpenConfig's allow.
+const NARROW: &str = r#"module narrow {
+  namespace "urn:narrow"; prefix n;
+  import openconfig-interfaces { prefix oc-if; }
+  deviation "/oc-if:interfaces/oc-if:interface/oc-if:config/oc-if:mtu" {
+    deviate replace { type uint16 { range "68..9216"; } }
+  }
+}"#;
+
+/// A server that takes no mtu above 9216; the directory has to be there when it starts.
+fn narrow(shape: Shape) -> (TempDir, Options) {
+    let own = TempDir::new().expect("a temporary directory");
+    fs::write(own.path().join("narrow.yang"), NARROW).expect("the directory is ours");
+    let mut options = Options::new(shape);
+    options.yang.insert(0, own.path().to_owned());
+    options.modules.push("narrow".to_owned());
+    (own, options)
 }
 
 /// How many requests of these kinds came to the proxy.

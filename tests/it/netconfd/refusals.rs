@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::json;
 
 use super::*;
-use crate::peers::{Options, Peer, require};
+use crate::peers::{Peer, require};
 use crate::service::{Failure, Site, and, attach, login, update};
 
 const QUICK: &str = "request_timeout = \"6s\"\nlock_wait = \"1s\"\n";
@@ -154,26 +154,13 @@ async fn a_device_that_cannot_be_reached_or_trusted_is_left_alone() {
     operator.assert_at_rest().await;
 }
 
-/// A module of the device's vendor that narrows what OpenConfig allows.
-const NARROW: &str = r#"module narrow {
-  namespace "urn:narrow"; prefix n;
-  import openconfig-interfaces { prefix oc-if; }
-  deviation "/oc-if:interfaces/oc-if:interface/oc-if:config/oc-if:mtu" {
-    deviate replace { type uint16 { range "68..9216"; } }
-  }
-}"#;
-
 #[tokio::test]
 async fn what_the_device_refuses_is_told_in_its_own_words() {
     if !require(&[Peer::Netconfd]) {
         return;
     }
     for shape in BOTH {
-        let mut options = Options::new(shape);
-        let own = tempfile::TempDir::new().expect("a temporary directory");
-        fs::write(own.path().join("narrow.yang"), NARROW).expect("the directory is ours");
-        options.yang.insert(0, own.path().to_owned());
-        options.modules.push("narrow".to_owned());
+        let (_yang, options) = narrow(shape);
         let server = Netconfd::start_with(options).await;
         let mut operator = Operator::of(&server, shape).await;
         operator.apply(&ethernet("eth1", "<description>lab</description>", "")).await;
