@@ -7,6 +7,7 @@ mod faults;
 mod groups;
 mod processes;
 mod refusals;
+mod together;
 mod vlans;
 
 use std::collections::BTreeMap;

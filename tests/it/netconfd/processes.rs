@@ -288,3 +288,30 @@ async fn two_services_share_a_switch() {
         assert_eq!(here.journal() + &there.journal(), "");
     }
 }
+
+#[tokio::test]
+async fn a_lock_file_that_another_process_holds_is_waited_for_and_then_named() {
+    if !require(&[Peer::Netconfd]) {
+        return;
+    }
+    let mut bench = Bench::new(Shape::Candidate, "request_timeout = \"6s\"\nlock_wait = \"1s\"\n").await;
+    let other = bench.site.serve().await;
+    bench.proxy.add(Rule::new("edit-config", Action::HoldReply));
+    let held = bench.service.start_call("attach_port", attach("eth1", 100, &[]));
+    bench.proxy.wait_for(Event::reply("edit-config")).await;
+    let failure = other.call("attach_port", attach("eth2", 101, &[])).await.expect_err("it is held");
+    assert_eq!(
+        (failure.class(), failure.phase(), failure.outcome()),
+        ("NetworkError", "queue", "rolled_back")
+    );
+    assert!(failure.message.contains("locked by another process on this host"), "{failure:?}");
+    // Whoever asked may go: what runs is brought to its end. So does the end of the service.
+    held.abort();
+    assert!(held.await.is_err_and(|why| why.is_cancelled()));
+    let (ended, ()) = tokio::join!(bench.service.process.terminate(), async { bench.proxy.release() });
+    assert!(ended.success());
+    assert_eq!(bench.operator.port("eth1").await, AFTER);
+    call(&other, "attach_port", &attach("eth2", 101, &[])).await;
+    bench.operator.assert_at_rest().await;
+    assert_eq!(bench.site.journal(), "");
+}

@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::TcpListener;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -41,7 +42,9 @@ async fn a_lock_of_somebody_else_is_waited_for_and_then_named() {
         let service = Site::of(&server).limits(QUICK).serve().await;
         let lock = format!("<lock><target><{store}/></target></lock>");
         operator.session.ok(&lock).await;
+        let started = Instant::now();
         let failure = refused(&service, "update_port", &update("eth1", "access", 100, &[])).await;
+        assert!(started.elapsed() < Duration::from_secs(4), "took {:?}", started.elapsed());
         assert_eq!(
             (failure.class(), failure.phase(), failure.outcome()),
             ("NetworkError", "lock", "rolled_back")
