@@ -1,5 +1,6 @@
 mod config;
 mod conformance;
+mod demo;
 mod matrix;
 mod peers;
 mod rpc;
