@@ -186,9 +186,9 @@ impl Handler for Connection {
             return session.channel_failure(id);
         };
         session.channel_success(id)?;
-        let (shared, handle) = (Arc::clone(&self.shared), session.handle());
+        let (serve, handle) = (session::serve(&self.shared, channel.into_stream()), session.handle());
         tokio::spawn(async move {
-            session::serve(shared, channel.into_stream()).await;
+            serve.await;
             // As real servers do; a client that is gone already does not mind.
             if handle.disconnect(Disconnect::ByApplication, String::new(), String::new()).await.is_err() {
                 tracing::debug!("simulated connection was gone already");

@@ -378,6 +378,26 @@ fn timers_expire_and_extend() {
 }
 
 #[test]
+fn a_lock_can_keep_a_timed_commit() {
+    let quirks = Quirks { undo_needs_unlock: true, ..Quirks::default() };
+    let mut bench = Bench::new(Personality::CandidatePersist, quirks);
+    for locked in [true, false] {
+        let before = bench.running();
+        bench.ok(1, &port("candidate", "merge", &format!("<description>{locked}</description>"), ""));
+        bench.ok(1, &timed("<persist>x</persist>"));
+        if locked {
+            bench.fails(2, "<lock><target><running/></target></lock>", "in-use", &[]);
+            bench.ok(1, "<lock><target><running/></target></lock>");
+        }
+        bench.ok(1, "<cancel-commit><persist-id>x</persist-id></cancel-commit>");
+        assert_eq!(bench.running() != before, locked);
+        if locked {
+            bench.ok(1, "<unlock><target><running/></target></unlock>");
+        }
+    }
+}
+
+#[test]
 fn weaker_confirms() {
     let mut bench = Bench::new(Personality::CandidateSession, Quirks::default());
     let before = bench.running();
@@ -442,56 +462,4 @@ fn subtree_filters() {
     let typed = read(&of_port(typed));
     assert!(typed.contains("eth1") && typed.contains("eth2") && !typed.contains("9000"), "{typed}");
     assert!(Element::parse(&format!("<x>{both}{typed}</x>")).is_ok());
-}
-
-#[test]
-#[ignore]
-fn perf() {
-    let spec = SwitchSpec {
-        ports: (1..=48).map(|n| format!("eth{n}")).collect(),
-        vlans: (100..200).collect(),
-        ..SwitchSpec::default()
-    };
-    let store = Store::new(&spec, &SCHEMA).unwrap();
-    let mut bench = Bench { store, now: Instant::now() };
-    bench.store.open();
-    for n in 1..=48 {
-        bench.ok(1, &port("candidate", "merge", "", ACCESS).replace("eth1", &format!("eth{n}")));
-    }
-    bench.ok(1, COMMIT);
-    let time = |name: &str, f: &mut dyn FnMut()| {
-        let t = std::time::Instant::now();
-        for _ in 0..200 {
-            f()
-        }
-        println!("{name}: {:?}", t.elapsed() / 200)
-    };
-    time("copy", &mut || {
-        std::hint::black_box(bench.store.running.copy().unwrap());
-    });
-    let mut c = bench.store.running.copy().unwrap();
-    time("validate", &mut || c.validate().unwrap());
-    time("same", &mut || assert!(c.same_as(&bench.store.running).unwrap()));
-    time("xml", &mut || {
-        c.xml().unwrap();
-    });
-    let e = port("candidate", "merge", "", ACCESS);
-    time("edit", &mut || {
-        bench.ok(1, &e);
-    });
-    let mut n = 0;
-    time("edit+commit", &mut || {
-        n += 1;
-        bench.ok(1, &e.replace("100<", &format!("{}<", n % 4000 + 1)));
-        bench.ok(1, COMMIT);
-    });
-    let f = format!(
-        "<get-config><source><running/></source><filter><interfaces {OC}><interface><name>eth47</name></interface></interfaces></filter></get-config>"
-    );
-    time("get", &mut || {
-        bench.ok(1, &f);
-    });
-    time("get all", &mut || {
-        bench.ok(1, "<get/>");
-    });
 }
