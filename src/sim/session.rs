@@ -26,10 +26,11 @@ where
         Session { shared: Arc::clone(shared), id, stream, decoder: Decoder::default(), can_chunk: false };
     async move {
         tokio::select! {
+            biased;
+            () = end.notified() => {}
             ended = session.run() => if let Err(error) = ended {
                 tracing::debug!(session = id, %error, "simulated session ended");
-            },
-            () = end.notified() => {}
+            }
         }
         // The switch forgets the session before the peer can see that it is over.
         drop(registered);
@@ -93,6 +94,12 @@ where
     async fn hello(&mut self) -> std::io::Result<Then> {
         let fault = self.shared.device().arrive(self.id, "hello");
         let capabilities = &self.shared.capabilities;
+        match &fault {
+            Some(What::Delay(delay)) => tokio::time::sleep(*delay).await,
+            // There is no rpc-error for a hello.
+            Some(What::Reject(_)) => return Ok(Then::Close),
+            _ => {}
+        }
         self.can_chunk = capabilities.iter().any(|capability| capability == BASE_1_1);
         let list: String =
             capabilities.iter().map(|uri| format!("<capability>{}</capability>", escape(uri))).collect();
