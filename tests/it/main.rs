@@ -4,3 +4,4 @@ mod demo;
 mod matrix;
 mod peers;
 mod rpc;
+mod sim;
