@@ -3,3 +3,4 @@ mod conformance;
 mod matrix;
 mod peers;
 mod rpc;
+mod transport;
