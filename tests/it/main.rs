@@ -1,6 +1,9 @@
+//! One binary for all integration tests: each more would link everything again.
+
 mod config;
 mod conformance;
 mod matrix;
 mod peers;
 mod rpc;
 mod sim;
+mod transport;
