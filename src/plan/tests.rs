@@ -140,6 +140,48 @@ fn a_missing_vlan_is_refused_or_created_and_stays() {
     assert!(batch.way_back.is_undone(&batch.way_back.restored));
 }
 
+#[test]
+fn what_others_write_on_a_vlan_is_no_part_of_the_change() {
+    let instance = "/openconfig-network-instance:network-instances/network-instance[name='default']";
+    let reads = openconfig::reads(&request(attach(PortVlans::Access { vlan: vlan(100) }), sample("leaf1")));
+    let table = r#"<network-instances xmlns="http://openconfig.net/yang/network-instance"><network-instance>
+        <name>default</name><config><name>default</name></config><vlans><vlan><vlan-id>100</vlan-id>
+        <config><vlan-id>100</vlan-id><name>VLAN0100</name><status>ACTIVE</status></config></vlan></vlans>
+        </network-instance></network-instances>"#;
+    let read = SCHEMA.read_xml(table).unwrap().within(&reads);
+    assert!(read.has_entry(&Path::parse(instance).unwrap().child("vlans").entry("vlan", "vlan-id", "100")));
+    assert!(read.iter().all(|(path, _)| ["name", "vlan-id"].contains(&path.name())), "{read:?}");
+    assert_eq!(read.iter().filter(|(path, _)| path.name() == "name").count(), 1, "the instance's own");
+}
+
+#[test]
+fn a_created_interface_may_show_its_defaults() {
+    let plan = plan_of(attach(PortVlans::Access { vlan: vlan(100) }), &Slice::default());
+    let switched = "<interface-mode>ACCESS</interface-mode><access-vlan>100</access-vlan>";
+    for shown in ["", "<enabled>true</enabled>"] {
+        assert!(running(shown, switched).same_as(&plan.after), "{shown}");
+    }
+    assert!(!running("<enabled>false</enabled>", switched).same_as(&plan.after));
+}
+
+#[test]
+fn a_port_goes_down_before_and_comes_up_after_everything_else() {
+    let trunk = "<interface-mode>TRUNK</interface-mode><trunk-vlans>101..110</trunk-vlans>";
+    let device = sample("leaf1");
+    let down = plan_of(detach(None), &running("<description>x</description>", trunk));
+    let Intent::Attach(mut up) = attach(PortVlans::Access { vlan: vlan(100) }) else { unreachable!() };
+    up.description = Some(Description::new("y", "description").unwrap());
+    let up = plan_of(Intent::Attach(up), &running("<enabled>false</enabled>", ""));
+    for (plan, first) in [(down, "enabled"), (up, "description")] {
+        let batch = Batch::new(&[&plan], &device, &SCHEMA).unwrap();
+        let place = |text: &str, what: &str| text.find(what).unwrap();
+        let (payload, inverse) = (batch.payload.text(), batch.inverse.text());
+        let comes_up = first == "description";
+        assert_eq!(place(payload, "<enabled") > place(payload, "<interface-mode"), comes_up, "{payload}");
+        assert_eq!(place(inverse, "<enabled") < place(inverse, "<interface-mode"), comes_up, "{inverse}");
+    }
+}
+
 /// What RFC 6241 7.2 says an edit does, written apart from `changes`.
 pub(crate) fn apply(slice: &Slice, edits: &[Edit]) -> Slice {
     let mut after = slice.clone();
