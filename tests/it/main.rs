@@ -2,6 +2,7 @@
 
 mod config;
 mod conformance;
+mod demo;
 mod matrix;
 mod peers;
 mod rpc;
