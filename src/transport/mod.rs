@@ -145,8 +145,9 @@ pub trait Session: Send {
     /// Reads without locking.
     async fn read(&mut self, store: Store, reads: &ReadSet, deadline: Instant) -> Result<Slice, Fault>;
 
-    /// [lock, read running]. Locks candidate (if any), running and startup (if any), in that
-    /// order. On a fault no lock of ours is left as long as the session lives.
+    /// [lock, read running]. Locks candidate (if any), running (unless it changes only by commits
+    /// of the candidate) and startup (if any), in that order. On a fault no lock of ours is left
+    /// as long as the session lives.
     async fn begin(&mut self, reads: &ReadSet, deadline: Instant) -> Result<Slice, Fault>;
 
     /// `[edit]` into the candidate. Without a candidate the payload is only held.

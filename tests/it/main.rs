@@ -1,3 +1,5 @@
+//! One binary for all integration tests: each more would link everything again.
+
 mod config;
 mod conformance;
 mod demo;
@@ -5,3 +7,4 @@ mod matrix;
 mod peers;
 mod rpc;
 mod sim;
+mod transport;
