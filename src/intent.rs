@@ -1,12 +1,13 @@
 //! What a caller wants of a port, vendor-neutral and in OpenConfig's words, and whether the
 //! operator's limits allow it. Nothing here knows what the device runs.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::device::{Device, PortRefused};
+use crate::device::{Device, OnDetach, PortRefused};
 use crate::vlan::{VlanId, VlanSet};
 
 /// The complete desired state of a port's VLANs; what is `None` is left alone.
@@ -232,12 +233,49 @@ impl Request {
             Intent::Attach(attach) => attach.vlans.all(),
             Intent::Detach(detach) => {
                 let quarantine = match self.device.on_detach {
-                    crate::device::OnDetach::Quarantine(vlan) => Some(vlan),
-                    crate::device::OnDetach::Disable => None,
+                    OnDetach::Quarantine(vlan) => Some(vlan),
+                    OnDetach::Disable => None,
                 };
                 detach.default_vlan.or(quarantine).into_iter().collect()
             }
         }
+    }
+
+    /// The other leaves that this request may change, by OpenConfig's name, each with the only value
+    /// it may be given; none: it may only be removed.
+    pub fn writable_leaves(&self) -> BTreeMap<String, Option<String>> {
+        let mut leaves = BTreeMap::new();
+        let mut may = |leaf: &str, value: Option<String>| leaves.insert(leaf.to_owned(), value);
+        match &self.intent {
+            Intent::Attach(attach) => {
+                let mode = match &attach.vlans {
+                    PortVlans::Access { .. } => "ACCESS",
+                    PortVlans::Trunk { .. } => "TRUNK",
+                };
+                may("interface-mode", Some(mode.to_owned()));
+                if let Some(description) = &attach.description {
+                    may("description", Some(description.as_str().to_owned()));
+                }
+                if let Some(mtu) = attach.mtu {
+                    may("mtu", Some(mtu.to_string()));
+                }
+                // A port that our own detach disabled is enabled again.
+                let enables = self.device.on_detach == OnDetach::Disable;
+                if let Some(enabled) = attach.enabled.or(enables.then_some(true)) {
+                    may("enabled", Some(enabled.to_string()));
+                }
+            }
+            Intent::Detach(_) => {
+                may("description", None);
+                if self.writable_vlans().is_empty() {
+                    may("interface-mode", None);
+                    may("enabled", Some("false".to_owned()));
+                } else {
+                    may("interface-mode", Some("ACCESS".to_owned()));
+                }
+            }
+        }
+        leaves
     }
 
     fn allowed(&self, parameter: &'static str, vlan: VlanId) -> Result<(), IntentError> {

@@ -93,7 +93,11 @@ pub fn reads(request: &Request) -> Vec<Path> {
     let mut paths = vec![Interface::new(request.intent.port().as_str()).entry];
     if let Some(instance) = network_instance(&request.device) {
         paths.push(instance.child("config").child("name"));
-        paths.extend(request.writable_vlans().iter().map(|vlan| table_entry(&instance, vlan)));
+        // Only that they exist: their names and the rest are others' to change at any time.
+        paths.extend(request.writable_vlans().iter().flat_map(|vlan| {
+            let entry = table_entry(&instance, vlan);
+            [entry.child("config").child("vlan-id"), entry.child("vlan-id")]
+        }));
     }
     paths.sort();
     paths
@@ -115,6 +119,8 @@ pub fn target(request: &Request, before: &Slice) -> Result<Target, PlanError> {
         target.after.set_leaf(interface.entry.child("name"), port);
         target.after.set_leaf(interface.name.clone(), port);
         target.after.set_leaf(interface.kind.clone(), &device.profile.openconfig.interface_type);
+        // A device that reports its defaults as configured must not seem to have added one.
+        target.after.set(interface.enabled.clone(), Value::Default("true".to_owned()));
     }
     let vlans = interface.switched_vlan(before);
     match &request.intent {
@@ -331,7 +337,8 @@ fn rank(edit: &Edit, after: &Slice) -> u8 {
         ("native-vlan", false) => 5,
         ("trunk-vlans", false) => 6,
         ("enabled", _) => 9,
-        _ => 2,
+        // With `enabled`, because a payload has one `config`: before it, a port would come up early.
+        _ => 8,
     }
 }
 

@@ -1,8 +1,12 @@
+//! One binary for all integration tests: each more would link everything again.
+
 mod config;
 mod conformance;
+mod demo;
 mod matrix;
 mod netconfd;
 mod peers;
 mod rpc;
 mod service;
+mod sim;
 mod transport;

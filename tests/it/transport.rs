@@ -177,7 +177,11 @@ async fn another_session_cancels_or_confirms_by_id() {
             first.cancel(id, soon()).await.unwrap();
             None
         } else {
-            first.confirm(id, true, soon()).await.unwrap();
+            // Refused until the server has noticed that the owner, who held a lock, is gone.
+            let until = soon();
+            while let Err(fault) = first.confirm(id, true, until).await {
+                assert_eq!(tag(&fault), "in-use");
+            }
             Some(vlan)
         };
         let running = first.read(Store::Running, &reads, soon()).await.unwrap();

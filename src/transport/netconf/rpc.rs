@@ -163,9 +163,11 @@ pub fn subtree_filter<'n>(
     let mut filter = String::new();
     let mut open: Vec<&Step> = Vec::new();
     for path in paths {
-        let shared = open.iter().zip(path.steps()).take_while(|(one, other)| **one == *other).count();
+        // The content match of an entry's key selects the key as well (RFC 6241 6.2.5).
+        let steps = &path.steps()[..path.steps().len() - usize::from(path.is_key())];
+        let shared = open.iter().zip(steps).take_while(|(one, other)| **one == *other).count();
         close(&mut open, shared, &mut filter);
-        for step in &path.steps()[shared..] {
+        for step in &steps[shared..] {
             filter.push('<');
             filter.push_str(&step.name);
             if open.last().is_none_or(|parent| parent.module != step.module) {
@@ -219,6 +221,10 @@ mod tests {
             .unwrap(),
             "<x xmlns=\"urn:a\"><l><k>&lt;1&gt;</k><j>2</j><e xmlns=\"urn:b&amp;c\"><c></c><d></d></e></l>\
              <l><k>a</k><j>2</j></l></x><y xmlns=\"urn:b&amp;c\"></y>"
+        );
+        assert_eq!(
+            filter(&["/a:l[k='1']/k", "/a:l[k='1']/c/k"]).unwrap(),
+            "<l xmlns=\"urn:a\"><k>1</k><c><k></k></c></l>"
         );
         // Back in the parent's module the namespace is named again.
         assert_eq!(
