@@ -2,4 +2,5 @@ mod config;
 mod conformance;
 mod matrix;
 mod peers;
+mod plan;
 mod rpc;
