@@ -1,5 +1,6 @@
 //! The command line: each subcommand is one file.
 
+pub mod demo;
 pub mod plan;
 pub mod serve;
 pub mod simulate;
@@ -24,6 +25,8 @@ enum Command {
     Plan(Box<plan::PlanArgs>),
     /// Run simulated switches (NETCONF over SSH) until interrupted.
     Simulate(simulate::SimulateArgs),
+    /// Show the whole flow on simulated switches. Exit 0: every step held.
+    Demo,
 }
 
 /// Runs one command line; errors are printed and exit with 1.
@@ -48,6 +51,7 @@ pub fn main() -> ExitCode {
             Command::Serve(args) => serve::run(args).await.map(|()| ExitCode::SUCCESS),
             Command::Plan(args) => plan::run(*args).await,
             Command::Simulate(args) => simulate::run(args).await.map(|()| ExitCode::SUCCESS),
+            Command::Demo => demo::run().await.map(|()| ExitCode::SUCCESS),
         }
     });
     ended.unwrap_or_else(|error| {

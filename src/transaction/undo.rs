@@ -22,6 +22,8 @@ pub(super) struct Case<'a> {
     pub forward: bool,
     /// Finding the change on the device is an end, not something to undo.
     pub accepts_after: bool,
+    /// A commit was sent; without one, running cannot have changed and no lock is needed to prove it.
+    pub committed: bool,
     /// What was read back right after our commit, under our lock: ours, whatever it is.
     pub seen: Option<&'a Slice>,
     /// Whatever running ends as is copied to startup.
@@ -60,6 +62,7 @@ impl Participant {
             persist_id: &self.persist_id,
             forward: true,
             accepts_after: true,
+            committed: true,
             seen: None,
             // A save that was sent and lost is not sent again.
             saves: self.reached == Reached::Committed && self.lease.saves(),
@@ -125,6 +128,7 @@ impl Participant {
             persist_id: &self.persist_id,
             forward: false,
             accepts_after: false,
+            committed: self.reached >= Reached::Committed,
             seen: self.seen.as_ref(),
             saves: self.reached >= Reached::Saving && self.lease.saves(),
         };
@@ -159,24 +163,19 @@ impl Participant {
         let until = half_way(budget.deadline);
         let Some(session) = &mut self.lease.session else { return };
         let pending = (Reached::Committed..=Reached::Confirming).contains(&self.reached);
-        let given_back = match self.timed {
-            // The device undoes it when the session that committed goes.
-            Timed::SessionBound if pending => Err(None),
-            Timed::Persist if pending => {
-                match session.cancel(&self.persist_id, until).await {
-                    // "Nothing is pending" is an answer too; what counts is what is read below.
-                    Ok(()) | Err(Fault::Rejected(_)) => session.release(true, until).await.map_err(Some),
-                    Err(fault) => Err(Some(fault)),
+        // The device undoes it when the session that committed goes.
+        let goes = self.timed == Timed::SessionBound && pending;
+        if !goes {
+            // Unlocked before anything is cancelled: netconfd cannot undo a commit while running is
+            // locked, not even for the lock's owner, and answers ok all the same.
+            match session.release(true, until).await {
+                Ok(()) => return,
+                Err(fault) => {
+                    tracing::debug!(device = self.lease.device.name, %fault, "session given up before the undo");
                 }
             }
-            _ => session.release(true, until).await.map_err(Some),
-        };
-        if let Err(fault) = given_back {
-            if let Some(fault) = fault {
-                tracing::debug!(device = self.lease.device.name, %fault, "session given up before the undo");
-            }
-            self.lease.drop_session().await;
         }
+        self.lease.drop_session().await;
     }
 }
 
@@ -197,6 +196,7 @@ impl Lease {
             persist_id: &record.persist_id,
             forward: false,
             accepts_after: was_verified,
+            committed: record.phase != Phase::Stage,
             seen: None,
             saves: record.phase == Phase::Save,
         };
@@ -266,7 +266,14 @@ async fn attempt(lease: &mut Lease, case: &Case<'_>, deadline: Instant) -> Resul
             return Err(fault);
         }
     }
-    let running = session.begin(&reads, deadline).await?;
+    let running = match session.begin(&reads, deadline).await {
+        Err(Fault::Rejected(errors)) if !case.committed => {
+            let running = session.read(Store::Running, &reads, deadline).await?;
+            let is_undone = case.way_back.is_undone(&running);
+            return if is_undone { Ok(Settled::Before) } else { Err(Fault::Rejected(errors)) };
+        }
+        begun => begun?,
+    };
     let is_after = running.same_as(&case.way_back.after);
     let is_seen = case.seen.is_some_and(|seen| running.same_as(seen));
     let end = if case.way_back.is_undone(&running) {

@@ -65,7 +65,7 @@ impl Rpc {
     }
 
     /// The message with its id (RFC 6241 4.1).
-    pub fn message(&self, id: u64) -> String {
+    pub fn message(&self, id: &str) -> String {
         let operation = &self.operation;
         format!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<rpc message-id=\"{id}\" xmlns=\"{BASE}\">{operation}</rpc>"
@@ -81,7 +81,8 @@ impl Rpc {
         Self { operation, answer: Answer::Data }
     }
 
-    /// RFC 6241 7.2 with default-operation `none`: `config` names each operation itself.
+    /// RFC 6241 7.2 with default-operation `merge`: `config` names the operation of each target, and
+    /// the containers above them need not be there. With `none` netconfd 2.13 refuses those.
     pub fn edit_config(target: Datastore, config: &str, rollback_on_error: bool) -> Self {
         let error_option =
             if rollback_on_error { "<error-option>rollback-on-error</error-option>" } else { "" };
@@ -140,6 +141,11 @@ impl Rpc {
         Self::ok(
             "<copy-config><target><startup/></target><source><running/></source></copy-config>".to_owned(),
         )
+    }
+
+    /// Asks for nothing (RFC 6241 6.4.2).
+    pub fn nudge() -> Self {
+        Self::get_config(Datastore::Running, "")
     }
 
     /// RFC 6241 7.8.
@@ -230,14 +236,14 @@ mod tests {
 
     #[test]
     fn timers_are_rounded_up_and_ids_escaped() {
-        let text = Rpc::confirmed_commit(Duration::from_millis(1_001), Some("a<b")).message(7);
+        let text = Rpc::confirmed_commit(Duration::from_millis(1_001), Some("a<b")).message("7");
         assert!(text.contains("<confirm-timeout>2</confirm-timeout><persist>a&lt;b</persist>"), "{text}");
         assert!(
             text.contains(r#"<rpc message-id="7" xmlns="urn:ietf:params:xml:ns:netconf:base:1.0"><commit>"#)
         );
-        let text = Rpc::confirmed_commit(Duration::ZERO, None).message(1);
+        let text = Rpc::confirmed_commit(Duration::ZERO, None).message("1");
         assert!(text.contains("<confirm-timeout>1</confirm-timeout></commit>"), "{text}");
-        assert!(Rpc::confirm(None).message(1).contains("<commit/>"));
-        assert!(Rpc::cancel_commit(Some("&")).message(1).contains("<persist-id>&amp;</persist-id>"));
+        assert!(Rpc::confirm(None).message("1").contains("<commit/>"));
+        assert!(Rpc::cancel_commit(Some("&")).message("1").contains("<persist-id>&amp;</persist-id>"));
     }
 }
