@@ -6,6 +6,7 @@ mod demo;
 mod matrix;
 mod netconfd;
 mod peers;
+mod plan;
 mod rpc;
 mod service;
 mod sim;
