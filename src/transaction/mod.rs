@@ -84,8 +84,10 @@ pub async fn transact(mut parts: Vec<Participant>, budget: Budget) -> Vec<Partic
         if !parts.iter().all(Participant::is_applied) {
             let cause = parts.iter().find_map(Participant::failure).cloned();
             join_all(parts.iter_mut().map(|part| part.undo(cause.as_ref(), budget))).await;
+            return parts;
         }
     }
+    parts.iter_mut().for_each(Participant::settled);
     parts
 }
 

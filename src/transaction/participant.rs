@@ -377,7 +377,13 @@ impl Participant {
     fn succeed(&mut self, saved: Saved) {
         self.outcome = Some(Outcome::Applied { saved });
         self.reached = Reached::Finished;
-        self.lease.clear_journal();
+    }
+
+    /// The whole transaction is applied: nothing of it will be taken back any more.
+    pub(super) fn settled(&mut self) {
+        if self.batch.is_some() {
+            self.lease.clear_journal();
+        }
     }
 
     fn enter(&mut self, phase: Phase, reached: Reached) -> Result<(), Failed> {
