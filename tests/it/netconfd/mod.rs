@@ -12,6 +12,7 @@ mod vlans;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::time::{Duration, Instant};
 
 use quick_xml::Reader;
 use quick_xml::escape::unescape;
@@ -201,4 +202,14 @@ const CHANGING: [&str; 4] = ["edit-config", "confirmed-commit", "confirm", "copy
 async fn call(service: &Service, method: &str, params: &Value) -> Value {
     let answer = service.call(method, params.clone()).await;
     answer.unwrap_or_else(|why| panic!("{method} {params}: {why:?}"))
+}
+
+/// Looks again and again until the switch holds `expected`, which nobody tells. Not often: netconfd
+/// 2.13 looks at its timers only when it had nothing else to do for a second.
+async fn becomes(operator: &mut Operator, expected: &str, within: Duration) {
+    let started = Instant::now();
+    while operator.running().await != expected {
+        assert!(started.elapsed() < within, "still {}", operator.running().await);
+        tokio::time::sleep(Duration::from_millis(1200)).await;
+    }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 
@@ -11,16 +11,6 @@ use super::faults::{AFTER, BEFORE, Bench};
 use super::*;
 use crate::peers::{Action, Peer, Rule, require};
 use crate::service::{Site, attach, update};
-
-/// Looks again and again until the switch holds `expected`, which nobody tells. Not often: netconfd
-/// 2.13 looks at its timers only when it had nothing else to do for a second.
-async fn becomes(operator: &mut Operator, expected: &str, within: Duration) {
-    let started = Instant::now();
-    while operator.running().await != expected {
-        assert!(started.elapsed() < within, "still {}", operator.running().await);
-        tokio::time::sleep(Duration::from_millis(1200)).await;
-    }
-}
 
 impl Bench {
     /// Kills the service when that message of an attach is on its way; gives what ran before.

@@ -1,5 +1,7 @@
 //! One call for several links: on one switch, and on two, they stand or fall together.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::faults::{AFTER, BEFORE, Bench};
@@ -129,14 +131,43 @@ async fn links_on_two_switches_stand_or_fall_together() {
     }
 }
 
+/// What a failure says of one switch: how it ended and why.
+fn told<'f>(failure: &'f Failure, switch: &str) -> (&'f str, &'f str) {
+    let devices = failure.data["devices"].as_array().expect("an array");
+    let device = devices.iter().find(|device| device["device"] == switch).expect("every switch is told of");
+    let word = |name: &str| device["outcome"][name].as_str().expect("a word");
+    (word("result"), word("cause"))
+}
+
 #[tokio::test]
 async fn what_one_switch_has_confirmed_is_taken_back_when_the_other_cannot_follow() {
     if !require(&[Peer::Netconfd]) {
         return;
     }
+    let both = links(&[("leaf1", "eth1"), ("leaf2", "eth1")]);
+    // Saved here, and not there.
     let mut pair = Pair::new(Shape::RunningStartup, "request_timeout = \"6s\"\nlock_wait = \"1s\"\n").await;
     pair.proxy.add(Rule::new("copy-config", Action::DropRequest));
-    let failure = pair.fails(links(&[("leaf1", "eth1"), ("leaf2", "eth1")])).await;
+    let failure = pair.fails(both.clone()).await;
     assert_eq!((failure.phase(), failure.outcome()), ("save", "rolled_back"), "{failure:?}");
     pair.assert_both(BEFORE).await;
+
+    // Confirmed here, and there nobody gets through until its timer has run out.
+    let mut pair = Pair::new(Shape::Candidate, "request_timeout = \"4s\"\nlock_wait = \"1s\"\n").await;
+    let before = pair.two.running().await;
+    pair.proxy.add(Rule::new("confirm", Action::HoldRequest));
+    let answer = pair.service.start_call("attach_port", both.clone());
+    pair.proxy.wait_for(Event::request("confirm")).await;
+    (1..200).for_each(|nth| pair.proxy.add(Rule::new("hello", Action::DropRequest).nth(nth)));
+    let failure = answer.await.expect("no panic").expect_err("nobody can know");
+    assert_eq!(failure.outcome(), "unknown");
+    assert_eq!(told(&failure, "leaf2").0, "unknown");
+    let (outcome, cause) = told(&failure, "leaf1");
+    assert!(outcome == "rolled_back" && cause.starts_with("leaf2: "), "{failure:?}");
+    assert_eq!(pair.one.operator.port("eth1").await, BEFORE);
+    assert_ne!(pair.site.journal(), "");
+    becomes(&mut pair.two, &before, Duration::from_secs(10)).await;
+    pair.proxy.clear();
+    call(&pair.service, "attach_port", &both).await;
+    pair.assert_both(AFTER).await;
 }
