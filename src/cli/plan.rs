@@ -31,7 +31,7 @@ use crate::world::World;
 /// What to plan, for which inventory, against which running state.
 #[derive(Args)]
 pub struct PlanArgs {
-    /// A JSON-RPC request (`{"method": ..., "params": {...}}`), `-` for standard input; or use the flags.
+    /// A file with a JSON-RPC request as the service takes it, `-` for standard input; or use the flags.
     call: Option<PathBuf>,
     /// The service's configuration.
     #[arg(long, required_unless_present = "devices", conflicts_with = "devices")]

@@ -92,7 +92,7 @@ fn the_readme_names_files_that_exist() {
 #[test]
 fn the_readme_names_commands_that_exist() {
     let text = readme().replace("\\\n", " ");
-    let command = Regex::new(r"(?m)(?:^|[`/])mercury ([a-z]+)\b([^`\n]*)").unwrap();
+    let command = Regex::new(r"(?m)(?:^|[`/]|\| )mercury ([a-z]+)\b([^`\n]*)").unwrap();
     let flag = Regex::new(r"--([a-z-]+)").unwrap();
     let cli = Cli::command();
     let mut named = BTreeSet::new();
