@@ -1,6 +1,7 @@
 //! The whole flow on one page: a call becomes requests, plans, payloads, a transaction, and the
 //! words that the caller and the log get.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -212,7 +213,14 @@ pub fn requests(call: &Call, world: &World) -> Result<Vec<Request>, Refusal> {
         request.check()?;
         Ok(request)
     };
-    call.targets.iter().map(request).collect()
+    let requests: Vec<Request> = call.targets.iter().map(request).collect::<Result<_, Refusal>>()?;
+    // Two ways to name one switch end here; two intents for one port have no order.
+    let port = |request: &Request| (request.device.name.clone(), request.intent.port().clone());
+    let mut seen = BTreeSet::new();
+    match requests.iter().map(port).find(|port| !seen.insert(port.clone())) {
+        Some((device, port)) => Err(Refusal::PortTwice { parameter: call.names.port, device, port }),
+        None => Ok(requests),
+    }
 }
 
 /// A plan as a reviewer reads it, with the payloads that would be sent. Without `live`, `before`
@@ -332,5 +340,53 @@ fn log(request: &Request, report: &Report) {
         Outcome::Unchanged | Outcome::Applied { .. } => line!(info),
         Outcome::RolledBack { .. } => line!(warn),
         Outcome::Unknown { .. } => line!(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::sample;
+    use crate::intent::{Detach, Intent, PortName};
+    use crate::plan::tests::SCHEMA;
+
+    fn world() -> World {
+        let mut leaf1 = sample("leaf1");
+        leaf1.mac_address = "00:1c:73:aa:bb:01".parse().ok();
+        let devices = [leaf1, sample("leaf2")].map(|device| (device.name.clone(), Arc::new(device)));
+        World {
+            inventory: crate::device::Inventory { devices: devices.into() },
+            schema: SCHEMA.clone(),
+            locks_dir: std::path::PathBuf::new(),
+            request_timeout: Duration::from_secs(60),
+            lock_wait: Duration::from_secs(10),
+            queue_per_device: 1,
+        }
+    }
+
+    #[test]
+    fn a_port_is_named_once_however_its_switch_is_called() {
+        let target = |switch_id: Option<&str>, switch_info: Option<&str>, port: &str| report::Target {
+            switch_id: switch_id.map(str::to_owned),
+            switch_info: switch_info.map(str::to_owned),
+            intent: Intent::Detach(Detach { port: PortName::new(port, "p").unwrap(), default_vlan: None }),
+        };
+        let by_mac = target(Some("001c.73aa.bb01"), None, "eth1");
+        let ask = |other| {
+            let targets = vec![by_mac.clone(), other];
+            let call =
+                Call { targets, caller: Default::default(), names: &crate::rpc::ports::NAMES, dry_run: true };
+            requests(&call, &world()).map(|requests| requests.len())
+        };
+        for same in [
+            target(Some("leaf1"), None, "eth1"),
+            target(None, Some("leaf1"), "eth1"),
+            target(Some("00-1C-73-AA-BB-01"), Some("leaf1"), "eth1"),
+        ] {
+            let error = ask(same).unwrap_err().to_string();
+            assert!(error.ends_with("port_id: port eth1 of leaf1 is named twice"), "{error}");
+        }
+        assert_eq!(ask(target(Some("leaf1"), None, "eth2")).unwrap(), 2);
+        assert_eq!(ask(target(Some("leaf2"), None, "eth1")).unwrap(), 2);
     }
 }

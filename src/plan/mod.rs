@@ -66,7 +66,7 @@ pub struct Plan {
     pub risks: Vec<Risk>,
     #[serde(skip)]
     pub scope: Scope,
-    /// SHA-256 over the edits and over the slice they were made from.
+    /// SHA-256 over the device's name, the edits and the slice they were made from.
     pub digest: String,
 }
 
@@ -100,14 +100,19 @@ pub fn plan(request: &Request, before: &Slice, schema: &Schema) -> Result<Plan, 
 
     let interface = openconfig::Interface::new(port).entry;
     let created = |entry: &Path| !before.has_entry(entry) && target.after.has_entry(entry);
-    let ports = BTreeMap::from([(
-        port.to_owned(),
-        PortScope { vlans: request.writable_vlans(), creates: created(&interface), removes: false },
-    )]);
+    let kind = &request.device.profile.openconfig.interface_type;
+    let port_scope = PortScope {
+        vlans: request.writable_vlans(),
+        leaves: request.writable_leaves(),
+        creates: created(&interface).then(|| kind.clone()),
+        removes: false,
+        opens: false,
+    };
     let scope = Scope {
-        ports,
+        ports: BTreeMap::from([(port.to_owned(), port_scope)]),
         vlan_entries: target.shared.iter().filter(|entry| created(entry)).cloned().collect(),
         protected: request.device.protected_ports.clone(),
+        running: before.clone(),
     };
     if !edits.is_empty() {
         schema.validate(&target.after).map_err(PlanError::Invalid)?;
@@ -116,7 +121,7 @@ pub fn plan(request: &Request, before: &Slice, schema: &Schema) -> Result<Plan, 
         device: request.device.name.clone(),
         intent: request.intent.clone(),
         caller: request.caller.clone(),
-        digest: digest(&edits, &before),
+        digest: digest(&request.device.name, &edits, &before),
         reads,
         before,
         after: target.after,
@@ -128,8 +133,9 @@ pub fn plan(request: &Request, before: &Slice, schema: &Schema) -> Result<Plan, 
     })
 }
 
-fn digest(edits: &[Edit], before: &Slice) -> String {
+fn digest(device: &str, edits: &[Edit], before: &Slice) -> String {
     let mut hash = Sha256::new();
+    hash.update(format!("{device}\0"));
     for edit in edits {
         hash.update(format!("{:?}\0{}\0{:?}\0", edit.operation, edit.target, edit.value));
     }
@@ -175,6 +181,7 @@ impl Batch {
             restored.absorb(&plan.restored);
             scope.ports.extend(plan.scope.ports.clone());
             scope.vlan_entries.extend(plan.scope.vlan_entries.clone());
+            scope.running.absorb(&plan.before);
             hash.update(&plan.digest);
             // Two plans may both ensure one VLAN; it is created once.
             let new = |edit: &&Edit| !plan.scope.is_shared(&edit.target) || !edits.contains(edit);
@@ -199,6 +206,7 @@ impl WayBack {
             ports: self.ports.clone(),
             vlan_entries: Vec::new(),
             protected: device.protected_ports.clone(),
+            running: running.clone(),
         };
         let payload = render::payload(&edits, schema)?;
         guard(&payload, &scope, schema)?;
@@ -240,4 +248,4 @@ fn hex(hash: Sha256) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use yang5::context::Context;
 use yang5::iter::IterSchemaFlags;
-use yang5::schema::{DataValueType, SchemaModule, SchemaNode, SchemaNodeKind};
+use yang5::schema::{DataValueType, SchemaNode, SchemaNodeKind};
 
 use super::Quirks;
 use super::error::RpcError;
@@ -235,7 +235,7 @@ fn resolve<'a>(
     parent: Option<&SchemaNode<'a>>,
     above: &str,
 ) -> Result<SchemaNode<'a>, RpcError> {
-    let Some(module) = module_of(context, &element.ns) else {
+    let Some(module) = context.get_module_implemented_ns(&element.ns) else {
         let error = RpcError::data("unknown-namespace", "no module has this namespace").at(context, above);
         return Err(error.info("bad-element", &element.name).info("bad-namespace", &element.ns));
     };
@@ -247,11 +247,6 @@ fn resolve<'a>(
         let error = RpcError::data("unknown-element", "the schema has no such node").at(context, above);
         error.info("bad-element", &element.name)
     })
-}
-
-fn module_of<'a>(context: &'a Context, ns: &str) -> Option<SchemaModule<'a>> {
-    // The binding panics at a NUL; no namespace has one.
-    if ns.contains('\0') { None } else { context.get_module_implemented_ns(ns) }
 }
 
 /// The operation attribute (RFC 6241 7.2). Any other attribute is refused: one without its prefix
@@ -284,14 +279,14 @@ pub(super) fn value_text(context: &Context, element: &Element, node: &SchemaNode
     }
     let text = if base == DataValueType::String { element.text.as_str() } else { element.text.trim() };
     if !matches!(base, DataValueType::IdentityRef | DataValueType::Union) {
-        return text.replace('\0', "");
+        return text.to_owned();
     }
     let (prefix, name) = text.split_once(':').unwrap_or(("", text));
-    let module = element.namespace_of(prefix).and_then(|ns| module_of(context, ns));
+    let module = element.namespace_of(prefix).and_then(|ns| context.get_module_implemented_ns(ns));
     match module {
         Some(module) if base == DataValueType::IdentityRef || !prefix.is_empty() => {
             format!("{}:{name}", module.name())
         }
-        _ => text.replace('\0', ""),
+        _ => text.to_owned(),
     }
 }

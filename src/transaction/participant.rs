@@ -86,8 +86,10 @@ impl Participant {
         self
     }
 
-    pub(super) fn failure(&self) -> Option<&Failure> {
-        self.failure.as_ref()
+    /// Why this one failed, as the others that fail with it tell it.
+    pub(super) fn failure_for_others(&self) -> Option<Failure> {
+        let failure = self.failure.clone()?;
+        Some(Failure { cause: format!("{}: {}", self.lease.device.name, failure.cause), ..failure })
     }
 
     /// What became of each member, whether they may be tried apart, and the lease.

@@ -174,24 +174,19 @@ impl Participant {
         let until = half_way(budget.deadline);
         let Some(session) = &mut self.lease.session else { return };
         let pending = (Reached::Committed..=Reached::Confirming).contains(&self.reached);
-        let given_back = match self.timed {
-            // The device undoes it when the session that committed goes.
-            Timed::SessionBound if pending => Err(None),
-            Timed::Persist if pending => {
-                match session.cancel(&self.persist_id, until).await {
-                    // "Nothing is pending" is an answer too; what counts is what is read below.
-                    Ok(()) | Err(Fault::Rejected(_)) => session.release(true, until).await.map_err(Some),
-                    Err(fault) => Err(Some(fault)),
+        // The device undoes it when the session that committed goes.
+        let goes = self.timed == Timed::SessionBound && pending;
+        if !goes {
+            // Unlocked before anything is cancelled: netconfd cannot undo a commit while running is
+            // locked, not even for the lock's owner, and answers ok all the same.
+            match session.release(true, until).await {
+                Ok(()) => return,
+                Err(fault) => {
+                    tracing::debug!(device = self.lease.device.name, %fault, "session given up before the undo");
                 }
             }
-            _ => session.release(true, until).await.map_err(Some),
-        };
-        if let Err(fault) = given_back {
-            if let Some(fault) = fault {
-                tracing::debug!(device = self.lease.device.name, %fault, "session given up before the undo");
-            }
-            self.lease.drop_session().await;
         }
+        self.lease.drop_session().await;
     }
 }
 

@@ -80,6 +80,18 @@ impl NetconfSession {
         }
     }
 
+    /// What to lock, in this order. Where running changes only by commits, the lock of the candidate
+    /// keeps those of others out, and a lock of running would do harm: netconfd 2.13 cannot roll a
+    /// timed commit back while anyone holds it, and says nothing.
+    fn lockable(&self) -> Vec<Datastore> {
+        let wanted = [
+            (Datastore::Candidate, self.promises.candidate),
+            (Datastore::Running, self.extras.writable_running),
+            (Datastore::Startup, self.promises.startup),
+        ];
+        wanted.into_iter().filter_map(|(store, wanted)| wanted.then_some(store)).collect()
+    }
+
     fn unlocks(&self) -> Vec<Rpc> {
         self.locked.iter().rev().map(|store| Rpc::unlock(*store)).collect()
     }
@@ -149,13 +161,7 @@ impl Session for NetconfSession {
     }
 
     async fn begin(&mut self, reads: &ReadSet, deadline: Instant) -> Result<Slice, Fault> {
-        let mut stores = vec![Datastore::Running];
-        if self.promises.candidate {
-            stores.insert(0, Datastore::Candidate);
-        }
-        if self.promises.startup {
-            stores.push(Datastore::Startup);
-        }
+        let stores = self.lockable();
         let mut rpcs: Vec<Rpc> = stores.iter().map(|store| Rpc::lock(*store)).collect();
         rpcs.push(self.get_config(Store::Running, reads)?);
         let mut outcomes = self.flight(&rpcs, deadline, "locking and reading").await;

@@ -226,6 +226,10 @@ async fn a_session_bound_confirm_names_no_id() {
         connected("1.0", &["candidate:1.0", "confirmed-commit:1.0"], None, 1 << 16).await;
     assert_eq!(session.describe(), "netconf (candidate, confirm by this session)");
     let reads = reads();
+    let (begun, rpcs) = tokio::join!(session.begin(&reads, soon()), peer.answer([OK, DATA]));
+    begun.unwrap();
+    // Running cannot be written but by commits, so it is not locked.
+    assert_eq!(names(&rpcs)[0], "<lock><target><candidate/></target></lock>");
     let how = Commit::Timed { timeout: Duration::from_millis(1500), persist_id: "p".to_owned() };
     let (committed, rpcs) = tokio::join!(session.commit(&how, &reads, soon()), peer.answer([OK, DATA]));
     committed.commit.unwrap();
