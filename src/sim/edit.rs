@@ -211,7 +211,8 @@ impl Editor<'_> {
     }
 
     fn error(&self, tag: &str, message: &str, path: &str) -> RpcError {
-        RpcError::data(tag, message).at(self.context, path)
+        let error = RpcError::data(tag, message);
+        if self.quirks.no_error_path { error } else { error.at(self.context, path) }
     }
 }
 
