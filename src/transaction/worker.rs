@@ -4,6 +4,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout};
@@ -80,6 +81,9 @@ pub struct Live {
     pub transport: String,
     pub promises: Promises,
 }
+
+/// Less time than this is none.
+const SHORT: Duration = Duration::from_secs(1);
 
 const QUEUED: u8 = 0;
 const STARTED: u8 = 1;
@@ -183,7 +187,7 @@ impl Workers {
 
 struct Worker {
     key: String,
-    idle_limit: std::time::Duration,
+    idle_limit: Duration,
     workers: Workers,
     incoming: mpsc::UnboundedReceiver<Job>,
     queue: VecDeque<Job>,
@@ -284,17 +288,27 @@ impl Worker {
             let Some(part) = ended.into_iter().next() else { continue };
             let (done, apart, lease) = part.finish();
             self.session = lease.give_back();
-            let mut again = Vec::new();
+            let (mut again, mut in_time) = (Vec::new(), Vec::new());
             let splits = group.len() > 1 && apart != Apart::No;
+            // Waiting for a lock ends a little before the time is over.
+            let is_over = Instant::now() + SHORT >= budget.forward;
             for (pending, done) in group.into_iter().zip(done) {
-                let failed = matches!(&done.result, Ok(r) if matches!(r.outcome, Outcome::RolledBack { .. }));
-                if splits && failed {
+                let failed = match &done.result {
+                    Ok(Report { outcome: Outcome::RolledBack { phase, .. }, .. }) => Some(*phase),
+                    _ => None,
+                };
+                // The group waited no longer than the shortest time of its members.
+                let waits_on = is_over && Instant::now() + SHORT < pending.budget.forward;
+                if splits && failed.is_some() {
                     again.push(pending);
+                } else if waits_on && failed.is_some_and(Phase::is_before_change) {
+                    in_time.push(pending);
                 } else {
                     let result = done.result.map_err(|e| Refusal::plan(&done.request.device, e));
                     pending.answer(result);
                 }
             }
+            groups.extend(Some(in_time).filter(|group| !group.is_empty()));
             groups.extend(split(again, &apart));
         }
     }
