@@ -5,6 +5,7 @@
 
 mod crash;
 mod forever;
+mod groups;
 mod others;
 mod quirks;
 mod raw;

@@ -28,6 +28,15 @@ pub fn is_timed(personality: Personality) -> bool {
     matches!(personality, CandidatePersist | CandidateSession | AnyCommit)
 }
 
+/// The rpc that makes a change run.
+pub fn commit(personality: Personality) -> &'static str {
+    match personality {
+        Personality::CandidatePlain => "commit",
+        Personality::Running | Personality::RunningStartup => "edit-config",
+        _ => "confirmed-commit",
+    }
+}
+
 /// The rpcs of one attach in order, with the phase they belong to.
 pub fn steps(personality: Personality) -> Vec<(&'static str, u32, Phase)> {
     let start = [("lock", 1, Phase::Lock), ("get-config", 1, Phase::Lock)];
