@@ -136,6 +136,50 @@ fn in_a_change_that_is_undone() {
     Personality::ALL.into_iter().for_each(|personality| every_step(personality, true));
 }
 
+/// Over two switches: each is settled by its own journal, exactly before or exactly after. The one
+/// that waited may be before where the other was confirmed already: nobody was told of success.
+#[test]
+fn in_a_change_of_two_switches() {
+    let mut wrong = Wrong::default();
+    for personality in Personality::ALL {
+        let both = || vec![spec("leaf1", personality), spec("leaf2", personality)];
+        let ports = [("leaf1", "eth1"), ("leaf2", "eth1")];
+        let log = process().block_on(async {
+            let lab = Lab::new(both()).await;
+            lab.attach(&ports, 100).await;
+            lab.switch("leaf2").log()
+        });
+        for at in 0..log.len() {
+            let rpc = &log[at].rpc;
+            let nth = log[..=at].iter().filter(|logged| logged.rpc == *rpc).count() as u32;
+            for what in [What::HangBefore, What::HangAfter] {
+                let cell = format!("{} {rpc}@{nth} {what:?}", personality.name());
+                let first = process();
+                let mut lab = first.block_on(Lab::new(both()));
+                let before = lab.switch("leaf1").running_xml();
+                lab.switch("leaf2").inject(FaultSpec { rpc: rpc.clone(), nth: Nth::Only(nth), what });
+                die_after(&lab, first, &ports, |lab| lab.switch("leaf2").log().len() > at);
+                lab.switch("leaf2").clear_faults();
+                lab.restart();
+                process().block_on(async {
+                    lab.engine.recover().await;
+                    let mut problem = lab.leftovers().await;
+                    tokio::time::sleep(Duration::from_secs(300)).await;
+                    let after = sound(&spec("leaf1", personality), &[("eth1", 100)]).await;
+                    for name in ["leaf1", "leaf2"] {
+                        let running = lab.switch(name).running_xml();
+                        if running != before && running != after {
+                            problem += &format!("{name} is {}", differences(&running, &before));
+                        }
+                    }
+                    wrong.cell(&cell, &problem);
+                });
+            }
+        }
+    }
+    wrong.none();
+}
+
 /// A switch whose change died while it waited for the answer to `rpc`, and the journal's file.
 fn died_at(rpc: &str) -> (Lab, std::path::PathBuf) {
     let first = process();

@@ -7,9 +7,11 @@ mod crash;
 mod forever;
 mod groups;
 mod others;
+mod pairs;
 mod quirks;
 mod raw;
 mod single;
+mod sockets;
 mod undo;
 
 use std::collections::BTreeMap;
@@ -24,7 +26,7 @@ use mercury::report::{Call, Change, Target};
 use mercury::schema::Schema;
 use mercury::sim::{FaultSpec, Nth, Personality, Switch, SwitchSpec, What};
 use mercury::transaction::outcome::{Outcome, Phase};
-use mercury::transport::netconf::NetconfSession;
+use mercury::transport::netconf::{NetconfConnector, NetconfSession};
 use mercury::transport::{Connector, Fault, Session, Timed};
 use mercury::vlan::VlanId;
 use mercury::world::World;
@@ -61,11 +63,19 @@ impl Connector for InMemory {
     }
 }
 
-/// An engine over simulated switches, in memory.
+/// What is between the engine and its switches.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Wire {
+    Memory,
+    Ssh,
+}
+
+/// An engine over simulated switches.
 pub struct Lab {
     pub engine: Arc<Engine>,
     pub switches: BTreeMap<String, Arc<Switch>>,
     pub locks: tempfile::TempDir,
+    wire: Wire,
     world: Arc<World>,
 }
 
@@ -75,30 +85,47 @@ impl Lab {
     }
 
     pub async fn new(specs: Vec<SwitchSpec>) -> Self {
+        Self::with(specs, Wire::Memory, BUDGET, LOCK_WAIT).await
+    }
+
+    pub async fn with(
+        specs: Vec<SwitchSpec>,
+        wire: Wire,
+        request_timeout: Duration,
+        lock_wait: Duration,
+    ) -> Self {
         // Journals are synced again and again: in memory where there is such a place.
         let locks = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
         let (mut switches, mut devices) = (BTreeMap::new(), BTreeMap::new());
-        for (port, spec) in (1..).zip(specs) {
-            let device = device(&spec, port);
-            devices.insert(spec.name.clone(), Arc::new(device));
+        for (number, spec) in (1..).zip(specs) {
             let switch = mercury::sim::start(spec.clone(), SCHEMA.clone(), ([127, 0, 0, 1], 0).into());
-            switches.insert(spec.name, Arc::new(switch.await.unwrap()));
+            let switch = switch.await.unwrap();
+            let mut device = device(&spec, number);
+            if wire == Wire::Ssh {
+                device.endpoint.address = switch.addr().ip().to_string();
+                device.endpoint.port = switch.addr().port();
+                device.endpoint.host_key = HostKey::Pinned(switch.host_key().to_owned());
+                device.endpoint.credential =
+                    spec.password.map_or(Credential::NotLoaded, Credential::Password);
+            }
+            devices.insert(spec.name.clone(), Arc::new(device));
+            switches.insert(spec.name, Arc::new(switch));
         }
         let world = Arc::new(World {
             inventory: Inventory { devices },
             schema: SCHEMA.clone(),
             locks_dir: locks.path().to_owned(),
-            request_timeout: BUDGET,
-            lock_wait: LOCK_WAIT,
+            request_timeout,
+            lock_wait,
             queue_per_device: 64,
         });
-        let engine = Arc::new(engine(&world, &switches));
-        Self { engine, switches, locks, world }
+        let engine = Arc::new(engine(&world, &switches, wire));
+        Self { engine, switches, locks, wire, world }
     }
 
     /// As after a restart: nothing is known but what the journals hold.
     pub fn restart(&mut self) {
-        self.engine = Arc::new(engine(&self.world, &self.switches));
+        self.engine = Arc::new(engine(&self.world, &self.switches, self.wire));
     }
 
     pub fn switch(&self, name: &str) -> &Switch {
@@ -124,12 +151,10 @@ impl Lab {
     pub async fn leftovers(&self) -> String {
         let mut left = String::new();
         for (name, switch) in &self.switches {
-            // A session that was given up is noticed by the switch when its task runs next.
-            for _ in 0..100 {
-                if switch.locks().is_empty() {
-                    break;
-                }
-                tokio::task::yield_now().await;
+            // That a session was given up is noticed a little later.
+            let given_up = Instant::now() + Duration::from_secs(5);
+            while !switch.locks().is_empty() && Instant::now() < given_up {
+                tokio::time::sleep(Duration::from_millis(1)).await;
             }
             if !switch.locks().is_empty() {
                 left += &format!("locks of {name}: {:?}. ", switch.locks());
@@ -148,11 +173,15 @@ impl Lab {
     }
 }
 
-fn engine(world: &Arc<World>, switches: &BTreeMap<String, Arc<Switch>>) -> Engine {
+fn engine(world: &Arc<World>, switches: &BTreeMap<String, Arc<Switch>>, wire: Wire) -> Engine {
     let by_name = switches.clone();
-    let connect = move |device: &Arc<Device>| {
-        let switch = by_name[&device.name].clone();
-        Arc::new(InMemory { switch, device: device.clone() }) as Arc<dyn Connector>
+    let connect = move |device: &Arc<Device>| -> Arc<dyn Connector> {
+        match wire {
+            Wire::Ssh => Arc::new(NetconfConnector::new(device.clone())),
+            Wire::Memory => {
+                Arc::new(InMemory { switch: by_name[&device.name].clone(), device: device.clone() })
+            }
+        }
     };
     Engine::new(world.clone(), Arc::new(connect))
 }

@@ -1,0 +1,70 @@
+//! One representative of each row of the matrix over SSH and real time: what holds over a stream in
+//! memory holds over sockets.
+
+use futures_util::future::join_all;
+
+use super::single::{REJECT, commit, expected};
+use super::*;
+
+const TIMEOUT: Duration = Duration::from_secs(4);
+/// What a loaded machine may take besides.
+const SLACK: Duration = Duration::from_secs(2);
+
+async fn problem(personality: Personality, rpc: &str, phase: Phase, what: What) -> String {
+    let spec = SwitchSpec { password: Some("secret".into()), ..spec("leaf1", personality) };
+    let lab = Lab::with(vec![spec], Wire::Ssh, TIMEOUT, Duration::from_millis(300)).await;
+    let switch = lab.leaf1();
+    let before = switch.running_xml();
+    // A lock that is refused once is tried again, so here it is refused throughout.
+    let throughout = phase == Phase::Lock && matches!(what, What::Reject(_));
+    let nth = if throughout { Nth::Every } else { Nth::Only(1) };
+    switch.inject(FaultSpec { rpc: rpc.to_owned(), nth, what: what.clone() });
+    let started = Instant::now();
+    let change = lab.attach(&[("leaf1", "eth1")], 100).await;
+    if started.elapsed() > TIMEOUT + SLACK {
+        return format!("it took {:?}", started.elapsed());
+    }
+    let end = expected(personality, rpc, phase, &what);
+    let running = switch.running_xml();
+    let is_exact = match end {
+        End::Applied => is_in(&running, "eth1", 100),
+        _ => running == before,
+    };
+    if end_of(&change, 0) != Some(end) || !is_exact {
+        return format!("{:?}, expected {end:?}, exact {is_exact}", change.devices[0].outcome);
+    }
+    let left = lab.leftovers().await;
+    switch.clear_faults();
+    let next = lab.attach(&[("leaf1", "eth2")], 101).await;
+    if next.outcome == "applied" { left } else { format!("{left}; the next change: {next:?}") }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_of_each_row() {
+    let mut cells = Vec::new();
+    for personality in [Personality::CandidatePersist, Personality::RunningStartup] {
+        let mut rows = vec![("lock", Phase::Lock), (commit(personality), Phase::Commit)];
+        rows.extend(match personality {
+            Personality::RunningStartup => vec![("copy-config", Phase::Save)],
+            _ => vec![("edit-config", Phase::Stage), ("confirm", Phase::Confirm)],
+        });
+        for (rpc, phase) in rows {
+            for what in [
+                What::Reject(REJECT.to_owned()),
+                What::DropBefore,
+                What::DropAfter,
+                What::HangBefore,
+                What::HangAfter,
+                What::Malformed,
+            ] {
+                cells.push(async move {
+                    let name = format!("{} {rpc} {what:?}", personality.name());
+                    (name, problem(personality, rpc, phase, what).await)
+                });
+            }
+        }
+    }
+    let mut wrong = Wrong::default();
+    join_all(cells).await.iter().for_each(|(name, problem)| wrong.cell(name, problem));
+    wrong.none();
+}
