@@ -219,7 +219,23 @@ impl WayBack {
     pub fn is_on_the_way(&self, running: &Slice) -> bool {
         let not_before = running.differences(&self.restored);
         let not_after = running.differences(&self.after);
-        not_before.iter().all(|path| !not_after.contains(path))
+        not_before.iter().all(|path| !not_after.contains(path) || self.is_half_way(running, path))
+    }
+
+    /// Whether a list of VLANs holds what both ends have in common and nothing that neither has: a
+    /// device that stops at the first error may have taken a part of it.
+    fn is_half_way(&self, running: &Slice, path: &Path) -> bool {
+        let vlans = |slice: &Slice| match slice.value(path) {
+            None => Some(VlanSet::default()),
+            Some(_) => slice.vlans(path),
+        };
+        let (Some(now), Some(before), Some(after)) =
+            (vlans(running), vlans(&self.restored), vlans(&self.after))
+        else {
+            return false;
+        };
+        now.iter().all(|vlan| before.contains(vlan) || after.contains(vlan))
+            && before.iter().all(|vlan| now.contains(vlan) || !after.contains(vlan))
     }
 
     /// Whether the change is off the device. What is shared may be there or not.

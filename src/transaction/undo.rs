@@ -297,12 +297,9 @@ async fn attempt(lease: &mut Lease, case: &Case<'_>, deadline: Instant) -> Resul
     let is_after = running.same_as(&case.way_back.after);
     let is_seen = case.seen.is_some_and(|seen| running.same_as(seen));
     let end = if case.way_back.is_undone(&running) {
-        Settled::Before
+        keep(session, case, Settled::Before, &reads, deadline).await?
     } else if is_after && case.accepts_after {
-        match case.timed {
-            Timed::AnyCommit => keep(session, case, &reads, deadline).await?,
-            _ => Settled::After,
-        }
+        keep(session, case, Settled::After, &reads, deadline).await?
     } else if is_after || is_seen || case.way_back.is_on_the_way(&running) {
         match case.way_back.undo_from(&running, &reads.schema) {
             Ok(payload) => repair(session, &payload, case, &reads, deadline).await?,
@@ -316,11 +313,7 @@ async fn attempt(lease: &mut Lease, case: &Case<'_>, deadline: Instant) -> Resul
     if case.saves && session.promises().startup && matches!(end, Settled::Before | Settled::After) {
         // A device that refuses every save still holds in startup what it held.
         let startup = session.read(Store::Startup, &reads, deadline).await?;
-        let holds = match end {
-            Settled::Before => case.way_back.is_undone(&startup),
-            _ => startup.same_as(&case.way_back.after),
-        };
-        if !holds {
+        if !case.is_at(&end, &startup) {
             session.save(deadline).await?;
         }
     }
@@ -328,19 +321,32 @@ async fn attempt(lease: &mut Lease, case: &Case<'_>, deadline: Instant) -> Resul
     Ok(end)
 }
 
-/// Whether the timer still runs cannot be asked; a commit stops it, if it was not over just now.
+impl Case<'_> {
+    /// Whether a datastore holds what the case ended as.
+    fn is_at(&self, end: &Settled, found: &Slice) -> bool {
+        match end {
+            Settled::After => found.same_as(&self.way_back.after),
+            _ => self.way_back.is_undone(found),
+        }
+    }
+}
+
+/// Makes sure that no timer changes what was found. Where any commit confirms, whether one still
+/// runs cannot be asked; a commit of nothing ends it.
 async fn keep(
     session: &mut Box<dyn Session>,
     case: &Case<'_>,
+    end: Settled,
     reads: &ReadSet,
     deadline: Instant,
 ) -> Result<Settled, Fault> {
+    if case.timed != Timed::AnyCommit || !case.committed {
+        return Ok(end);
+    }
     let answer = session.commit(&Commit::Plain, reads, deadline).await;
     answer.commit?;
-    Ok(match answer.running?.same_as(&case.way_back.after) {
-        true => Settled::After,
-        false => Settled::Open("the device's timer ran out meanwhile".to_owned()),
-    })
+    let is_kept = case.is_at(&end, &answer.running?);
+    Ok(if is_kept { end } else { Settled::Open("the device's timer ran out meanwhile".to_owned()) })
 }
 
 /// Applies the inverse under the lock that `attempt` holds, and reads back.

@@ -5,6 +5,8 @@
 
 mod crash;
 mod forever;
+mod others;
+mod quirks;
 mod raw;
 mod single;
 mod undo;
