@@ -97,6 +97,8 @@ pub enum IntentError {
     Length { parameter: &'static str, length: usize, limit: usize },
     #[error("{parameter}: control character U+{code:04X} at position {position}")]
     ControlCharacter { parameter: &'static str, code: u32, position: usize },
+    #[error("{parameter}: U+{code:04X} at position {position} is not a character")]
+    NotACharacter { parameter: &'static str, code: u32, position: usize },
     #[error("{parameter}: a name with both kinds of quotes cannot be written as a path")]
     Quotes { parameter: &'static str },
     #[error("{parameter}: {why}")]
@@ -117,12 +119,17 @@ fn text(text: &str, parameter: &'static str) -> Result<String, IntentError> {
     if !(1..=NAME_LIMIT).contains(&length) {
         return Err(IntentError::Length { parameter, length, limit: NAME_LIMIT });
     }
-    match text.chars().enumerate().find(|(_, c)| c.is_control()) {
-        Some((position, c)) => {
-            Err(IntentError::ControlCharacter { parameter, code: u32::from(c), position: position + 1 })
+    for (position, c) in (1..).zip(text.chars()) {
+        let code = u32::from(c);
+        if c.is_control() {
+            return Err(IntentError::ControlCharacter { parameter, code, position });
         }
-        None => Ok(text.to_owned()),
+        // RFC 7950 14, yang-char: XML with one of these is not XML.
+        if code & 0xfffe == 0xfffe || (0xfdd0..=0xfdef).contains(&code) {
+            return Err(IntentError::NotACharacter { parameter, code, position });
+        }
     }
+    Ok(text.to_owned())
 }
 
 impl PortName {
@@ -324,24 +331,4 @@ impl Request {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_that_could_inject_are_refused() {
-        assert!(PortName::new("Ethernet1/1", "port_name").is_ok());
-        assert!(PortName::new("port with space", "port_name").is_ok());
-        for bad in ["", "eth1\nno shutdown", "eth1\0", "a'b\"c", "\u{85}x", &"x".repeat(256)] {
-            let error = PortName::new(bad, "port_name").unwrap_err();
-            assert!(error.to_string().starts_with("port_name: "), "{error}");
-        }
-    }
-
-    #[test]
-    fn our_descriptions_are_told_by_form() {
-        assert!(Description::is_ours("Ironic Port 5a8ab2ee-94d0-4b0f-a9a2-4b5b0a9a3f6d"));
-        for theirs in ["Ironic Port of the old lab", "uplink", "Ironic Port "] {
-            assert!(!Description::is_ours(theirs), "{theirs}");
-        }
-    }
-}
+mod tests;

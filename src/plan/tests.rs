@@ -272,7 +272,7 @@ pub(crate) fn any_running() -> impl Strategy<Value = Slice> {
     let config = prop_oneof![
         Just(""),
         Just("<enabled>false</enabled>"),
-        Just("<enabled>true</enabled><mtu>1500</mtu><description>x</description>")
+        Just("<enabled>true</enabled><mtu>1500</mtu><description> x&#13;&#10;&lt;y </description>")
     ];
     prop_oneof![9 => (config, switched).prop_map(|(config, switched)| running(config, &switched)),
                 1 => Just(Slice::default())]
