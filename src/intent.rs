@@ -241,6 +241,20 @@ impl Request {
         }
     }
 
+    /// What the caller calls the value that brought this VLAN; a quarantine VLAN is the operator's.
+    pub fn origin_of(&self, vlan: VlanId) -> &'static str {
+        match &self.intent {
+            Intent::Attach(Attach { vlans: PortVlans::Trunk { native, .. }, .. })
+                if *native != Some(vlan) =>
+            {
+                self.names.tagged
+            }
+            Intent::Attach(_) => self.names.vlan,
+            Intent::Detach(Detach { default_vlan: Some(_), .. }) => self.names.default_vlan,
+            Intent::Detach(_) => "on_detach",
+        }
+    }
+
     /// The other leaves that this request may change, by OpenConfig's name, each with the only value
     /// it may be given; none: it may only be removed.
     pub fn writable_leaves(&self) -> BTreeMap<String, Option<String>> {
@@ -286,21 +300,22 @@ impl Request {
         if idle || self.device.allowed_vlans.contains(vlan) {
             Ok(())
         } else {
-            Err(self.refused(parameter, vlan))
+            Err(self.refused(parameter, vlan, &self.device.allowed_vlans))
         }
     }
 
     fn allowed_idle(&self, vlan: VlanId) -> Result<(), IntentError> {
-        let device = &self.device;
-        if device.allowed_vlans.contains(vlan) || device.idle_vlans.contains(vlan) {
+        let allowed: VlanSet =
+            self.device.allowed_vlans.iter().chain(self.device.idle_vlans.iter()).collect();
+        if allowed.contains(vlan) {
             Ok(())
         } else {
-            Err(self.refused(self.names.default_vlan, vlan))
+            Err(self.refused(self.names.default_vlan, vlan, &allowed))
         }
     }
 
-    fn refused(&self, parameter: &'static str, vlan: VlanId) -> IntentError {
-        let allowed = match self.device.allowed_vlans.to_string() {
+    fn refused(&self, parameter: &'static str, vlan: VlanId, allowed: &VlanSet) -> IntentError {
+        let allowed = match allowed.to_string() {
             none if none.is_empty() => "none".to_owned(),
             some => some,
         };

@@ -55,7 +55,18 @@ pub fn main() -> ExitCode {
         }
     });
     ended.unwrap_or_else(|error| {
-        eprintln!("mercury: {error:#}");
+        eprintln!("mercury: {}", chain(&error));
         ExitCode::FAILURE
     })
+}
+
+/// An error and its causes; many of ours already end with their cause.
+fn chain(error: &anyhow::Error) -> String {
+    let causes = error.chain().skip(1).map(ToString::to_string);
+    causes.fold(
+        error.to_string(),
+        |text, cause| {
+            if text.ends_with(&cause) { text } else { format!("{text}: {cause}") }
+        },
+    )
 }

@@ -66,7 +66,7 @@ pub struct Plan {
     pub risks: Vec<Risk>,
     #[serde(skip)]
     pub scope: Scope,
-    /// SHA-256 over the edits and over the slice they were made from.
+    /// SHA-256 over the device's name, the edits and the slice they were made from.
     pub digest: String,
 }
 
@@ -121,7 +121,7 @@ pub fn plan(request: &Request, before: &Slice, schema: &Schema) -> Result<Plan, 
         device: request.device.name.clone(),
         intent: request.intent.clone(),
         caller: request.caller.clone(),
-        digest: digest(&edits, &before),
+        digest: digest(&request.device.name, &edits, &before),
         reads,
         before,
         after: target.after,
@@ -133,8 +133,9 @@ pub fn plan(request: &Request, before: &Slice, schema: &Schema) -> Result<Plan, 
     })
 }
 
-fn digest(edits: &[Edit], before: &Slice) -> String {
+fn digest(device: &str, edits: &[Edit], before: &Slice) -> String {
     let mut hash = Sha256::new();
+    hash.update(format!("{device}\0"));
     for edit in edits {
         hash.update(format!("{:?}\0{}\0{:?}\0", edit.operation, edit.target, edit.value));
     }

@@ -83,7 +83,7 @@ fn detach_isolates_and_clears_only_our_description() {
     let ours = "<description>Ironic Port 5a8ab2ee-94d0-4b0f-a9a2-4b5b0a9a3f6d</description>";
     let trunk = "<interface-mode>TRUNK</interface-mode><native-vlan>100</native-vlan><trunk-vlans>101..110</trunk-vlans>";
     let plan = plan_of(detach(None), &running(ours, trunk));
-    assert_eq!(plan.summary().1, "no mode (down)");
+    assert_eq!(plan.summary().1, "no VLAN mode (down)");
     assert_eq!(plan.edits[0].target.name(), "enabled");
     assert!(plan.edits.iter().any(|edit| edit.target.name() == "description"));
     let plan = plan_of(detach(Some(vlan(106))), &running("<description>uplink</description>", trunk));

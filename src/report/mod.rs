@@ -61,7 +61,7 @@ pub struct DeviceChange {
     pub transport: String,
     /// Milliseconds a phase.
     pub timings: Timings,
-    /// Over edits and the running configuration they were made from.
+    /// Over the device, the edits and the running configuration they were made from.
     pub digest: String,
 }
 

@@ -6,6 +6,7 @@ use yang5::context::Context;
 use yang5::iter::IterSchemaFlags;
 use yang5::schema::{DataValueType, SchemaNode, SchemaNodeKind};
 
+use super::Quirks;
 use super::error::RpcError;
 use super::tree::Tree;
 use super::xml::{BASE, Element};
@@ -46,20 +47,19 @@ impl Operation {
 }
 
 /// Applies the children of `config` one after the other and stops at the first error; what was
-/// applied before it stays in `tree`. Also says whether anything has changed. `refused` is a VLAN
-/// that this switch does not accept.
+/// applied before it stays in `tree`. Also says whether anything has changed.
 pub(super) fn apply(
     tree: &mut Tree,
     config: &Element,
     default: Operation,
-    refused: Option<u16>,
+    quirks: &Quirks,
 ) -> (bool, Result<(), RpcError>) {
     let schema = Arc::clone(tree.schema());
     let changed = default == Operation::Replace;
     if changed {
         *tree = Tree::empty(&schema);
     }
-    let mut editor = Editor { tree, context: schema.context(), refused, changed };
+    let mut editor = Editor { tree, context: schema.context(), quirks, changed };
     let result = config.children.iter().try_for_each(|child| editor.node(child, None, "", default));
     (editor.changed, result)
 }
@@ -67,7 +67,7 @@ pub(super) fn apply(
 struct Editor<'a> {
     tree: &'a mut Tree,
     context: &'a Context,
-    refused: Option<u16>,
+    quirks: &'a Quirks,
     changed: bool,
 }
 
@@ -102,6 +102,9 @@ impl Editor<'_> {
             }
         }
 
+        if node.kind() == SchemaNodeKind::Leaf && self.quirks.ignore.as_deref() == Some(node.name()) {
+            return Ok(());
+        }
         let operation = operation(self.context, element, &path)?.unwrap_or(inherited);
         let there = self.tree.holds(&path);
         match operation {
@@ -198,7 +201,7 @@ impl Editor<'_> {
     }
 
     fn refuse(&self, name: &str, value: &str, path: &str) -> Result<(), RpcError> {
-        match self.refused {
+        match self.quirks.refuse {
             Some(vlan) if VLAN_NODES.contains(&name) && covers(value, vlan) => {
                 let message = format!("VLAN {vlan} is not available on this switch");
                 Err(self.error("operation-failed", &message, path))

@@ -93,6 +93,8 @@ pub struct Quirks {
     pub base_1_0: bool,
     /// Refuses every edit that brings this VLAN.
     pub refuse: Option<u16>,
+    /// Accepts edits of the leaves of this name and does not carry them out.
+    pub ignore: Option<String>,
 }
 
 impl Personality {

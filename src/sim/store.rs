@@ -199,7 +199,7 @@ impl Store {
     ) -> Result<(), RpcError> {
         self.writable(session, target)?;
         let mut work = self.tree(target)?.copy()?;
-        let (changes, applied) = edit::apply(&mut work, config, how.default_operation, self.quirks.refuse);
+        let (changes, applied) = edit::apply(&mut work, config, how.default_operation, &self.quirks);
         if how.test_only {
             applied?;
             return self.validate(&mut work);

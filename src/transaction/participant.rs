@@ -86,8 +86,10 @@ impl Participant {
         self
     }
 
-    pub(super) fn failure(&self) -> Option<&Failure> {
-        self.failure.as_ref()
+    /// Why this one failed, as the others that fail with it tell it.
+    pub(super) fn failure_for_others(&self) -> Option<Failure> {
+        let failure = self.failure.clone()?;
+        Some(Failure { cause: format!("{}: {}", self.lease.device.name, failure.cause), ..failure })
     }
 
     /// What became of each member, whether they may be tried apart, and the lease.
@@ -377,7 +379,13 @@ impl Participant {
     fn succeed(&mut self, saved: Saved) {
         self.outcome = Some(Outcome::Applied { saved });
         self.reached = Reached::Finished;
-        self.lease.clear_journal();
+    }
+
+    /// The whole transaction is applied: nothing of it will be taken back any more.
+    pub(super) fn settled(&mut self) {
+        if self.batch.is_some() {
+            self.lease.clear_journal();
+        }
     }
 
     fn enter(&mut self, phase: Phase, reached: Reached) -> Result<(), Failed> {

@@ -26,7 +26,7 @@ pub(super) struct Case<'a> {
     pub committed: bool,
     /// What was read back right after our commit, under our lock: ours, whatever it is.
     pub seen: Option<&'a Slice>,
-    /// Whatever running ends as is copied to startup.
+    /// Whatever running ends as must be in startup too.
     pub saves: bool,
 }
 
@@ -37,8 +37,10 @@ pub(super) enum Settled {
     After,
     /// Somebody else changed these paths, so undoing would destroy their work.
     Neither(String),
-    /// It could not be found out or not be brought to an end.
+    /// It could not be found out or not be brought to an end in the time there was.
     Open(String),
+    /// The inverse may not be sent: trying again is of no use.
+    Stuck(String),
 }
 
 impl Participant {
@@ -68,21 +70,21 @@ impl Participant {
             saves: self.reached == Reached::Committed && self.lease.saves(),
         };
         let started = Instant::now();
-        let settled = settle(&mut self.lease, &case, budget.deadline).await;
+        // What is not found out by then is taken back, which takes time too.
+        let settled = settle(&mut self.lease, &case, half_way(budget.deadline)).await;
         let saved = match settled {
-            Settled::After => self.startup_holds(&batch.way_back, budget).await,
+            Settled::After => self.startup_holds(&batch.way_back, half_way(budget.deadline)).await,
             _ => None,
         };
         self.timings.0.push((Phase::Settle, started.elapsed()));
         if let Some(saved) = saved {
             self.outcome = Some(Outcome::Applied { saved });
             self.reached = Reached::Finished;
-            self.lease.clear_journal();
         }
     }
 
     /// How the change is saved; none when it should be and is not.
-    async fn startup_holds(&mut self, way_back: &WayBack, budget: Budget) -> Option<Saved> {
+    async fn startup_holds(&mut self, way_back: &WayBack, deadline: Instant) -> Option<Saved> {
         let saves = self.lease.saves();
         let session = self.lease.session.as_mut()?;
         if !session.promises().startup {
@@ -91,11 +93,14 @@ impl Participant {
         if !saves {
             return Some(Saved::No);
         }
+        if self.reached == Reached::Committed {
+            return Some(Saved::ToStartup);
+        }
         let reads = ReadSet {
             paths: way_back.reads.iter().cloned().collect(),
             schema: self.lease.world.schema.clone(),
         };
-        let startup = session.read(Store::Startup, &reads, budget.deadline).await.ok()?;
+        let startup = session.read(Store::Startup, &reads, deadline).await.ok()?;
         startup.same_as(&way_back.after).then_some(Saved::ToStartup)
     }
 
@@ -121,6 +126,12 @@ impl Participant {
             }
         };
         let started = Instant::now();
+        // The journal says that it was verified: from here on that is no reason to keep it.
+        if self.reached >= Reached::Confirming
+            && let Err(error) = self.lease.write_journal(|journal| journal.phase(Phase::Undo))
+        {
+            tracing::error!(device = self.lease.device.name, error, "the undo is not in the journal");
+        }
         self.let_go(budget).await;
         let case = Case {
             way_back: &batch.way_back,
@@ -150,7 +161,7 @@ impl Participant {
                     format!("{why}; others changed {paths} meanwhile, so nothing was undone: look there");
                 Outcome::Unknown { phase, cause }
             }
-            Settled::Open(open) => {
+            Settled::Open(open) | Settled::Stuck(open) => {
                 let cause =
                     format!("{why}; undoing: {open}; look at the device, it is tried again on next use");
                 Outcome::Unknown { phase, cause }
@@ -198,7 +209,7 @@ impl Lease {
             accepts_after: was_verified,
             committed: record.phase != Phase::Stage,
             seen: None,
-            saves: record.phase == Phase::Save,
+            saves: record.phase == Phase::Save || record.phase == Phase::Undo && self.saves(),
         };
         let started = Instant::now();
         let settled = settle(self, &case, budget.forward).await;
@@ -218,7 +229,7 @@ impl Lease {
                 tracing::error!(device, requests, digest, left_in = %record.phase, outcome = "unknown", paths,
                     "an interrupted change was overtaken by others; nothing was undone: look at these paths");
             }
-            Settled::Open(why) => {
+            Settled::Open(why) | Settled::Stuck(why) => {
                 tracing::error!(device, requests, digest, left_in = %record.phase, outcome = "unknown", why,
                     "an interrupted change could not be settled; it is tried again on next use");
                 return Err((phase, format!("an earlier change is not settled yet: {why}")));
@@ -234,10 +245,19 @@ pub(super) async fn settle(lease: &mut Lease, case: &Case<'_>, deadline: Instant
     let mut pause = Duration::from_millis(20);
     loop {
         let why = match attempt(lease, case, half_way(deadline)).await {
+            Ok(Settled::Open(why)) => why,
             Ok(settled) => return settled,
-            Err(Fault::Rejected(errors)) => Fault::Rejected(errors).to_string(),
             Err(fault) => {
-                lease.drop_session().await;
+                // Nothing that this attempt holds may be in the way of the next.
+                let is_free = match &mut lease.session {
+                    Some(session) if matches!(fault, Fault::Rejected(_)) => {
+                        session.release(true, half_way(deadline)).await.is_ok()
+                    }
+                    _ => false,
+                };
+                if !is_free {
+                    lease.drop_session().await;
+                }
                 fault.to_string()
             }
         };
@@ -279,14 +299,14 @@ async fn attempt(lease: &mut Lease, case: &Case<'_>, deadline: Instant) -> Resul
     let end = if case.way_back.is_undone(&running) {
         Settled::Before
     } else if is_after && case.accepts_after {
-        if case.forward && case.timed == Timed::AnyCommit {
-            session.confirm(case.persist_id, false, deadline).await?;
+        match case.timed {
+            Timed::AnyCommit => keep(session, case, &reads, deadline).await?,
+            _ => Settled::After,
         }
-        Settled::After
     } else if is_after || is_seen || case.way_back.is_on_the_way(&running) {
         match case.way_back.undo_from(&running, &device, &reads.schema) {
             Ok(payload) => repair(session, &payload, case, &reads, deadline).await?,
-            Err(error) => Settled::Open(error.to_string()),
+            Err(error) => Settled::Stuck(error.to_string()),
         }
     } else {
         let paths: Vec<_> =
@@ -294,10 +314,33 @@ async fn attempt(lease: &mut Lease, case: &Case<'_>, deadline: Instant) -> Resul
         Settled::Neither(paths.join(", "))
     };
     if case.saves && session.promises().startup && matches!(end, Settled::Before | Settled::After) {
-        session.save(deadline).await?;
+        // A device that refuses every save still holds in startup what it held.
+        let startup = session.read(Store::Startup, &reads, deadline).await?;
+        let holds = match end {
+            Settled::Before => case.way_back.is_undone(&startup),
+            _ => startup.same_as(&case.way_back.after),
+        };
+        if !holds {
+            session.save(deadline).await?;
+        }
     }
     session.release(true, deadline).await?;
     Ok(end)
+}
+
+/// Whether the timer still runs cannot be asked; a commit stops it, if it was not over just now.
+async fn keep(
+    session: &mut Box<dyn Session>,
+    case: &Case<'_>,
+    reads: &ReadSet,
+    deadline: Instant,
+) -> Result<Settled, Fault> {
+    let answer = session.commit(&Commit::Plain, reads, deadline).await;
+    answer.commit?;
+    Ok(match answer.running?.same_as(&case.way_back.after) {
+        true => Settled::After,
+        false => Settled::Open("the device's timer ran out meanwhile".to_owned()),
+    })
 }
 
 /// Applies the inverse under the lock that `attempt` holds, and reads back.

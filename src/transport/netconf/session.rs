@@ -254,20 +254,22 @@ impl Session for NetconfSession {
 
     async fn release(&mut self, discard_ours: bool, deadline: Instant) -> Result<(), Fault> {
         self.held = None;
-        let discard = discard_ours && self.dirty;
-        let mut rpcs = self.unlocks();
-        if discard {
-            rpcs.insert(0, Rpc::discard_changes());
+        if discard_ours && self.dirty {
+            let discarded = self.single(Rpc::discard_changes(), deadline, "discarding our edit").await;
+            if let Err(fault) = discarded {
+                // Not unlocked: our edit would stay behind for the next commit of anyone. With the
+                // session the lock goes, and with the lock the edit (RFC 6241 8.3.5.2).
+                self.link.get_mut().fail(Cause::Closed("our edit could not be discarded".to_owned()));
+                return Err(fault);
+            }
+            self.dirty = false;
         }
+        let rpcs = self.unlocks();
         if rpcs.is_empty() {
             return Ok(());
         }
-        let mut outcomes = self.flight(&rpcs, deadline, "releasing").await.into_iter();
-        let discarded =
-            if discard { outcomes.next().unwrap_or(Ok(String::new())) } else { Ok(String::new()) };
-        self.dirty &= !discard || discarded.is_err();
-        let stuck = self.unlocked(outcomes);
-        discarded.map(drop).and(stuck.map_or(Ok(()), Err))
+        let outcomes = self.flight(&rpcs, deadline, "releasing").await;
+        self.unlocked(outcomes).map_or(Ok(()), Err)
     }
 
     async fn close(&mut self) {
