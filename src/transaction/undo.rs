@@ -22,7 +22,8 @@ pub(super) struct Case<'a> {
     pub forward: bool,
     /// Finding the change on the device is an end, not something to undo.
     pub accepts_after: bool,
-    /// A commit was sent; without one, running cannot have changed and no lock is needed to prove it.
+    /// A commit was sent and not refused; without one, running cannot have changed and no lock is
+    /// needed to prove it.
     pub committed: bool,
     /// What was read back right after our commit, under our lock: ours, whatever it is.
     pub seen: Option<&'a Slice>,
@@ -133,13 +134,16 @@ impl Participant {
             tracing::error!(device = self.lease.device.name, error, "the undo is not in the journal");
         }
         self.let_go(budget).await;
+        // A timed commit that was refused started no timer and changed nothing.
+        let is_refused = |failure: &Failure| failure.phase == Phase::Commit && !failure.lost;
+        let refused = self.timed != Timed::None && self.failure.as_ref().is_some_and(is_refused);
         let case = Case {
             way_back: &batch.way_back,
             timed: self.timed,
             persist_id: &self.persist_id,
             forward: false,
             accepts_after: false,
-            committed: self.reached >= Reached::Committed,
+            committed: self.reached >= Reached::Committed && !refused,
             seen: self.seen.as_ref(),
             saves: self.reached >= Reached::Saving && self.lease.saves(),
         };

@@ -56,6 +56,7 @@ impl Cell {
         let (engine, call) = (lab.engine.clone(), attach(&[("leaf1", "eth1")], 100));
         let change = tokio::spawn(async move { engine.change(call).await.unwrap() });
         while switch.log().len() <= self.last {
+            assert!(!change.is_finished(), "it ended before");
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         for rpc in ["any", "hello"] {

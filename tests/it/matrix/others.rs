@@ -14,10 +14,24 @@ async fn lab_with_a_pause(personality: Personality) -> Lab {
     let mut spec = spec("leaf1", personality);
     spec.quirks.ignore = Some("access-vlan".to_owned());
     let lab = Lab::new(vec![spec]).await;
-    let locks = if personality == Personality::Running { 1 } else { 2 };
-    let delay = What::Delay(Duration::from_secs(5));
-    lab.leaf1().inject(FaultSpec { rpc: "lock".to_owned(), nth: Nth::Only(locks + 1), what: delay });
+    pause_before_undo(&lab, personality);
     lab
+}
+
+/// The datastores that a session of ours locks.
+fn locked(personality: Personality) -> &'static [&'static str] {
+    match personality {
+        Personality::RunningStartup => &["running", "startup"],
+        Personality::Running => &["running"],
+        // Running changes by commits only, and the candidate's lock keeps those of others out.
+        _ => &["candidate"],
+    }
+}
+
+/// The first lock of the second time that we lock comes late.
+fn pause_before_undo(lab: &Lab, personality: Personality) {
+    let (rpc, nth) = ("lock".to_owned(), Nth::Only(locked(personality).len() as u32 + 1));
+    lab.leaf1().inject(FaultSpec { rpc, nth, what: What::Delay(Duration::from_secs(5)) });
 }
 
 fn start(lab: &Lab) -> JoinHandle<Change> {
@@ -27,15 +41,16 @@ fn start(lab: &Lab) -> JoinHandle<Change> {
 
 /// Waits until the switch has seen this rpc so many times.
 async fn seen(switch: &Switch, rpc: &str, times: usize) {
+    let given_up = Instant::now() + BUDGET;
     while switch.log().iter().filter(|logged| logged.rpc == rpc).count() < times {
+        assert!(Instant::now() < given_up, "{rpc} was not seen {times} times: {:?}", switch.log());
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
 
 /// Waits until the undo asks for its first lock, then describes a port of somebody else's choice.
 async fn interfere(lab: &Lab, personality: Personality, port: &str) {
-    let locks = if personality == Personality::Running { 1 } else { 2 };
-    seen(lab.leaf1(), "lock", locks + 1).await;
+    seen(lab.leaf1(), "lock", locked(personality).len() + 1).await;
     Raw::open(lab.leaf1()).await.describe_for_good(personality, port, "theirs").await;
 }
 
@@ -105,11 +120,9 @@ async fn another_port_is_changed_before_we_settle() {
     let mut wrong = Wrong::default();
     for personality in [Personality::CandidatePlain, Personality::Running, Personality::RunningStartup] {
         let lab = Lab::one(personality).await;
-        let locks = if personality == Personality::Running { 1 } else { 2 };
         let commit = if has_candidate(personality) { "commit" } else { "edit-config" };
         lab.leaf1().inject(FaultSpec::once(commit, What::DropAfter));
-        let delay = What::Delay(Duration::from_secs(5));
-        lab.leaf1().inject(FaultSpec { rpc: "lock".to_owned(), nth: Nth::Only(locks + 1), what: delay });
+        pause_before_undo(&lab, personality);
         let change = start(&lab);
         interfere(&lab, personality, "eth2").await;
         let change = change.await.unwrap();
@@ -129,10 +142,7 @@ async fn another_port_is_changed_before_we_settle() {
 #[tokio::test(start_paused = true)]
 async fn a_lock_is_waited_for() {
     for personality in Personality::ALL {
-        let mut datastores = vec!["running"];
-        datastores.extend(has_candidate(personality).then_some("candidate"));
-        datastores.extend((personality == Personality::RunningStartup).then_some("startup"));
-        for datastore in datastores {
+        for datastore in locked(personality) {
             let lab = Lab::one(personality).await;
             let mut other = Raw::open(lab.leaf1()).await;
             other.lock(datastore).await;
@@ -150,10 +160,7 @@ async fn a_lock_is_waited_for() {
 #[tokio::test(start_paused = true)]
 async fn a_lock_that_stays_is_told_with_its_holder() {
     for personality in Personality::ALL {
-        let mut datastores = vec!["running"];
-        datastores.extend(has_candidate(personality).then_some("candidate"));
-        datastores.extend((personality == Personality::RunningStartup).then_some("startup"));
-        for datastore in datastores {
+        for datastore in locked(personality) {
             let cell = format!("{} {datastore}", personality.name());
             let lab = Lab::one(personality).await;
             // A number that nothing else in the message can be.
@@ -171,11 +178,31 @@ async fn a_lock_that_stays_is_told_with_its_holder() {
             assert!(outcome.contains("777"), "{cell}: {outcome}");
             assert_eq!(lab.leaf1().running_xml(), before, "{cell}");
             // Only theirs, and theirs still.
-            assert_eq!(lab.leaf1().locks(), BTreeMap::from([(datastore, 777)]), "{cell}");
+            assert_eq!(lab.leaf1().locks(), BTreeMap::from([(*datastore, 777)]), "{cell}");
             assert_eq!(lab.journals(), "", "{cell}");
             other.unlock(datastore).await;
             assert_eq!(lab.attach(&[("leaf1", "eth1")], 100).await.outcome, "applied", "{cell}");
         }
+    }
+}
+
+/// Running of a switch with a candidate is not locked by us, so a lock of running alone shows at
+/// the commit. Nothing of theirs or ours is left in the way.
+#[tokio::test(start_paused = true)]
+async fn a_lock_of_running_alone_is_told_at_the_commit() {
+    for personality in Personality::ALL.into_iter().filter(|personality| has_candidate(*personality)) {
+        let name = personality.name();
+        let lab = Lab::one(personality).await;
+        let before = lab.leaf1().running_xml();
+        let mut other = Raw::open(lab.leaf1()).await;
+        other.lock("running").await;
+        let change = lab.attach(&[("leaf1", "eth1")], 100).await;
+        assert_eq!(end_of(&change, 0), Some(End::RolledBack(Phase::Commit)), "{name}: {change:?}");
+        assert_eq!(lab.leaf1().running_xml(), before, "{name}");
+        assert_eq!(lab.leaf1().locks(), BTreeMap::from([("running", 1)]), "{name}");
+        other.unlock("running").await;
+        assert_eq!(lab.leftovers().await, "", "{name}");
+        assert_eq!(lab.attach(&[("leaf1", "eth1")], 100).await.outcome, "applied", "{name}");
     }
 }
 

@@ -189,3 +189,15 @@ async fn one_step_is_refused_every_time() {
     }
     wrong.none();
 }
+
+/// netconfd keeps a timed commit, whatever it answers, while running is locked.
+#[tokio::test(start_paused = true)]
+async fn a_timed_commit_is_taken_back_where_a_lock_would_keep_it() {
+    for personality in Personality::ALL.into_iter().filter(|personality| single::is_timed(*personality)) {
+        let mut spec = spec("leaf1", personality);
+        spec.quirks.undo_needs_unlock = true;
+        let lab = Lab::new(vec![spec]).await;
+        lab.leaf1().inject(FaultSpec::once("confirm", What::Reject(REJECT.to_owned())));
+        assert_eq!(rolled_back(&lab, &access(100), &[Phase::Confirm]).await, "", "{}", personality.name());
+    }
+}
