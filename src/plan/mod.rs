@@ -192,20 +192,21 @@ impl Batch {
         guard(&payload, &scope, schema)?;
         let ports = scope.inverted(&before);
         let way_back = WayBack { reads, before, after, restored, ports };
-        let inverse = way_back.undo_from(&way_back.after, device, schema)?;
+        let inverse = way_back.undo_from(&way_back.after, schema)?;
         Ok(Self { payload, inverse, way_back, digest: hex(hash) })
     }
 }
 
 impl WayBack {
-    /// The guarded payload that takes the device from `running` to what was there before.
-    pub fn undo_from(&self, running: &Slice, device: &Device, schema: &Schema) -> Result<Payload, PlanError> {
+    /// The guarded payload that takes the device from `running` to what was there before. A port that
+    /// was protected only after our change began is put back all the same: what is on it is ours.
+    pub fn undo_from(&self, running: &Slice, schema: &Schema) -> Result<Payload, PlanError> {
         let mut edits = changes(running, &self.restored);
         openconfig::narrow_before_widen(&mut edits, &self.restored);
         let scope = Scope {
             ports: self.ports.clone(),
             vlan_entries: Vec::new(),
-            protected: device.protected_ports.clone(),
+            protected: Vec::new(),
             running: running.clone(),
         };
         let payload = render::payload(&edits, schema)?;

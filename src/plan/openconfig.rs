@@ -145,6 +145,11 @@ impl Target {
             self.risks.push(Risk::VlanTableNotSeen { vlans: missing });
             return Ok(());
         }
+        if !device.create_missing_vlans && matches!(request.intent, Intent::Detach(_)) {
+            // Refusing would leave the tenant on the port. In a VLAN that is not there it is alone.
+            self.risks.push(Risk::VlanMissing { vlans: missing });
+            return Ok(());
+        }
         if !device.create_missing_vlans {
             return Err(PlanError::VlanMissing {
                 parameter: request.origin_of(first),

@@ -19,6 +19,10 @@ pub enum Risk {
     VlanTableNotSeen {
         vlans: VlanSet,
     },
+    /// The port is isolated in a VLAN that the switch does not have.
+    VlanMissing {
+        vlans: VlanSet,
+    },
     /// The port was a trunk without a list before.
     WasTrunkOfAll,
     LeavesVlans {
@@ -80,6 +84,12 @@ impl fmt::Display for Risk {
             }
             Risk::VlanTableNotSeen { vlans } => {
                 write!(f, "no VLAN table was read: whether VLAN {vlans} exists on the switch is not checked")
+            }
+            Risk::VlanMissing { vlans } => {
+                write!(
+                    f,
+                    "VLAN {vlans} is not in the switch's table: the port is isolated, and nothing reaches it"
+                )
             }
             Risk::WasTrunkOfAll => {
                 f.write_str("the port was a trunk of every VLAN, and the inverse makes it one again")

@@ -85,6 +85,11 @@ impl Site {
         self
     }
 
+    /// From the next start on there are no limits but those built in.
+    pub fn without_limits(&mut self) {
+        self.limits.clear();
+    }
+
     /// A place for further files.
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)

@@ -244,7 +244,7 @@ pub async fn edit_by_hand(switch: &Switch, config: &str) -> Result<()> {
             r#"<hello xmlns="{BASE}"><capabilities><capability>urn:ietf:params:netconf:base:1.0</capability></capabilities></hello>"#
         ),
         format!(
-            r#"<rpc xmlns="{BASE}" message-id="1"><edit-config><target><running/></target><default-operation>none</default-operation><error-option>rollback-on-error</error-option><config>{config}</config></edit-config></rpc>"#
+            r#"<rpc xmlns="{BASE}" message-id="1"><edit-config><target><running/></target><error-option>rollback-on-error</error-option><config>{config}</config></edit-config></rpc>"#
         ),
         format!(r#"<rpc xmlns="{BASE}" message-id="2"><close-session/></rpc>"#),
     ];

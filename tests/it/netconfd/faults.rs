@@ -156,7 +156,7 @@ async fn a_device_that_hangs_is_given_up_in_time() {
     let cases = NEVER_ANSWERED.iter().flat_map(|(shape, cases)| cases.iter().map(|case| (*shape, *case)));
     // All at once, since each only waits, but not all in one moment looking for a new session.
     join_all(cases.enumerate().map(|(number, (shape, case))| async move {
-        let timeout = Duration::from_millis(3_500 + 300 * number as u64);
+        let timeout = Duration::from_millis(5_000 + 300 * number as u64);
         let limits = format!("request_timeout = \"{}ms\"\nlock_wait = \"1s\"\n", timeout.as_millis());
         let mut bench = Bench::new(shape, &limits).await;
         let started = Instant::now();

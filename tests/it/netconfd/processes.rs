@@ -89,6 +89,7 @@ async fn a_switch_whose_service_is_gone_reverts_by_itself() {
     bench.operator.assert_at_rest().await;
     // What is left of it is only ours.
     assert_ne!(bench.site.journal(), "");
+    bench.site.without_limits();
     let next = bench.site.serve().await;
     call(&next, "attach_port", &attach("eth2", 101, &[])).await;
     assert_eq!(bench.site.journal(), "");
@@ -139,8 +140,10 @@ async fn a_confirm_that_cannot_be_sent_in_time_is_told_as_not_known() {
     assert!(failure.message.contains("NOT KNOWN"), "{failure:?}");
     becomes(&mut bench.operator, &before, Duration::from_secs(8)).await;
     bench.proxy.clear();
-    call(&bench.service, "attach_port", &attach("eth2", 101, &[])).await;
-    assert!(bench.service.process.output().contains("an interrupted change was taken back"));
+    bench.site.without_limits();
+    let patient = bench.site.serve().await;
+    call(&patient, "attach_port", &attach("eth2", 101, &[])).await;
+    assert!(patient.process.output().contains("an interrupted change was taken back"));
     assert_eq!(bench.operator.port("eth1").await, BEFORE);
     assert_eq!(bench.site.journal(), "");
     bench.operator.assert_at_rest().await;
@@ -193,8 +196,8 @@ async fn a_switch_that_stays_away_is_settled_when_it_is_back() {
     if !require(&[Peer::Netconfd]) {
         return;
     }
-    for shape in BOTH {
-        let mut bench = Bench::new(shape, "request_timeout = \"3s\"\nlock_wait = \"1s\"\n").await;
+    join_all(BOTH.map(|shape| async move {
+        let mut bench = Bench::new(shape, "request_timeout = \"5s\"\nlock_wait = \"1s\"\n").await;
         let rpc = if shape == Shape::Candidate { "confirmed-commit" } else { "edit-config" };
         let before = bench.operator.running().await;
         bench.proxy.add(Rule::new(rpc, Action::HoldReply));
@@ -216,7 +219,8 @@ async fn a_switch_that_stays_away_is_settled_when_it_is_back() {
         assert_eq!(bench.operator.port("eth1").await, BEFORE);
         assert_eq!(bench.site.journal(), "");
         bench.operator.assert_at_rest().await;
-    }
+    }))
+    .await;
 }
 
 #[tokio::test]

@@ -71,12 +71,15 @@ async fn vlans_are_looked_up_in_the_table_and_created_only_where_that_is_allowed
             call.await.expect("no panic").expect("both end well");
         }
         assert_eq!(table(&mut operator).await, ["100", "101", "102", "150", "151"]);
-        // The idle network's VLAN has to be there too.
+        // An idle network whose VLAN is not there isolates all the same; it is created where allowed.
         let idle = and(detach("eth2"), "default_vlan", 999);
-        let failure = strict.call("detach_port", idle.clone()).await.expect_err("999 is missing");
-        assert_eq!(failure.code, 400, "{failure:?}");
-        assert!(failure.message.contains("default_vlan: VLAN 999"), "{failure:?}");
+        let isolated = call(&strict, "detach_port", &idle).await;
+        let risks = isolated["devices"][0]["risks"].to_string();
+        assert!(risks.contains("VLAN 999 is not in the switch's table"), "{risks}");
+        assert_eq!(operator.port("eth2").await, "access-vlan=999 interface-mode=ACCESS");
+        assert!(!table(&mut operator).await.contains(&"999".to_owned()));
         call(&creates, "detach_port", &idle).await;
+        assert!(table(&mut operator).await.contains(&"999".to_owned()));
         assert_eq!(operator.port("eth2").await, "access-vlan=999 interface-mode=ACCESS");
         operator.assert_at_rest().await;
     }
