@@ -290,4 +290,39 @@ proptest! {
         let again = super::plan(&request(intent, device), &plan.after, &SCHEMA).unwrap();
         prop_assert!(again.is_empty(), "a second time: {:?}", again.edits);
     }
+
+    /// What a device that stops at its first error may leave.
+    #[test]
+    fn part_of_a_plan_is_on_the_way_and_can_be_undone(
+        before in any_running(),
+        intent in any_intent(),
+        done in prop::collection::vec(any::<bool>(), 40),
+    ) {
+        let device = sample("leaf1");
+        let plan = plan(&request(intent, device.clone()), &before, &SCHEMA).unwrap();
+        let way_back = Batch::new(&[&plan], &device, &SCHEMA).unwrap().way_back;
+        // An entry is made before what is in it.
+        let is_done = |(edit, done): &(&Edit, bool)| *done || edit.operation == Operation::Create;
+        let edits: Vec<Edit> = plan.edits.iter().zip(done).filter(is_done).map(|(edit, _)| edit.clone()).collect();
+        let running = apply(&plan.before, &edits);
+        prop_assert!(way_back.is_on_the_way(&running), "{edits:?}");
+        way_back.undo_from(&running, &SCHEMA).unwrap();
+        prop_assert!(way_back.is_undone(&apply(&running, &changes(&running, &way_back.restored))));
+    }
+
+    /// A VLAN that neither end has is somebody else's.
+    #[test]
+    fn what_nobody_planned_is_not_on_the_way(before in any_running(), list in any_list(), theirs in any_vlan()) {
+        let tagged = list.clone();
+        let device = sample("leaf1");
+        let plan = plan(&request(attach(PortVlans::Trunk { native: None, tagged }), device.clone()), &before, &SCHEMA);
+        let plan = plan.unwrap();
+        let way_back = Batch::new(&[&plan], &device, &SCHEMA).unwrap().way_back;
+        let path = openconfig::Interface::new("eth1").switched_vlan(&before).trunk;
+        let was = before.vlans(&path).unwrap_or_default();
+        prop_assume!(!plan.is_empty() && !was.contains(theirs) && !list.contains(theirs));
+        let mut running = plan.after.clone();
+        running.add_member(path, theirs.to_string());
+        prop_assert!(!way_back.is_on_the_way(&running));
+    }
 }

@@ -164,6 +164,14 @@ fn quirks() {
     }
     bench.ok(1, &port("candidate", "merge", "<mtu>666</mtu>", ACCESS));
 
+    let ignore = Quirks { ignore: Some("access-vlan".into()), no_error_path: true, ..Quirks::default() };
+    let mut bench = Bench::new(Personality::CandidatePersist, ignore);
+    bench.ok(1, &port("candidate", "merge", "", ACCESS));
+    bench.ok(1, COMMIT);
+    assert!(bench.running().contains("ACCESS") && !bench.running().contains("access-vlan"));
+    let error = bench.rpc(1, &port("candidate", "merge", "<mtu nc:operation='delete'/>", "")).unwrap_err();
+    assert!(error.contains("data-missing") && !error.contains("error-path"), "{error}");
+
     let torn = port("running", "merge", "<mtu>9000</mtu><description nc:operation='delete'/>", "");
     let rollback = "</target><error-option>rollback-on-error</error-option>";
     let mut bench = Bench::new(Personality::Running, Quirks { partial: true, ..Quirks::default() });
