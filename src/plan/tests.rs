@@ -303,7 +303,8 @@ proptest! {
         let way_back = Batch::new(&[&plan], &device, &SCHEMA).unwrap().way_back;
         // An entry is made before what is in it.
         let is_done = |(edit, done): &(&Edit, bool)| *done || edit.operation == Operation::Create;
-        let edits: Vec<Edit> = plan.edits.iter().zip(done).filter(is_done).map(|(edit, _)| edit.clone()).collect();
+        let done = plan.edits.iter().zip(done).filter(is_done);
+        let edits: Vec<Edit> = done.map(|(edit, _)| edit.clone()).collect();
         let running = apply(&plan.before, &edits);
         prop_assert!(way_back.is_on_the_way(&running), "{edits:?}");
         way_back.undo_from(&running, &SCHEMA).unwrap();
@@ -312,11 +313,14 @@ proptest! {
 
     /// A VLAN that neither end has is somebody else's.
     #[test]
-    fn what_nobody_planned_is_not_on_the_way(before in any_running(), list in any_list(), theirs in any_vlan()) {
-        let tagged = list.clone();
+    fn what_nobody_planned_is_not_on_the_way(
+        before in any_running(),
+        list in any_list(),
+        theirs in any_vlan(),
+    ) {
         let device = sample("leaf1");
-        let plan = plan(&request(attach(PortVlans::Trunk { native: None, tagged }), device.clone()), &before, &SCHEMA);
-        let plan = plan.unwrap();
+        let intent = attach(PortVlans::Trunk { native: None, tagged: list.clone() });
+        let plan = plan(&request(intent, device.clone()), &before, &SCHEMA).unwrap();
         let way_back = Batch::new(&[&plan], &device, &SCHEMA).unwrap().way_back;
         let path = openconfig::Interface::new("eth1").switched_vlan(&before).trunk;
         let was = before.vlans(&path).unwrap_or_default();
