@@ -27,8 +27,17 @@ pub(super) struct Case<'a> {
     pub committed: bool,
     /// What was read back right after our commit, under our lock: ours, whatever it is.
     pub seen: Option<&'a Slice>,
-    /// Whatever running ends as must be in startup too.
-    pub saves: bool,
+    pub startup: Startup,
+}
+
+/// What has to become of the startup datastore, where there is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Startup {
+    Leave,
+    /// It must hold what running ends as, and is not written again.
+    Check,
+    /// What running ends as is copied to it, unless it is there.
+    Save,
 }
 
 /// The answer to a [`Case`], from reading running under the lock.
@@ -36,6 +45,8 @@ pub(super) struct Case<'a> {
 pub(super) enum Settled {
     Before,
     After,
+    /// After, and startup does not hold it.
+    Unsaved,
     /// Somebody else changed these paths, so undoing would destroy their work.
     Neither(String),
     /// It could not be found out or not be brought to an end in the time there was.
@@ -68,41 +79,25 @@ impl Participant {
             committed: true,
             seen: None,
             // A save that was sent and lost is not sent again.
-            saves: self.reached == Reached::Committed && self.lease.saves(),
+            startup: match self.reached {
+                _ if !self.lease.saves() => Startup::Leave,
+                Reached::Saving => Startup::Check,
+                _ => Startup::Save,
+            },
         };
         let started = Instant::now();
         // What is not found out by then is taken back, which takes time too.
         let settled = settle(&mut self.lease, &case, half_way(budget.deadline)).await;
-        let saved = match settled {
-            Settled::After => self.startup_holds(&batch.way_back, half_way(budget.deadline)).await,
-            _ => None,
-        };
         self.timings.0.push((Phase::Settle, started.elapsed()));
-        if let Some(saved) = saved {
+        if let (Settled::After, Some(session)) = (settled, &self.lease.session) {
+            let saved = match session.promises().startup {
+                false => Saved::WithCommit,
+                true if self.lease.saves() => Saved::ToStartup,
+                true => Saved::No,
+            };
             self.outcome = Some(Outcome::Applied { saved });
             self.reached = Reached::Finished;
         }
-    }
-
-    /// How the change is saved; none when it should be and is not.
-    async fn startup_holds(&mut self, way_back: &WayBack, deadline: Instant) -> Option<Saved> {
-        let saves = self.lease.saves();
-        let session = self.lease.session.as_mut()?;
-        if !session.promises().startup {
-            return Some(Saved::WithCommit);
-        }
-        if !saves {
-            return Some(Saved::No);
-        }
-        if self.reached == Reached::Committed {
-            return Some(Saved::ToStartup);
-        }
-        let reads = ReadSet {
-            paths: way_back.reads.iter().cloned().collect(),
-            schema: self.lease.world.schema.clone(),
-        };
-        let startup = session.read(Store::Startup, &reads, deadline).await.ok()?;
-        startup.same_as(&way_back.after).then_some(Saved::ToStartup)
     }
 
     /// The one way back, from wherever this participant came to. `cause` is what stopped the
@@ -145,7 +140,10 @@ impl Participant {
             accepts_after: false,
             committed: self.reached >= Reached::Committed && !refused,
             seen: self.seen.as_ref(),
-            saves: self.reached >= Reached::Saving && self.lease.saves(),
+            startup: match self.reached >= Reached::Saving && self.lease.saves() {
+                true => Startup::Save,
+                false => Startup::Leave,
+            },
         };
         let settled = settle(&mut self.lease, &case, budget.deadline).await;
         self.timings.0.push((Phase::Undo, started.elapsed()));
@@ -158,7 +156,9 @@ impl Participant {
                 }
                 Outcome::RolledBack { phase, cause: why }
             }
-            Settled::After => Outcome::Unknown { phase, cause: format!("{why}; the change is still there") },
+            Settled::After | Settled::Unsaved => {
+                Outcome::Unknown { phase, cause: format!("{why}; the change is still there") }
+            }
             Settled::Neither(paths) => {
                 self.lease.clear_journal();
                 let cause =
@@ -205,6 +205,7 @@ impl Lease {
         let phase = Phase::Recover;
         let Some(record) = self.left_behind().map_err(|why| (phase, why))? else { return Ok(()) };
         let was_verified = matches!(record.phase, Phase::Confirm | Phase::Save);
+        let saves = record.phase == Phase::Save || record.phase == Phase::Undo && self.saves();
         let case = Case {
             way_back: &record.way_back,
             timed: record.timed,
@@ -213,7 +214,7 @@ impl Lease {
             accepts_after: was_verified,
             committed: record.phase != Phase::Stage,
             seen: None,
-            saves: record.phase == Phase::Save || record.phase == Phase::Undo && self.saves(),
+            startup: if saves { Startup::Save } else { Startup::Leave },
         };
         let started = Instant::now();
         let settled = settle(self, &case, budget.forward).await;
@@ -225,7 +226,7 @@ impl Lease {
                 tracing::warn!(device, requests, digest, left_in = %record.phase, outcome = "rolled_back",
                     "an interrupted change was taken back; the switch is as before it");
             }
-            Settled::After => {
+            Settled::After | Settled::Unsaved => {
                 tracing::warn!(device, requests, digest, left_in = %record.phase, outcome = "applied",
                     "an interrupted change had been confirmed; it stays");
             }
@@ -300,7 +301,7 @@ async fn attempt(lease: &mut Lease, case: &Case<'_>, deadline: Instant) -> Resul
     };
     let is_after = running.same_as(&case.way_back.after);
     let is_seen = case.seen.is_some_and(|seen| running.same_as(seen));
-    let end = if case.way_back.is_undone(&running) {
+    let mut end = if case.way_back.is_undone(&running) {
         keep(session, case, Settled::Before, &reads, deadline).await?
     } else if is_after && case.accepts_after {
         keep(session, case, Settled::After, &reads, deadline).await?
@@ -314,11 +315,14 @@ async fn attempt(lease: &mut Lease, case: &Case<'_>, deadline: Instant) -> Resul
             running.differences(&case.way_back.before).iter().map(ToString::to_string).collect();
         Settled::Neither(paths.join(", "))
     };
-    if case.saves && session.promises().startup && matches!(end, Settled::Before | Settled::After) {
+    let checks = case.startup != Startup::Leave && session.promises().startup;
+    if checks && matches!(end, Settled::Before | Settled::After) {
         // A device that refuses every save still holds in startup what it held.
         let startup = session.read(Store::Startup, &reads, deadline).await?;
-        if !case.is_at(&end, &startup) {
-            session.save(deadline).await?;
+        match case.startup {
+            _ if case.is_at(&end, &startup) => {}
+            Startup::Save => session.save(deadline).await?,
+            _ => end = Settled::Unsaved,
         }
     }
     session.release(true, deadline).await?;
