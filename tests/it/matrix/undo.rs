@@ -49,9 +49,12 @@ impl First {
 fn firsts(personality: Personality) -> Vec<First> {
     let mut firsts = vec![First { fault: None, end: End::RolledBack(Phase::Verify) }];
     for (rpc, nth, phase) in steps(personality) {
+        let reject = What::Reject(REJECT.to_owned());
         let whats = match phase {
-            Phase::Commit => vec![What::Reject(REJECT.to_owned()), What::DropBefore, What::DropAfter],
-            Phase::Stage | Phase::Confirm | Phase::Save => vec![What::Reject(REJECT.to_owned())],
+            Phase::Commit | Phase::Verify | Phase::Confirm | Phase::Save => {
+                vec![reject, What::DropBefore, What::DropAfter]
+            }
+            Phase::Stage => vec![reject],
             _ => continue,
         };
         firsts.extend(whats.into_iter().map(|what| First {
