@@ -8,7 +8,7 @@ use crate::config::reader::{Item, Table, hint};
 use crate::device::credentials::{CredentialPolicy, credential, open_regular, public_key};
 use crate::device::profile::Profiles;
 use crate::device::{
-    Device, Endpoint, HostKey, Inventory, Mac, OnDetach, PortPattern, Profile, Save, host_and_port,
+    Device, Endpoint, HostKey, Inventory, Mac, OnDetach, PortPattern, Profile, Save, host_and_port, safe_name,
 };
 use crate::vlan::VlanSet;
 
@@ -204,18 +204,6 @@ impl Taken {
             }
         }
     }
-}
-
-/// A name that can also be a file's: letters, digits, `.`, `_` and `-`, at most 128 of them.
-pub(crate) fn safe_name(text: &str) -> Result<String, String> {
-    let safe = |c: char| c.is_ascii_alphanumeric() || ['.', '_', '-'].contains(&c);
-    if text.is_empty() || text.len() > 128 || text.starts_with(['.', '-']) || !text.chars().all(safe) {
-        return Err(format!(
-            "\"{}\" is not a usable name: 1 to 128 letters, digits, `.`, `_` and `-`, first a letter, digit or `_`",
-            text.escape_debug()
-        ));
-    }
-    Ok(text.to_owned())
 }
 
 fn device_name(text: &str) -> Result<String, String> {

@@ -267,6 +267,18 @@ impl fmt::Display for Mac {
     }
 }
 
+/// A name that can also be a file's: letters, digits, `.`, `_` and `-`, at most 128 of them.
+fn safe_name(text: &str) -> Result<String, String> {
+    let safe = |c: char| c.is_ascii_alphanumeric() || ['.', '_', '-'].contains(&c);
+    if text.is_empty() || text.len() > 128 || text.starts_with(['.', '-']) || !text.chars().all(safe) {
+        return Err(format!(
+            "\"{}\" is not a usable name: 1 to 128 letters, digits, `.`, `_` and `-`, first a letter, digit or `_`",
+            text.escape_debug()
+        ));
+    }
+    Ok(text.to_owned())
+}
+
 /// A device that allows everything, for tests of what comes after the inventory.
 #[cfg(test)]
 pub(crate) fn sample(name: &str) -> Device {

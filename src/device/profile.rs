@@ -9,8 +9,7 @@ use std::time::Duration;
 use include_dir::{Dir, File, include_dir};
 
 use crate::config::reader::{ConfigErrors, Problems, Table, describe, read_file, read_text};
-use crate::device::inventory::safe_name;
-use crate::device::{NetconfHabits, OpenConfigHabits, Profile};
+use crate::device::{NetconfHabits, OpenConfigHabits, Profile, safe_name};
 use crate::transport::Timed;
 use crate::transport::netconf::known_algorithm;
 
