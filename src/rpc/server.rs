@@ -48,7 +48,7 @@ impl Default for RpcLimits {
             body_time: Duration::from_secs(10),
             calls: 1024,
             connections: 512,
-            head_time: Duration::from_secs(30),
+            head_time: Duration::from_secs(120),
         }
     }
 }
