@@ -1,6 +1,7 @@
 //! The whole flow on one page: a call becomes requests, plans, payloads, a transaction, and the
 //! words that the caller and the log get.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use crate::report::{self, Call, Change, DeviceChange, Refusal};
 use crate::schema::Schema;
 use crate::slice::Slice;
 use crate::transaction::outcome::{Outcome, Phase, Timings};
-use crate::transaction::worker::{Connect, Live, Loan, Workers};
+use crate::transaction::worker::{Connect, Live, Loan, Workers, broken_off};
 use crate::transaction::{Budget, Participant, Report, jitter, journal, transact};
 use crate::transport::ReadSet;
 use crate::world::World;
@@ -46,6 +47,7 @@ impl Engine {
             }
         });
         futures_util::future::join_all(recoveries).await;
+        warn_of_strangers(&world);
     }
 
     /// rpc -> intent -> plan -> render -> transaction -> transport.
@@ -63,12 +65,19 @@ impl Engine {
                 let report = self.workers.change(request.clone(), world.clone(), budget).await?;
                 vec![(request.clone(), report)]
             }
-            _ => self.together(requests, &world, budget).await?,
+            _ => {
+                // On its own task: a caller that goes away stops nothing.
+                let all = together(self.workers.clone(), requests.clone(), world.clone(), budget);
+                match tokio::spawn(all).await {
+                    Ok(reports) => reports?,
+                    Err(_) => requests.into_iter().map(|request| (request, broken_off())).collect(),
+                }
+            }
         };
         let mut devices = Vec::new();
         for (request, report) in reports {
             log(&request, &report);
-            devices.push(describe(&request, report, &world.schema)?);
+            devices.push(describe(&request, report, &world.schema));
         }
         Ok(Change { outcome: worst(&devices), devices })
     }
@@ -97,68 +106,68 @@ impl Engine {
         );
         Ok(change)
     }
+}
 
-    /// Several ports that stand or fall together, on one device or several.
-    async fn together(
-        &self,
-        mut requests: Vec<Request>,
-        world: &Arc<World>,
-        budget: Budget,
-    ) -> Result<Vec<(Request, Report)>, Refusal> {
-        requests.sort_by(|a, b| a.device.name.cmp(&b.device.name));
-        let mut devices: Vec<Arc<Device>> = requests.iter().map(|r| r.device.clone()).collect();
-        devices.dedup_by(|a, b| a.name == b.name);
-        let loans = self.borrow(&devices, world, budget).await?;
-        let (mut parts, mut backs) = (Vec::new(), Vec::new());
-        for (device, loan) in devices.iter().zip(loans) {
-            let own = requests.iter().filter(|r| r.device.name == device.name).cloned().collect();
-            parts.push(Participant::new(loan.lease, own).all_or_nothing());
-            backs.push(loan.back);
-        }
-        let mut reports = Vec::new();
-        let mut refused = None;
-        for (part, back) in transact(parts, budget).await.into_iter().zip(backs) {
-            let (done, _, lease) = part.finish();
-            // A worker that ended meanwhile needs no session.
-            drop(back.send(lease.give_back()));
-            for done in done {
-                match done.result {
-                    Ok(report) => reports.push((done.request, report)),
-                    Err(error) => refused = Some(Refusal::plan(&done.request.device, error)),
-                }
-            }
-        }
-        refused.map_or(Ok(reports), Err)
+/// Several ports that stand or fall together, on one device or several.
+async fn together(
+    workers: Workers,
+    mut requests: Vec<Request>,
+    world: Arc<World>,
+    budget: Budget,
+) -> Result<Vec<(Request, Report)>, Refusal> {
+    requests.sort_by(|a, b| a.device.name.cmp(&b.device.name));
+    let mut devices: Vec<Arc<Device>> = requests.iter().map(|r| r.device.clone()).collect();
+    devices.dedup_by(|a, b| a.name == b.name);
+    let loans = borrow(&workers, &devices, &world, budget).await?;
+    let (mut parts, mut backs) = (Vec::new(), Vec::new());
+    for (device, loan) in devices.iter().zip(loans) {
+        let own = requests.iter().filter(|r| r.device.name == device.name).cloned().collect();
+        parts.push(Participant::new(loan.lease, own).all_or_nothing());
+        backs.push(loan.back);
     }
-
-    /// Leases in the order of the devices' names; after a bounded wait all are given back and tried
-    /// again, so that two calls cannot wait for each other for long.
-    async fn borrow(
-        &self,
-        devices: &[Arc<Device>],
-        world: &Arc<World>,
-        budget: Budget,
-    ) -> Result<Vec<Loan>, Refusal> {
-        loop {
-            let mut loans = Vec::new();
-            let until = budget.forward.min(Instant::now() + budget.lock_wait);
-            for device in devices {
-                match self.workers.lend(device, world.clone(), until).await {
-                    Some(loan) => loans.push(loan),
-                    None => break,
-                }
+    let mut reports = Vec::new();
+    let mut refused = None;
+    for (part, back) in transact(parts, budget).await.into_iter().zip(backs) {
+        let (done, _, lease) = part.finish();
+        // A worker that ended meanwhile needs no session.
+        drop(back.send(lease.give_back()));
+        for done in done {
+            match done.result {
+                Ok(report) => reports.push((done.request, report)),
+                Err(error) => refused = Some(Refusal::plan(&done.request.device, error)),
             }
-            if loans.len() == devices.len() {
-                return Ok(loans);
-            }
-            let busy = devices[loans.len()].name.clone();
-            drop(loans);
-            if Instant::now() >= budget.forward {
-                let why = "it was busy for all the time there was".to_owned();
-                return Err(Refusal::Unreachable { device: busy, why });
-            }
-            tokio::time::sleep(jitter(Duration::from_millis(100))).await;
         }
+    }
+    refused.map_or(Ok(reports), Err)
+}
+
+/// Leases in the order of the devices' names; after a bounded wait all are given back and tried
+/// again, so that two calls cannot wait for each other for long.
+async fn borrow(
+    workers: &Workers,
+    devices: &[Arc<Device>],
+    world: &Arc<World>,
+    budget: Budget,
+) -> Result<Vec<Loan>, Refusal> {
+    loop {
+        let mut loans = Vec::new();
+        let until = budget.forward.min(Instant::now() + budget.lock_wait);
+        for device in devices {
+            match workers.lend(device, world.clone(), until).await {
+                Some(loan) => loans.push(loan),
+                None => break,
+            }
+        }
+        if loans.len() == devices.len() {
+            return Ok(loans);
+        }
+        let busy = devices[loans.len()].name.clone();
+        drop(loans);
+        if Instant::now() >= budget.forward {
+            let why = "it was busy for all the time there was".to_owned();
+            return Err(Refusal::Unreachable { device: busy, why });
+        }
+        tokio::time::sleep(jitter(Duration::from_millis(100))).await;
     }
 }
 
@@ -166,6 +175,20 @@ impl Engine {
 impl crate::rpc::Engine for Engine {
     async fn change(&self, call: Call) -> Result<Change, Refusal> {
         Engine::change(self, call).await
+    }
+}
+
+/// Journals of devices that are not in the inventory any more: nobody can finish them but a person.
+fn warn_of_strangers(world: &World) {
+    let known: Vec<String> =
+        world.inventory.devices.values().map(|device| journal::file_name(&device.endpoint)).collect();
+    let Ok(files) = std::fs::read_dir(&world.locks_dir) else { return };
+    for file in files.flatten() {
+        let is_stranger = !known.iter().any(|name| *name == file.file_name().to_string_lossy());
+        if is_stranger && file.metadata().is_ok_and(|data| data.len() > 0) {
+            let path = file.path().display().to_string();
+            tracing::error!(path, "an interrupted change of a device that is not in the inventory");
+        }
     }
 }
 
@@ -190,7 +213,14 @@ pub fn requests(call: &Call, world: &World) -> Result<Vec<Request>, Refusal> {
         request.check()?;
         Ok(request)
     };
-    call.targets.iter().map(request).collect()
+    let requests: Vec<Request> = call.targets.iter().map(request).collect::<Result<_, Refusal>>()?;
+    // Two ways to name one switch end here; two intents for one port have no order.
+    let port = |request: &Request| (request.device.name.clone(), request.intent.port().clone());
+    let mut seen = BTreeSet::new();
+    match requests.iter().map(port).find(|port| !seen.insert(port.clone())) {
+        Some((device, port)) => Err(Refusal::PortTwice { parameter: call.names.port, device, port }),
+        None => Ok(requests),
+    }
 }
 
 /// A plan as a reviewer reads it, with the payloads that would be sent. Without `live`, `before`
@@ -212,23 +242,28 @@ pub fn planned(
     change.map_err(|e| Refusal::plan(&request.device, e))
 }
 
-fn describe(request: &Request, report: Report, schema: &Schema) -> Result<DeviceChange, Refusal> {
+/// The answer. How it ended is told even where its plan cannot be shown.
+fn describe(request: &Request, report: Report, schema: &Schema) -> DeviceChange {
+    let bare = |transport| DeviceChange {
+        device: request.device.name.clone(),
+        port: request.intent.port().to_string(),
+        transport,
+        ..DeviceChange::default()
+    };
     let mut change = match &report.plan {
         Some(plan) => {
             let risks = plan.risks.iter().chain(&report.risks).cloned().collect();
-            device_change(plan, &request.device, schema, risks, report.transport)
-                .map_err(|error| Refusal::plan(&request.device, error))?
+            let shown = device_change(plan, &request.device, schema, risks, report.transport.clone());
+            shown.unwrap_or_else(|error| {
+                tracing::error!(device = request.device.name, %error, "a plan that ran cannot be shown");
+                bare(report.transport)
+            })
         }
-        None => DeviceChange {
-            device: request.device.name.clone(),
-            port: request.intent.port().to_string(),
-            transport: report.transport,
-            ..DeviceChange::default()
-        },
+        None => bare(report.transport),
     };
     change.outcome = Some(report.outcome);
     change.timings = report.timings;
-    Ok(change)
+    change
 }
 
 fn device_change(
@@ -305,5 +340,53 @@ fn log(request: &Request, report: &Report) {
         Outcome::Unchanged | Outcome::Applied { .. } => line!(info),
         Outcome::RolledBack { .. } => line!(warn),
         Outcome::Unknown { .. } => line!(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::sample;
+    use crate::intent::{Detach, Intent, PortName};
+    use crate::plan::tests::SCHEMA;
+
+    fn world() -> World {
+        let mut leaf1 = sample("leaf1");
+        leaf1.mac_address = "00:1c:73:aa:bb:01".parse().ok();
+        let devices = [leaf1, sample("leaf2")].map(|device| (device.name.clone(), Arc::new(device)));
+        World {
+            inventory: crate::device::Inventory { devices: devices.into() },
+            schema: SCHEMA.clone(),
+            locks_dir: std::path::PathBuf::new(),
+            request_timeout: Duration::from_secs(60),
+            lock_wait: Duration::from_secs(10),
+            queue_per_device: 1,
+        }
+    }
+
+    #[test]
+    fn a_port_is_named_once_however_its_switch_is_called() {
+        let target = |switch_id: Option<&str>, switch_info: Option<&str>, port: &str| report::Target {
+            switch_id: switch_id.map(str::to_owned),
+            switch_info: switch_info.map(str::to_owned),
+            intent: Intent::Detach(Detach { port: PortName::new(port, "p").unwrap(), default_vlan: None }),
+        };
+        let by_mac = target(Some("001c.73aa.bb01"), None, "eth1");
+        let ask = |other| {
+            let targets = vec![by_mac.clone(), other];
+            let call =
+                Call { targets, caller: Default::default(), names: &crate::rpc::ports::NAMES, dry_run: true };
+            requests(&call, &world()).map(|requests| requests.len())
+        };
+        for same in [
+            target(Some("leaf1"), None, "eth1"),
+            target(None, Some("leaf1"), "eth1"),
+            target(Some("00-1C-73-AA-BB-01"), Some("leaf1"), "eth1"),
+        ] {
+            let error = ask(same).unwrap_err().to_string();
+            assert!(error.ends_with("port_id: port eth1 of leaf1 is named twice"), "{error}");
+        }
+        assert_eq!(ask(target(Some("leaf1"), None, "eth2")).unwrap(), 2);
+        assert_eq!(ask(target(Some("leaf2"), None, "eth1")).unwrap(), 2);
     }
 }

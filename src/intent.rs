@@ -1,12 +1,13 @@
 //! What a caller wants of a port, vendor-neutral and in OpenConfig's words, and whether the
 //! operator's limits allow it. Nothing here knows what the device runs.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::device::{Device, PortRefused};
+use crate::device::{Device, OnDetach, PortRefused};
 use crate::vlan::{VlanId, VlanSet};
 
 /// The complete desired state of a port's VLANs; what is `None` is left alone.
@@ -96,6 +97,8 @@ pub enum IntentError {
     Length { parameter: &'static str, length: usize, limit: usize },
     #[error("{parameter}: control character U+{code:04X} at position {position}")]
     ControlCharacter { parameter: &'static str, code: u32, position: usize },
+    #[error("{parameter}: U+{code:04X} at position {position} is not a character")]
+    NotACharacter { parameter: &'static str, code: u32, position: usize },
     #[error("{parameter}: a name with both kinds of quotes cannot be written as a path")]
     Quotes { parameter: &'static str },
     #[error("{parameter}: {why}")]
@@ -116,12 +119,17 @@ fn text(text: &str, parameter: &'static str) -> Result<String, IntentError> {
     if !(1..=NAME_LIMIT).contains(&length) {
         return Err(IntentError::Length { parameter, length, limit: NAME_LIMIT });
     }
-    match text.chars().enumerate().find(|(_, c)| c.is_control()) {
-        Some((position, c)) => {
-            Err(IntentError::ControlCharacter { parameter, code: u32::from(c), position: position + 1 })
+    for (position, c) in (1..).zip(text.chars()) {
+        let code = u32::from(c);
+        if c.is_control() {
+            return Err(IntentError::ControlCharacter { parameter, code, position });
         }
-        None => Ok(text.to_owned()),
+        // RFC 7950 14, yang-char: XML with one of these is not XML.
+        if code & 0xfffe == 0xfffe || (0xfdd0..=0xfdef).contains(&code) {
+            return Err(IntentError::NotACharacter { parameter, code, position });
+        }
     }
+    Ok(text.to_owned())
 }
 
 impl PortName {
@@ -232,12 +240,63 @@ impl Request {
             Intent::Attach(attach) => attach.vlans.all(),
             Intent::Detach(detach) => {
                 let quarantine = match self.device.on_detach {
-                    crate::device::OnDetach::Quarantine(vlan) => Some(vlan),
-                    crate::device::OnDetach::Disable => None,
+                    OnDetach::Quarantine(vlan) => Some(vlan),
+                    OnDetach::Disable => None,
                 };
                 detach.default_vlan.or(quarantine).into_iter().collect()
             }
         }
+    }
+
+    /// What the caller calls the value that brought this VLAN; a quarantine VLAN is the operator's.
+    pub fn origin_of(&self, vlan: VlanId) -> &'static str {
+        match &self.intent {
+            Intent::Attach(Attach { vlans: PortVlans::Trunk { native, .. }, .. })
+                if *native != Some(vlan) =>
+            {
+                self.names.tagged
+            }
+            Intent::Attach(_) => self.names.vlan,
+            Intent::Detach(Detach { default_vlan: Some(_), .. }) => self.names.default_vlan,
+            Intent::Detach(_) => "on_detach",
+        }
+    }
+
+    /// The other leaves that this request may change, by OpenConfig's name, each with the only value
+    /// it may be given; none: it may only be removed.
+    pub fn writable_leaves(&self) -> BTreeMap<String, Option<String>> {
+        let mut leaves = BTreeMap::new();
+        let mut may = |leaf: &str, value: Option<String>| leaves.insert(leaf.to_owned(), value);
+        match &self.intent {
+            Intent::Attach(attach) => {
+                let mode = match &attach.vlans {
+                    PortVlans::Access { .. } => "ACCESS",
+                    PortVlans::Trunk { .. } => "TRUNK",
+                };
+                may("interface-mode", Some(mode.to_owned()));
+                if let Some(description) = &attach.description {
+                    may("description", Some(description.as_str().to_owned()));
+                }
+                if let Some(mtu) = attach.mtu {
+                    may("mtu", Some(mtu.to_string()));
+                }
+                // A port that our own detach disabled is enabled again.
+                let enables = self.device.on_detach == OnDetach::Disable;
+                if let Some(enabled) = attach.enabled.or(enables.then_some(true)) {
+                    may("enabled", Some(enabled.to_string()));
+                }
+            }
+            Intent::Detach(_) => {
+                may("description", None);
+                if self.writable_vlans().is_empty() {
+                    may("interface-mode", None);
+                    may("enabled", Some("false".to_owned()));
+                } else {
+                    may("interface-mode", Some("ACCESS".to_owned()));
+                }
+            }
+        }
+        leaves
     }
 
     fn allowed(&self, parameter: &'static str, vlan: VlanId) -> Result<(), IntentError> {
@@ -248,21 +307,22 @@ impl Request {
         if idle || self.device.allowed_vlans.contains(vlan) {
             Ok(())
         } else {
-            Err(self.refused(parameter, vlan))
+            Err(self.refused(parameter, vlan, &self.device.allowed_vlans))
         }
     }
 
     fn allowed_idle(&self, vlan: VlanId) -> Result<(), IntentError> {
-        let device = &self.device;
-        if device.allowed_vlans.contains(vlan) || device.idle_vlans.contains(vlan) {
+        let allowed: VlanSet =
+            self.device.allowed_vlans.iter().chain(self.device.idle_vlans.iter()).collect();
+        if allowed.contains(vlan) {
             Ok(())
         } else {
-            Err(self.refused(self.names.default_vlan, vlan))
+            Err(self.refused(self.names.default_vlan, vlan, &allowed))
         }
     }
 
-    fn refused(&self, parameter: &'static str, vlan: VlanId) -> IntentError {
-        let allowed = match self.device.allowed_vlans.to_string() {
+    fn refused(&self, parameter: &'static str, vlan: VlanId, allowed: &VlanSet) -> IntentError {
+        let allowed = match allowed.to_string() {
             none if none.is_empty() => "none".to_owned(),
             some => some,
         };
@@ -271,24 +331,4 @@ impl Request {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_that_could_inject_are_refused() {
-        assert!(PortName::new("Ethernet1/1", "port_name").is_ok());
-        assert!(PortName::new("port with space", "port_name").is_ok());
-        for bad in ["", "eth1\nno shutdown", "eth1\0", "a'b\"c", "\u{85}x", &"x".repeat(256)] {
-            let error = PortName::new(bad, "port_name").unwrap_err();
-            assert!(error.to_string().starts_with("port_name: "), "{error}");
-        }
-    }
-
-    #[test]
-    fn our_descriptions_are_told_by_form() {
-        assert!(Description::is_ours("Ironic Port 5a8ab2ee-94d0-4b0f-a9a2-4b5b0a9a3f6d"));
-        for theirs in ["Ironic Port of the old lab", "uplink", "Ironic Port "] {
-            assert!(!Description::is_ours(theirs), "{theirs}");
-        }
-    }
-}
+mod tests;

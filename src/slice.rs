@@ -262,7 +262,10 @@ fn change_at(path: &Path, old: Option<&Value>, new: Option<&Value>) -> Vec<Edit>
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::{Just, Strategy, any, prop, prop_assert, prop_assert_eq, prop_oneof, proptest};
+
     use super::*;
+    use crate::plan::tests::apply;
 
     fn path(text: &str) -> Path {
         Path::parse(text).unwrap()
@@ -296,5 +299,82 @@ mod tests {
         assert_eq!(edits.len(), 2);
         let back = changes(&after, &Slice::default());
         assert_eq!(back, [Edit { operation: Operation::Remove, target: entry, value: None }]);
+    }
+
+    const ENTRIES: [&str; 2] = ["/m:l[k='x']", "/m:l[k='y']"];
+
+    /// Two entries that may be there, each with what a port may have.
+    fn any_slice() -> impl Strategy<Value = Slice> {
+        let enabled = prop_oneof![
+            Just(None),
+            Just(Some(Value::Default("true".into()))),
+            any::<bool>().prop_map(|on| Some(Value::Leaf(on.to_string()))),
+        ];
+        let runs = prop::collection::vec((1u16..60, 0u16..9), 0..4);
+        let entry = (prop::option::of("[a-c]"), enabled, runs);
+        let entries = [prop::option::of(entry.clone()), prop::option::of(entry)];
+        entries.prop_map(|entries| {
+            let mut slice = Slice::default();
+            for (entry, content) in ENTRIES.iter().zip(entries) {
+                let Some((text, enabled, runs)) = content else { continue };
+                let entry = path(entry);
+                slice.set(entry.child("k"), Value::Leaf(entry.steps()[0].keys[0].1.clone()));
+                let leaves = [("description", text.map(Value::Leaf)), ("enabled", enabled)];
+                for (leaf, value) in leaves {
+                    value.into_iter().for_each(|value| slice.set(entry.child(leaf), value));
+                }
+                for (first, more) in runs {
+                    slice.add_member(entry.child("trunk-vlans"), format!("{first}..{}", first + more));
+                }
+            }
+            slice
+        })
+    }
+
+    /// The same in other words: ranges one by one, what is configured as default and the other way.
+    fn in_other_words(slice: &Slice) -> Slice {
+        let say = |(path, value): (&Path, &Value)| {
+            let value = match value {
+                Value::Leaf(text) if path.name() == "enabled" => Value::Default(text.clone()),
+                Value::Default(text) => Value::Leaf(text.clone()),
+                Value::Set(members) => {
+                    Value::Set(expand(members).unwrap().iter().map(|vlan| vlan.to_string()).collect())
+                }
+                other => other.clone(),
+            };
+            (path.clone(), value)
+        };
+        slice.iter().map(say).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn the_same_in_other_words_is_no_change(slice in any_slice()) {
+            for same in [slice.clone(), in_other_words(&slice)] {
+                prop_assert!(slice.same_as(&same) && same.same_as(&slice));
+                prop_assert_eq!(changes(&slice, &same), []);
+                prop_assert_eq!(changes(&same, &slice), []);
+                prop_assert_eq!(slice.digest(), same.digest());
+            }
+        }
+
+        #[test]
+        fn changes_lead_from_any_state_to_any_other(from in any_slice(), to in any_slice()) {
+            let edits = changes(&from, &to);
+            prop_assert_eq!(edits.is_empty(), from.same_as(&to));
+            prop_assert_eq!(from.differences(&to), to.differences(&from));
+            prop_assert!(apply(&from, &edits).same_as(&to), "{:?}", edits);
+            for edit in &edits {
+                let is_entry = ENTRIES.contains(&edit.target.to_string().as_str());
+                prop_assert_eq!(is_entry, edit.target.name() == "l", "a container: {:?}", edit);
+                prop_assert!(edit.target.name() != "trunk-vlans" || edit.value.is_some(), "a whole list");
+            }
+        }
+
+        #[test]
+        fn the_journal_keeps_every_slice(slice in any_slice()) {
+            let text = serde_json::to_string(&slice).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Slice>(&text).unwrap(), slice);
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! The command line: each subcommand is one file.
 
+pub mod demo;
 pub mod plan;
 pub mod serve;
 pub mod simulate;
@@ -24,6 +25,8 @@ enum Command {
     Plan(Box<plan::PlanArgs>),
     /// Run simulated switches (NETCONF over SSH) until interrupted.
     Simulate(simulate::SimulateArgs),
+    /// Show the whole flow on simulated switches. Exit 0: every step held.
+    Demo,
 }
 
 /// Runs one command line; errors are printed and exit with 1.
@@ -48,10 +51,22 @@ pub fn main() -> ExitCode {
             Command::Serve(args) => serve::run(args).await.map(|()| ExitCode::SUCCESS),
             Command::Plan(args) => plan::run(*args).await,
             Command::Simulate(args) => simulate::run(args).await.map(|()| ExitCode::SUCCESS),
+            Command::Demo => demo::run().await.map(|()| ExitCode::SUCCESS),
         }
     });
     ended.unwrap_or_else(|error| {
-        eprintln!("mercury: {error:#}");
+        eprintln!("mercury: {}", chain(&error));
         ExitCode::FAILURE
     })
+}
+
+/// An error and its causes; many of ours already end with their cause.
+fn chain(error: &anyhow::Error) -> String {
+    let causes = error.chain().skip(1).map(ToString::to_string);
+    causes.fold(
+        error.to_string(),
+        |text, cause| {
+            if text.ends_with(&cause) { text } else { format!("{text}: {cause}") }
+        },
+    )
 }

@@ -1,7 +1,6 @@
 //! `mercury plan`: what a call would do, offline or against the live device, with exactly the code
 //! that the service runs.
 
-use std::io::Read as _;
 use std::path::{Path as FilePath, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -32,7 +31,7 @@ use crate::world::World;
 /// What to plan, for which inventory, against which running state.
 #[derive(Args)]
 pub struct PlanArgs {
-    /// A JSON-RPC request (`{"method": ..., "params": {...}}`), `-` for standard input; or use the flags.
+    /// A file with a JSON-RPC request as the service takes it, `-` for standard input; or use the flags.
     call: Option<PathBuf>,
     /// The service's configuration.
     #[arg(long, required_unless_present = "devices", conflicts_with = "devices")]
@@ -83,7 +82,8 @@ struct Flags {
     default_vlan: Option<i64>,
     #[arg(long, conflicts_with = "detach")]
     description: Option<String>,
-    #[arg(long, conflicts_with = "detach")]
+    /// Octets, as the switch counts them.
+    #[arg(long, conflicts_with = "detach", value_parser = clap::value_parser!(u16).range(68..))]
     mtu: Option<u16>,
     #[arg(long, conflicts_with = "detach")]
     enabled: Option<bool>,
@@ -158,7 +158,7 @@ impl PlanArgs {
 
     fn assumed(&self, request: &Request, schema: &Schema) -> Result<Slice> {
         if let Some(file) = &self.running {
-            return schema.read_xml(&text(file)?).with_context(|| file.display().to_string());
+            return schema.read_xml(&text(file)?).with_context(|| name(file));
         }
         let port = request.intent.port().as_str();
         let interface = openconfig::Interface::new(port);
@@ -215,7 +215,9 @@ impl Flags {
 
 fn call_from(file: &FilePath) -> Result<Call> {
     let request = text(file)?;
-    let envelope = rpc::envelope::Envelope::open(request.as_bytes()).map_err(|(_, error)| error)?;
+    let envelope = rpc::envelope::Envelope::open(request.as_bytes())
+        .map_err(|(_, error)| error)
+        .with_context(|| name(file))?;
     match rpc::understand(&envelope.method, &envelope.params, caller())? {
         Asked::Change { call, .. } => Ok(call),
         Asked::Nothing { why } => {
@@ -231,13 +233,16 @@ fn caller() -> Caller {
 }
 
 fn text(file: &FilePath) -> Result<String> {
-    let mut text = String::new();
-    if file.as_os_str() == "-" {
-        std::io::stdin().read_to_string(&mut text).context("standard input")?;
+    let text = if file.as_os_str() == "-" {
+        std::io::read_to_string(std::io::stdin())
     } else {
-        text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
-    }
-    Ok(text)
+        std::fs::read_to_string(file)
+    };
+    text.with_context(|| name(file))
+}
+
+fn name(file: &FilePath) -> String {
+    if file.as_os_str() == "-" { "standard input".to_owned() } else { file.display().to_string() }
 }
 
 async fn read(request: &Request, world: &World) -> Result<Live> {

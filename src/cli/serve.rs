@@ -1,5 +1,6 @@
 //! `mercury serve`: recover what earlier processes left, then answer calls until told to stop.
 
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -114,7 +115,10 @@ fn start_log(log: &Log) {
                 .init();
         }
         LogFormat::Human => {
-            registry.with(tracing_subscriber::fmt::layer().with_writer(std::io::stderr)).init()
+            // Colours are for terminals, not for files and journald.
+            let colours = std::io::stderr().is_terminal();
+            let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colours);
+            registry.with(layer).init()
         }
     }
 }

@@ -22,8 +22,9 @@ pub struct SimulateArgs {
     ///
     /// Personalities: candidate-persist, candidate-session, candidate-plain, any-commit, running,
     /// running-startup. More keys: refuse=VLAN refuses edits with it; partial keeps what an edit
-    /// did before its error; prune-when drops a node whose `when` is false; base-1.0 offers no
-    /// chunked framing; config=FILE adds XML to the first configuration.
+    /// did before its error; prune-when drops a node whose `when` is false; undo-needs-unlock
+    /// keeps a timed commit while running is locked; base-1.0 offers no chunked framing; config=FILE
+    /// adds XML to the first configuration.
     #[arg(long = "switch", required = true, value_name = "SPEC", value_parser = parse_switch)]
     switches: Vec<SwitchArg>,
     /// leaf1:commit:drop-after
@@ -160,6 +161,7 @@ fn parse_switch(text: &str) -> Result<SwitchArg, String> {
             "config" => config = Some(PathBuf::from(value)),
             "partial" if value.is_empty() => spec.quirks.partial = true,
             "prune-when" if value.is_empty() => spec.quirks.prune_when = true,
+            "undo-needs-unlock" if value.is_empty() => spec.quirks.undo_needs_unlock = true,
             "base-1.0" if value.is_empty() => spec.quirks.base_1_0 = true,
             _ => return Err(wrong()),
         }

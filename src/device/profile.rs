@@ -2,27 +2,22 @@
 //! the binary; an operator's directory adds to them or takes the place of one by its file name.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::str::FromStr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use russh::keys::Algorithm;
-use russh::{cipher, kex, mac};
+use include_dir::{Dir, File, include_dir};
 
 use crate::config::reader::{ConfigErrors, Problems, Table, describe, read_file, read_text};
 use crate::device::inventory::safe_name;
 use crate::device::{NetconfHabits, OpenConfigHabits, Profile};
 use crate::transport::Timed;
+use crate::transport::netconf::known_algorithm;
 
 /// Profiles by name.
 pub type Profiles = BTreeMap<String, Arc<Profile>>;
 
-const BUILTIN: [(&str, &str); 3] = [
-    ("netconf_openconfig", include_str!("../../devices/netconf_openconfig.toml")),
-    ("netconf_openconfig_legacy", include_str!("../../devices/netconf_openconfig_legacy.toml")),
-    ("netconfd_openconfig", include_str!("../../devices/netconfd_openconfig.toml")),
-];
+static BUILTIN: Dir = include_dir!("$CARGO_MANIFEST_DIR/devices");
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -36,12 +31,14 @@ impl Profile {
     }
 
     pub(crate) fn read_builtin(problems: &Problems) -> Profiles {
-        let read = |(name, text): &(&str, &str)| {
-            let file = PathBuf::from(format!("devices/{name}.toml"));
-            let profile = read_text(&file, text, problems, |table| Self::read(name, table))?;
+        let read = |file: &File| {
+            let name = file.path().file_stem()?.to_str()?;
+            let (text, path) =
+                (file.contents_utf8().unwrap_or_default(), Path::new("devices").join(file.path()));
+            let profile = read_text(&path, text, problems, |table| Self::read(name, table))?;
             Some((profile.name.clone(), Arc::new(profile)))
         };
-        BUILTIN.iter().filter_map(read).collect()
+        BUILTIN.files().filter_map(read).collect()
     }
 
     /// Every `NAME.toml` of a directory.
@@ -134,17 +131,6 @@ fn algorithm(name: &str) -> Result<String, String> {
     if known_algorithm(name) { Ok(name.to_owned()) } else { Err(format!("unknown SSH algorithm \"{name}\"")) }
 }
 
-/// Whether the SSH client has this key exchange, cipher, MAC or host key algorithm. The ones
-/// that protect nothing do not count.
-fn known_algorithm(name: &str) -> bool {
-    let host_key = || Algorithm::from_str(name).is_ok_and(|known| !matches!(known, Algorithm::Other(_)));
-    !["none", "clear"].contains(&name)
-        && (kex::ALL_KEX_ALGORITHMS.iter().any(|known| known.as_ref() == name)
-            || cipher::ALL_CIPHERS.iter().any(|known| known.as_ref() == name)
-            || mac::ALL_MAC_ALGORITHMS.iter().any(|known| known.as_ref() == name)
-            || host_key())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -158,15 +144,5 @@ mod tests {
         let builtin = Profile::builtin().unwrap();
         assert_eq!(files.keys().collect::<Vec<_>>(), builtin.keys().collect::<Vec<_>>());
         assert!(builtin.iter().all(|(name, profile)| *name == profile.name));
-    }
-
-    #[test]
-    fn algorithms_that_protect_nothing_are_unknown() {
-        for name in ["diffie-hellman-group14-sha1", "aes128-cbc", "3des-cbc", "hmac-sha1", "ssh-rsa"] {
-            assert!(known_algorithm(name), "{name}");
-        }
-        for name in ["", "none", "clear", "aes", "ssh-foo@example.com"] {
-            assert!(!known_algorithm(name), "{name}");
-        }
     }
 }

@@ -66,7 +66,7 @@ pub struct Plan {
     pub risks: Vec<Risk>,
     #[serde(skip)]
     pub scope: Scope,
-    /// SHA-256 over the edits and over the slice they were made from.
+    /// SHA-256 over the device's name, the edits and the slice they were made from.
     pub digest: String,
 }
 
@@ -100,14 +100,19 @@ pub fn plan(request: &Request, before: &Slice, schema: &Schema) -> Result<Plan, 
 
     let interface = openconfig::Interface::new(port).entry;
     let created = |entry: &Path| !before.has_entry(entry) && target.after.has_entry(entry);
-    let ports = BTreeMap::from([(
-        port.to_owned(),
-        PortScope { vlans: request.writable_vlans(), creates: created(&interface), removes: false },
-    )]);
+    let kind = &request.device.profile.openconfig.interface_type;
+    let port_scope = PortScope {
+        vlans: request.writable_vlans(),
+        leaves: request.writable_leaves(),
+        creates: created(&interface).then(|| kind.clone()),
+        removes: false,
+        opens: false,
+    };
     let scope = Scope {
-        ports,
+        ports: BTreeMap::from([(port.to_owned(), port_scope)]),
         vlan_entries: target.shared.iter().filter(|entry| created(entry)).cloned().collect(),
         protected: request.device.protected_ports.clone(),
+        running: before.clone(),
     };
     if !edits.is_empty() {
         schema.validate(&target.after).map_err(PlanError::Invalid)?;
@@ -116,7 +121,7 @@ pub fn plan(request: &Request, before: &Slice, schema: &Schema) -> Result<Plan, 
         device: request.device.name.clone(),
         intent: request.intent.clone(),
         caller: request.caller.clone(),
-        digest: digest(&edits, &before),
+        digest: digest(&request.device.name, &edits, &before),
         reads,
         before,
         after: target.after,
@@ -128,8 +133,9 @@ pub fn plan(request: &Request, before: &Slice, schema: &Schema) -> Result<Plan, 
     })
 }
 
-fn digest(edits: &[Edit], before: &Slice) -> String {
+fn digest(device: &str, edits: &[Edit], before: &Slice) -> String {
     let mut hash = Sha256::new();
+    hash.update(format!("{device}\0"));
     for edit in edits {
         hash.update(format!("{:?}\0{}\0{:?}\0", edit.operation, edit.target, edit.value));
     }
@@ -175,6 +181,7 @@ impl Batch {
             restored.absorb(&plan.restored);
             scope.ports.extend(plan.scope.ports.clone());
             scope.vlan_entries.extend(plan.scope.vlan_entries.clone());
+            scope.running.absorb(&plan.before);
             hash.update(&plan.digest);
             // Two plans may both ensure one VLAN; it is created once.
             let new = |edit: &&Edit| !plan.scope.is_shared(&edit.target) || !edits.contains(edit);
@@ -185,20 +192,22 @@ impl Batch {
         guard(&payload, &scope, schema)?;
         let ports = scope.inverted(&before);
         let way_back = WayBack { reads, before, after, restored, ports };
-        let inverse = way_back.undo_from(&way_back.after, device, schema)?;
+        let inverse = way_back.undo_from(&way_back.after, schema)?;
         Ok(Self { payload, inverse, way_back, digest: hex(hash) })
     }
 }
 
 impl WayBack {
-    /// The guarded payload that takes the device from `running` to what was there before.
-    pub fn undo_from(&self, running: &Slice, device: &Device, schema: &Schema) -> Result<Payload, PlanError> {
+    /// The guarded payload that takes the device from `running` to what was there before. A port that
+    /// was protected only after our change began is put back all the same: what is on it is ours.
+    pub fn undo_from(&self, running: &Slice, schema: &Schema) -> Result<Payload, PlanError> {
         let mut edits = changes(running, &self.restored);
         openconfig::narrow_before_widen(&mut edits, &self.restored);
         let scope = Scope {
             ports: self.ports.clone(),
             vlan_entries: Vec::new(),
-            protected: device.protected_ports.clone(),
+            protected: Vec::new(),
+            running: running.clone(),
         };
         let payload = render::payload(&edits, schema)?;
         guard(&payload, &scope, schema)?;
@@ -210,7 +219,23 @@ impl WayBack {
     pub fn is_on_the_way(&self, running: &Slice) -> bool {
         let not_before = running.differences(&self.restored);
         let not_after = running.differences(&self.after);
-        not_before.iter().all(|path| !not_after.contains(path))
+        not_before.iter().all(|path| !not_after.contains(path) || self.is_half_way(running, path))
+    }
+
+    /// Whether a list of VLANs holds what both ends have in common and nothing that neither has: a
+    /// device that stops at the first error may have taken a part of it.
+    fn is_half_way(&self, running: &Slice, path: &Path) -> bool {
+        let vlans = |slice: &Slice| match slice.value(path) {
+            None => Some(VlanSet::default()),
+            Some(_) => slice.vlans(path),
+        };
+        let (Some(now), Some(before), Some(after)) =
+            (vlans(running), vlans(&self.restored), vlans(&self.after))
+        else {
+            return false;
+        };
+        now.iter().all(|vlan| before.contains(vlan) || after.contains(vlan))
+            && before.iter().all(|vlan| now.contains(vlan) || !after.contains(vlan))
     }
 
     /// Whether the change is off the device. What is shared may be there or not.
@@ -224,4 +249,4 @@ fn hex(hash: Sha256) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -93,7 +93,11 @@ pub fn reads(request: &Request) -> Vec<Path> {
     let mut paths = vec![Interface::new(request.intent.port().as_str()).entry];
     if let Some(instance) = network_instance(&request.device) {
         paths.push(instance.child("config").child("name"));
-        paths.extend(request.writable_vlans().iter().map(|vlan| table_entry(&instance, vlan)));
+        // Only that they exist: their names and the rest are others' to change at any time.
+        paths.extend(request.writable_vlans().iter().flat_map(|vlan| {
+            let entry = table_entry(&instance, vlan);
+            [entry.child("config").child("vlan-id"), entry.child("vlan-id")]
+        }));
     }
     paths.sort();
     paths
@@ -115,13 +119,15 @@ pub fn target(request: &Request, before: &Slice) -> Result<Target, PlanError> {
         target.after.set_leaf(interface.entry.child("name"), port);
         target.after.set_leaf(interface.name.clone(), port);
         target.after.set_leaf(interface.kind.clone(), &device.profile.openconfig.interface_type);
+        // A device that reports its defaults as configured must not seem to have added one.
+        target.after.set(interface.enabled.clone(), Value::Default("true".to_owned()));
     }
     let vlans = interface.switched_vlan(before);
     match &request.intent {
         Intent::Attach(attach) => target.attach(attach, device, &interface, &vlans),
         Intent::Detach(detach) => target.detach(detach, device, &interface, &vlans),
     }
-    target.note_risks(&interface, &vlans, before);
+    target.note_risks(matches!(request.intent, Intent::Attach(_)), &interface, &vlans, before);
     Ok(target)
 }
 
@@ -132,18 +138,21 @@ impl Target {
         let visible = before.value(&instance.child("config").child("name")).is_some();
         let missing = |vlan: &VlanId| !before.has_entry(&table_entry(&instance, *vlan));
         let missing: VlanSet = request.writable_vlans().iter().filter(missing).collect();
-        if missing.is_empty() {
-            return Ok(());
-        }
+        let Some(first) = missing.iter().next() else { return Ok(()) };
         if !visible {
             // The system does not show the table (many do not implement this part of OpenConfig);
             // whether the VLAN exists cannot be told, so it is said and not guessed.
-            self.risks.push(Risk::VlanTableNotVisible { vlans: missing });
+            self.risks.push(Risk::VlanTableNotSeen { vlans: missing });
+            return Ok(());
+        }
+        if !device.create_missing_vlans && matches!(request.intent, Intent::Detach(_)) {
+            // Refusing would leave the tenant on the port. In a VLAN that is not there it is alone.
+            self.risks.push(Risk::VlanMissing { vlans: missing });
             return Ok(());
         }
         if !device.create_missing_vlans {
             return Err(PlanError::VlanMissing {
-                parameter: request.names.vlan,
+                parameter: request.origin_of(first),
                 vlans: missing,
                 device: device.name.clone(),
             });
@@ -242,7 +251,7 @@ impl Target {
         }
     }
 
-    fn note_risks(&mut self, interface: &Interface, vlans: &SwitchedVlan, before: &Slice) {
+    fn note_risks(&mut self, attaches: bool, interface: &Interface, vlans: &SwitchedVlan, before: &Slice) {
         if let (true, None) = (before.leaf(&vlans.mode) == Some("TRUNK"), before.value(&vlans.trunk)) {
             self.risks.push(Risk::WasTrunkOfAll);
         }
@@ -253,8 +262,15 @@ impl Target {
             self.risks.push(Risk::LeavesVlans { vlans: leaves });
         }
         let (was, will) = (before.leaf(&interface.enabled), self.after.leaf(&interface.enabled));
-        if will == Some("false") && was != will {
-            self.risks.push(Risk::PortGoesDown);
+        match (was, will) {
+            (Some("false"), Some("false")) if attaches => self.risks.push(Risk::PortStaysDown),
+            (Some("false"), _) | (_, None | Some("true")) => {}
+            _ => self.risks.push(Risk::PortGoesDown),
+        }
+        if let Some(mtu) =
+            self.after.leaf(&interface.mtu).filter(|mtu| before.leaf(&interface.mtu) != Some(mtu))
+        {
+            self.risks.push(Risk::SetsMtu { mtu: mtu.to_owned() });
         }
         if let (Some(old), Some(new)) =
             (before.leaf(&interface.description), self.after.leaf(&interface.description))
@@ -272,14 +288,14 @@ fn carried(slice: &Slice, vlans: &SwitchedVlan) -> VlanSet {
     single.chain(slice.vlans(&vlans.trunk).unwrap_or_default().iter()).collect()
 }
 
-/// A port of a slice in words: `TRUNK native 100 tagged 200-210, down`.
+/// A port of a slice in words: `TRUNK native 100 list 200-210 (down)`.
 pub fn describe(slice: &Slice, port: &str) -> String {
     let interface = Interface::new(port);
     if !slice.has_entry(&interface.entry) {
         return "not configured".to_owned();
     }
     let vlans = interface.switched_vlan(slice);
-    let mut words = vec![slice.leaf(&vlans.mode).unwrap_or("no mode").to_owned()];
+    let mut words = vec![slice.leaf(&vlans.mode).unwrap_or("no VLAN mode").to_owned()];
     if let Some(vlan) = slice.leaf(&vlans.access) {
         words.push(vlan.to_owned());
     }
@@ -287,7 +303,8 @@ pub fn describe(slice: &Slice, port: &str) -> String {
         words.push(format!("native {vlan}"));
     }
     match slice.vlans(&vlans.trunk) {
-        Some(list) => words.push(format!("tagged {list}")),
+        // Not "tagged": the native VLAN may be in it.
+        Some(list) => words.push(format!("list {list}")),
         None if slice.leaf(&vlans.mode) == Some("TRUNK") => words.push("of every VLAN".to_owned()),
         None => {}
     }
@@ -325,7 +342,8 @@ fn rank(edit: &Edit, after: &Slice) -> u8 {
         ("native-vlan", false) => 5,
         ("trunk-vlans", false) => 6,
         ("enabled", _) => 9,
-        _ => 2,
+        // With `enabled`, because a payload has one `config`: before it, a port would come up early.
+        _ => 8,
     }
 }
 

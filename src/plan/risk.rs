@@ -16,7 +16,11 @@ pub enum Risk {
     CreatesVlans {
         vlans: VlanSet,
     },
-    VlanTableNotVisible {
+    VlanTableNotSeen {
+        vlans: VlanSet,
+    },
+    /// The port is isolated in a VLAN that the switch does not have.
+    VlanMissing {
         vlans: VlanSet,
     },
     /// The port was a trunk without a list before.
@@ -25,10 +29,15 @@ pub enum Risk {
         vlans: VlanSet,
     },
     PortGoesDown,
+    /// An attach that leaves it so.
+    PortStaysDown,
+    SetsMtu {
+        mtu: String,
+    },
     OverwritesDescription {
         old: String,
     },
-    /// The running state was assumed or given, not read from the device.
+    /// The running state was assumed or given, and what the device promises was not asked.
     NotRead,
     /// The device cannot undo by itself.
     NoTimer,
@@ -73,17 +82,33 @@ impl fmt::Display for Risk {
             Risk::CreatesVlans { vlans } => {
                 write!(f, "VLAN {vlans} is created in the switch's table; the inverse leaves it there")
             }
-            Risk::VlanTableNotVisible { vlans } => write!(
-                f,
-                "the switch does not show its VLAN table: whether VLAN {vlans} exists there is not checked"
-            ),
-            Risk::WasTrunkOfAll => f.write_str("the port was a trunk of every VLAN before"),
+            Risk::VlanTableNotSeen { vlans } => {
+                write!(f, "no VLAN table was read: whether VLAN {vlans} exists on the switch is not checked")
+            }
+            Risk::VlanMissing { vlans } => {
+                write!(
+                    f,
+                    "VLAN {vlans} is not in the switch's table: the port is isolated, and nothing reaches it"
+                )
+            }
+            Risk::WasTrunkOfAll => {
+                f.write_str("the port was a trunk of every VLAN, and the inverse makes it one again")
+            }
             Risk::LeavesVlans { vlans } => write!(f, "the port leaves VLAN {vlans}"),
             Risk::PortGoesDown => f.write_str("the port goes administratively down"),
+            Risk::PortStaysDown => f.write_str("the port is administratively down and stays so"),
+            Risk::SetsMtu { mtu } => write!(
+                f,
+                "the MTU becomes {mtu}: larger frames are dropped, and whether that counts the Ethernet \
+                 header is the switch's own way"
+            ),
             Risk::OverwritesDescription { old } => {
                 write!(f, "a description that is not ours is overwritten: \"{old}\"")
             }
-            Risk::NotRead => f.write_str("planned against an assumed running state, not against the device"),
+            Risk::NotRead => f.write_str(
+                "the device was not read: what it runs is assumed or given, whether it can lock and \
+                 undo by itself is not known",
+            ),
             Risk::NoTimer => f.write_str(
                 "no confirmed commit: a failure is undone by applying the inverse, not by the device",
             ),

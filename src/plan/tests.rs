@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use proptest::prelude::*;
 
@@ -17,35 +17,38 @@ static NAMES: ParameterNames = ParameterNames {
     description: "description",
 };
 
-fn request(intent: Intent, device: Device) -> Request {
+/// Reading the modules takes longer than planning with them.
+pub(crate) static SCHEMA: LazyLock<Arc<Schema>> = LazyLock::new(|| Schema::builtin().unwrap());
+
+pub(crate) fn request(intent: Intent, device: Device) -> Request {
     Request { intent, device: Arc::new(device), caller: Caller::default(), names: &NAMES }
 }
 
-fn vlan(id: i64) -> VlanId {
+pub(crate) fn vlan(id: i64) -> VlanId {
     VlanId::new(id).unwrap()
 }
 
-fn attach(vlans: PortVlans) -> Intent {
+pub(crate) fn attach(vlans: PortVlans) -> Intent {
     let port = PortName::new("eth1", "port_name").unwrap();
     Intent::Attach(Attach { port, vlans, description: None, mtu: None, enabled: None, default_vlan: None })
 }
 
-fn detach(default_vlan: Option<VlanId>) -> Intent {
+pub(crate) fn detach(default_vlan: Option<VlanId>) -> Intent {
     Intent::Detach(Detach { port: PortName::new("eth1", "port_name").unwrap(), default_vlan })
 }
 
-fn running(config: &str, switched: &str) -> Slice {
+pub(crate) fn running(config: &str, switched: &str) -> Slice {
     let xml = format!(
         r#"<interfaces xmlns="http://openconfig.net/yang/interfaces"><interface><name>eth1</name>
         <config><name>eth1</name><type xmlns:i="urn:ietf:params:xml:ns:yang:iana-if-type">i:ethernetCsmacd</type>{config}</config>
         <ethernet xmlns="http://openconfig.net/yang/interfaces/ethernet"><switched-vlan xmlns="http://openconfig.net/yang/vlan"><config>{switched}</config></switched-vlan></ethernet>
         </interface></interfaces>"#
     );
-    Schema::builtin().unwrap().read_xml(&xml).unwrap()
+    SCHEMA.read_xml(&xml).unwrap()
 }
 
 fn plan_of(intent: Intent, before: &Slice) -> Plan {
-    plan(&request(intent, sample("leaf1")), before, &Schema::builtin().unwrap()).unwrap()
+    plan(&request(intent, sample("leaf1")), before, &SCHEMA).unwrap()
 }
 
 #[test]
@@ -80,7 +83,7 @@ fn detach_isolates_and_clears_only_our_description() {
     let ours = "<description>Ironic Port 5a8ab2ee-94d0-4b0f-a9a2-4b5b0a9a3f6d</description>";
     let trunk = "<interface-mode>TRUNK</interface-mode><native-vlan>100</native-vlan><trunk-vlans>101..110</trunk-vlans>";
     let plan = plan_of(detach(None), &running(ours, trunk));
-    assert_eq!(plan.summary().1, "no mode (down)");
+    assert_eq!(plan.summary().1, "no VLAN mode (down)");
     assert_eq!(plan.edits[0].target.name(), "enabled");
     assert!(plan.edits.iter().any(|edit| edit.target.name() == "description"));
     let plan = plan_of(detach(Some(vlan(106))), &running("<description>uplink</description>", trunk));
@@ -99,11 +102,10 @@ fn part_of_a_range_is_kept_by_naming_the_range_and_the_rest() {
 
 #[test]
 fn an_absent_interface_is_created_and_its_inverse_removes_only_it() {
-    let schema = Schema::builtin().unwrap();
     let device = sample("leaf1");
     let plan = plan_of(attach(PortVlans::Access { vlan: vlan(100) }), &Slice::default());
     assert!(plan.risks.iter().any(|risk| matches!(risk, Risk::CreatesInterface { .. })));
-    let batch = Batch::new(&[&plan], &device, &schema).unwrap();
+    let batch = Batch::new(&[&plan], &device, &SCHEMA).unwrap();
     assert_eq!(plan.inverse.len(), 1);
     assert!(batch.inverse.text().contains("nc:operation=\"remove\""), "{}", batch.inverse.text());
 }
@@ -115,33 +117,73 @@ fn a_member_of_a_lag_is_refused() {
         r#"<interfaces xmlns="http://openconfig.net/yang/interfaces"><interface><name>eth1</name>
         <ethernet xmlns="http://openconfig.net/yang/interfaces/ethernet">{lag}</ethernet></interface></interfaces>"#
     );
-    let schema = Schema::builtin().unwrap();
-    let before = schema.read_xml(&xml).unwrap();
+    let before = SCHEMA.read_xml(&xml).unwrap();
     let request = request(attach(PortVlans::Access { vlan: vlan(100) }), sample("leaf1"));
-    assert!(matches!(plan(&request, &before, &schema), Err(PlanError::LagMember { .. })));
+    assert!(matches!(plan(&request, &before, &SCHEMA), Err(PlanError::LagMember { .. })));
 }
 
 #[test]
 fn a_missing_vlan_is_refused_or_created_and_stays() {
-    let schema = Schema::builtin().unwrap();
     let mut before = running("", "");
     let table = r#"<network-instances xmlns="http://openconfig.net/yang/network-instance"><network-instance>
         <name>default</name><config><name>default</name></config></network-instance></network-instances>"#;
-    before.absorb(&schema.read_xml(table).unwrap());
+    before.absorb(&SCHEMA.read_xml(table).unwrap());
     let intent = attach(PortVlans::Access { vlan: vlan(100) });
     let mut device = sample("leaf1");
-    let refused = plan(&request(intent.clone(), device.clone()), &before, &schema);
+    let refused = plan(&request(intent.clone(), device.clone()), &before, &SCHEMA);
     assert!(matches!(refused, Err(PlanError::VlanMissing { .. })), "{refused:?}");
     device.create_missing_vlans = true;
-    let plan = plan(&request(intent, device.clone()), &before, &schema).unwrap();
-    let batch = Batch::new(&[&plan], &device, &schema).unwrap();
+    let plan = plan(&request(intent, device.clone()), &before, &SCHEMA).unwrap();
+    let batch = Batch::new(&[&plan], &device, &SCHEMA).unwrap();
     assert!(batch.payload.text().contains("<vlan nc:operation=\"create\">"), "{}", batch.payload.text());
     assert!(!batch.inverse.text().contains("network-instance"), "{}", batch.inverse.text());
     assert!(batch.way_back.is_undone(&batch.way_back.restored));
 }
 
+#[test]
+fn what_others_write_on_a_vlan_is_no_part_of_the_change() {
+    let instance = "/openconfig-network-instance:network-instances/network-instance[name='default']";
+    let reads = openconfig::reads(&request(attach(PortVlans::Access { vlan: vlan(100) }), sample("leaf1")));
+    let table = r#"<network-instances xmlns="http://openconfig.net/yang/network-instance"><network-instance>
+        <name>default</name><config><name>default</name></config><vlans><vlan><vlan-id>100</vlan-id>
+        <config><vlan-id>100</vlan-id><name>VLAN0100</name><status>ACTIVE</status></config></vlan></vlans>
+        </network-instance></network-instances>"#;
+    let read = SCHEMA.read_xml(table).unwrap().within(&reads);
+    assert!(read.has_entry(&Path::parse(instance).unwrap().child("vlans").entry("vlan", "vlan-id", "100")));
+    assert!(read.iter().all(|(path, _)| ["name", "vlan-id"].contains(&path.name())), "{read:?}");
+    assert_eq!(read.iter().filter(|(path, _)| path.name() == "name").count(), 1, "the instance's own");
+}
+
+#[test]
+fn a_created_interface_may_show_its_defaults() {
+    let plan = plan_of(attach(PortVlans::Access { vlan: vlan(100) }), &Slice::default());
+    let switched = "<interface-mode>ACCESS</interface-mode><access-vlan>100</access-vlan>";
+    for shown in ["", "<enabled>true</enabled>"] {
+        assert!(running(shown, switched).same_as(&plan.after), "{shown}");
+    }
+    assert!(!running("<enabled>false</enabled>", switched).same_as(&plan.after));
+}
+
+#[test]
+fn a_port_goes_down_before_and_comes_up_after_everything_else() {
+    let trunk = "<interface-mode>TRUNK</interface-mode><trunk-vlans>101..110</trunk-vlans>";
+    let device = sample("leaf1");
+    let down = plan_of(detach(None), &running("<description>x</description>", trunk));
+    let Intent::Attach(mut up) = attach(PortVlans::Access { vlan: vlan(100) }) else { unreachable!() };
+    up.description = Some(Description::new("y", "description").unwrap());
+    let up = plan_of(Intent::Attach(up), &running("<enabled>false</enabled>", ""));
+    for (plan, first) in [(down, "enabled"), (up, "description")] {
+        let batch = Batch::new(&[&plan], &device, &SCHEMA).unwrap();
+        let place = |text: &str, what: &str| text.find(what).unwrap();
+        let (payload, inverse) = (batch.payload.text(), batch.inverse.text());
+        let comes_up = first == "description";
+        assert_eq!(place(payload, "<enabled") > place(payload, "<interface-mode"), comes_up, "{payload}");
+        assert_eq!(place(inverse, "<enabled") < place(inverse, "<interface-mode"), comes_up, "{inverse}");
+    }
+}
+
 /// What RFC 6241 7.2 says an edit does, written apart from `changes`.
-fn apply(slice: &Slice, edits: &[Edit]) -> Slice {
+pub(crate) fn apply(slice: &Slice, edits: &[Edit]) -> Slice {
     let mut after = slice.clone();
     for edit in edits {
         let is_entry = edit.target.steps().last().is_some_and(|step| !step.keys.is_empty());
@@ -191,7 +233,7 @@ fn any_list() -> impl Strategy<Value = VlanSet> {
     })
 }
 
-fn any_intent() -> impl Strategy<Value = Intent> {
+pub(crate) fn any_intent() -> impl Strategy<Value = Intent> {
     let text = prop::option::of("[a-z<&>\"']{1,12}");
     let trunk = (prop::option::of(any_vlan()), any_list())
         .prop_map(|(native, tagged)| PortVlans::Trunk { native, tagged });
@@ -211,7 +253,7 @@ fn any_intent() -> impl Strategy<Value = Intent> {
     ]
 }
 
-fn any_running() -> impl Strategy<Value = Slice> {
+pub(crate) fn any_running() -> impl Strategy<Value = Slice> {
     let members = prop::collection::btree_set((1i64..4000, 0i64..9), 0..5).prop_map(|runs| {
         let member = |(first, more): (i64, i64)| {
             let text = if more == 0 { first.to_string() } else { format!("{first}..{}", first + more) };
@@ -230,7 +272,7 @@ fn any_running() -> impl Strategy<Value = Slice> {
     let config = prop_oneof![
         Just(""),
         Just("<enabled>false</enabled>"),
-        Just("<enabled>true</enabled><mtu>1500</mtu><description>x</description>")
+        Just("<enabled>true</enabled><mtu>1500</mtu><description> x&#13;&#10;&lt;y </description>")
     ];
     prop_oneof![9 => (config, switched).prop_map(|(config, switched)| running(config, &switched)),
                 1 => Just(Slice::default())]
@@ -239,14 +281,13 @@ fn any_running() -> impl Strategy<Value = Slice> {
 proptest! {
     #[test]
     fn plan_then_inverse_is_the_identity(before in any_running(), intent in any_intent()) {
-        let schema = Schema::builtin().unwrap();
-        let device = sample("leaf1");
-        let plan = plan(&request(intent.clone(), device.clone()), &before, &schema).unwrap();
+            let device = sample("leaf1");
+        let plan = plan(&request(intent.clone(), device.clone()), &before, &SCHEMA).unwrap();
         prop_assert!(apply(&plan.before, &plan.edits).same_as(&plan.after));
         prop_assert!(apply(&plan.after, &plan.inverse).same_as(&plan.before));
         // Both directions render, and the guard lets them pass.
-        Batch::new(&[&plan], &device, &schema).unwrap();
-        let again = super::plan(&request(intent, device), &plan.after, &schema).unwrap();
+        Batch::new(&[&plan], &device, &SCHEMA).unwrap();
+        let again = super::plan(&request(intent, device), &plan.after, &SCHEMA).unwrap();
         prop_assert!(again.is_empty(), "a second time: {:?}", again.edits);
     }
 }

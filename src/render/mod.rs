@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind", content = "content")]
 pub enum Payload {
-    /// The content of `<config>` in an edit-config with default-operation `none` (RFC 6241 7.2):
+    /// The content of `<config>` in an edit-config with default-operation `merge` (RFC 6241 7.2):
     /// pretty-printed XML, two spaces a level, one tree a top-level container.
     Netconf(String),
 }

@@ -121,6 +121,79 @@ fn identity_namespace<'n>(value: &str, namespace: &impl Fn(&str) -> Option<&'n s
     }
 }
 
-fn escape(text: &str) -> std::borrow::Cow<'_, str> {
-    quick_xml::escape::escape(text)
+/// As text; a carriage return would reach the device as a line feed (XML 1.0, 2.11).
+fn escape(text: &str) -> String {
+    quick_xml::escape::escape(text).replace('\r', "&#13;")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::{prop_assert, prop_assert_eq, proptest};
+
+    use super::*;
+    use crate::path::Path;
+    use crate::plan::openconfig::Interface;
+    use crate::plan::tests::SCHEMA;
+    use crate::slice::{Slice, Value};
+
+    fn edit(operation: Operation, target: &Path, value: Option<&str>) -> Edit {
+        Edit { operation, target: target.clone(), value: value.map(str::to_owned) }
+    }
+
+    fn rendered(edits: &[Edit]) -> Result<String, RenderError> {
+        render(edits, |module| SCHEMA.namespace(module))
+    }
+
+    #[test]
+    fn edits_that_do_not_fit_together_are_refused() {
+        let eth1 = Interface::new("eth1");
+        let remove = edit(Operation::Remove, &eth1.entry, None);
+        let create = edit(Operation::Create, &eth1.entry, None);
+        let mtu = edit(Operation::Merge, &eth1.mtu, Some("9000"));
+        let conflict = |edits: &[&Edit]| {
+            let edits: Vec<Edit> = edits.iter().map(|edit| (*edit).clone()).collect();
+            rendered(&edits).unwrap_err().to_string()
+        };
+        assert!(rendered(&[create.clone(), mtu.clone()]).is_ok());
+        assert!(conflict(&[&remove, &mtu]).ends_with("an entry above it is removed"));
+        assert!(conflict(&[&mtu, &remove]).ends_with("the same node is already changed"));
+        assert!(conflict(&[&remove, &create]).ends_with("the same node is already changed"));
+        assert!(conflict(&[&edit(Operation::Remove, &Path::default(), None)]).ends_with("it has no target"));
+        let unknown = edit(Operation::Merge, &eth1.entry.child("acme:colour"), Some("red"));
+        assert_eq!(conflict(&[&unknown]), "module `acme` of colour is not in the schema");
+        assert_eq!(rendered(&[]), Ok(String::new()));
+    }
+
+    #[test]
+    fn values_of_one_list_are_siblings_and_ports_share_their_tree() {
+        let [one, other] =
+            ["eth1", "eth2"].map(|port| Interface::new(port).switched_vlan(&Slice::default()).trunk);
+        let edits = [(&one, "1..2"), (&other, "3"), (&one, "7")];
+        let xml =
+            rendered(&edits.map(|(target, value)| edit(Operation::Merge, target, Some(value)))).unwrap();
+        assert_eq!(xml.matches("<interfaces ").count(), 1);
+        assert_eq!(xml.matches("<interface>").count(), 2);
+        let list = |value| format!("<trunk-vlans nc:operation=\"merge\">{value}</trunk-vlans>");
+        assert!(xml.contains(&format!("{}\n          {}\n", list("1..2"), list("7"))), "{xml}");
+    }
+
+    proptest! {
+        /// libyang reads back what was meant, and no text ends a message or an element.
+        #[test]
+        fn any_text_stays_text(name in "[^\\pC'\"]{1,20}|[^\\pC']{0,9}]]>'x|[^\\pC']{1,20}", text in "[^\\pC]{1,40}|[^\\pC]{0,9}]]>[^\\pC]{0,9}|</a>|[a\n\r\t]{3}") {
+            let port = Interface::new(&name);
+            let wanted = [
+                (port.entry.child("name"), &name),
+                (port.name.clone(), &name),
+                (port.description.clone(), &text),
+            ];
+            let edits = wanted[1..].iter().map(|(path, value)| edit(Operation::Merge, path, Some(value)));
+            let xml = rendered(&edits.collect::<Vec<_>>()).unwrap();
+            prop_assert!(!xml.contains("]]>"), "{}", xml);
+            let read = SCHEMA.read_xml(&xml.replace(" nc:operation=\"merge\"", "")).unwrap();
+            let wanted = wanted.map(|(path, value)| (path, Value::Leaf(value.clone())));
+            let differ = read.differences(&Slice::from_iter(wanted));
+            prop_assert_eq!(differ, []);
+        }
+    }
 }

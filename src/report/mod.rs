@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::device::Device;
-use crate::intent::{Caller, Intent, IntentError, ParameterNames};
+use crate::intent::{Caller, Intent, IntentError, ParameterNames, PortName};
 use crate::plan::{PlanError, Risk};
 use crate::schema::{Schema, SchemaError};
 use crate::slice::{Edit, Slice};
@@ -61,7 +61,7 @@ pub struct DeviceChange {
     pub transport: String,
     /// Milliseconds a phase.
     pub timings: Timings,
-    /// Over edits and the running configuration they were made from.
+    /// Over the device, the edits and the running configuration they were made from.
     pub digest: String,
 }
 
@@ -70,6 +70,8 @@ pub struct DeviceChange {
 pub enum Refusal {
     #[error("{parameter}: no device `{id}` in the inventory")]
     UnknownDevice { parameter: &'static str, id: String },
+    #[error("{parameter}: port {port} of {device} is named twice")]
+    PortTwice { parameter: &'static str, device: String, port: PortName },
     #[error(transparent)]
     Intent(#[from] IntentError),
     #[error("{device}: {source}")]

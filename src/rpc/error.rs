@@ -94,7 +94,7 @@ impl From<Refusal> for RpcError {
 fn classify_refusal(refusal: &Refusal) -> (i64, Option<&'static str>) {
     match refusal {
         Refusal::UnknownDevice { .. } => (404, Some(NO_SWITCH)),
-        Refusal::Intent(_) => (400, Some(INVALID_VALUE)),
+        Refusal::Intent(_) | Refusal::PortTwice { .. } => (400, Some(INVALID_VALUE)),
         Refusal::Plan { source, .. } => match source {
             PlanError::LagMember { .. } | PlanError::VlanMissing { .. } => (400, Some(INVALID_VALUE)),
             PlanError::OpenTrunk { .. }

@@ -150,6 +150,10 @@ async fn call(
     if request.uri().path() != "/" {
         return Err((StatusCode::NOT_FOUND, "calls are sent to /"));
     }
+    // A page in a browser on this host could post here without asking anyone. Browsers say so.
+    if request.headers().contains_key(header::ORIGIN) {
+        return Err((StatusCode::FORBIDDEN, "calls from web pages are refused"));
+    }
     let arriving = read(request.into_body(), service.limits.body_bytes);
     let body = tokio::time::timeout(service.limits.body_time, arriving)
         .await

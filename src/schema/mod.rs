@@ -13,6 +13,7 @@ use std::io;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 
+use include_dir::{Dir, include_dir};
 use serde::Serialize;
 use yang5::context::Context;
 
@@ -21,21 +22,7 @@ use crate::slice::Slice;
 use source::Source;
 
 /// The subset in `yang/`, part of the binary.
-const BUILTIN: &[(&str, &str)] = &[
-    ("iana-if-type.yang", include_str!("../../yang/iana-if-type.yang")),
-    ("ietf-interfaces.yang", include_str!("../../yang/ietf-interfaces.yang")),
-    ("openconfig-if-aggregate.yang", include_str!("../../yang/openconfig-if-aggregate.yang")),
-    ("openconfig-if-ethernet.yang", include_str!("../../yang/openconfig-if-ethernet.yang")),
-    ("openconfig-if-types.yang", include_str!("../../yang/openconfig-if-types.yang")),
-    ("openconfig-interfaces.yang", include_str!("../../yang/openconfig-interfaces.yang")),
-    (
-        "openconfig-network-instance-types.yang",
-        include_str!("../../yang/openconfig-network-instance-types.yang"),
-    ),
-    ("openconfig-network-instance.yang", include_str!("../../yang/openconfig-network-instance.yang")),
-    ("openconfig-vlan-types.yang", include_str!("../../yang/openconfig-vlan-types.yang")),
-    ("openconfig-vlan.yang", include_str!("../../yang/openconfig-vlan.yang")),
-];
+static BUILTIN: Dir = include_dir!("$CARGO_MANIFEST_DIR/yang");
 
 /// Why modules could not be loaded, or data not be understood.
 #[derive(Debug, thiserror::Error)]
@@ -78,8 +65,9 @@ impl Schema {
     /// # Errors
     /// Only if the subset itself is broken.
     pub fn builtin() -> Result<Arc<Self>, SchemaError> {
+        let modules = BUILTIN.files().filter(|file| file.path().extension().is_some_and(|end| end == "yang"));
         let sources: Result<Vec<_>, _> =
-            BUILTIN.iter().map(|(file, text)| Source::new(FilePath::new(file), text)).collect();
+            modules.map(|file| Source::new(file.path(), file.contents_utf8().unwrap_or_default())).collect();
         Self::load(&sources?)
     }
 

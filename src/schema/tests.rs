@@ -1,5 +1,3 @@
-use std::fs;
-
 use proptest::prelude::*;
 
 use super::*;
@@ -47,19 +45,6 @@ fn leaf(value: &str) -> Value {
 
 fn read_error(xml: &str) -> String {
     builtin().read_xml(xml).unwrap_err().to_string()
-}
-
-#[test]
-fn every_file_of_the_subset_is_built_in() {
-    let dir = FilePath::new(env!("CARGO_MANIFEST_DIR")).join("yang");
-    let mut files: Vec<String> = fs::read_dir(dir)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| name.ends_with(".yang"))
-        .collect();
-    files.sort();
-    let built_in: Vec<&str> = BUILTIN.iter().map(|(file, _)| *file).collect();
-    assert_eq!(files, built_in);
 }
 
 #[test]

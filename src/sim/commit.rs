@@ -132,7 +132,9 @@ impl Store {
     }
 
     fn revert(&mut self) {
-        if let Some(pending) = self.pending.take() {
+        if let Some(pending) = self.pending.take()
+            && !self.refuses_undo()
+        {
             self.running = pending.rollback;
             self.candidate = None;
         }

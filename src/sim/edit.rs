@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use yang5::context::Context;
 use yang5::iter::IterSchemaFlags;
-use yang5::schema::{DataValueType, SchemaModule, SchemaNode, SchemaNodeKind};
+use yang5::schema::{DataValueType, SchemaNode, SchemaNodeKind};
 
+use super::Quirks;
 use super::error::RpcError;
 use super::tree::Tree;
 use super::xml::{BASE, Element};
@@ -46,20 +47,19 @@ impl Operation {
 }
 
 /// Applies the children of `config` one after the other and stops at the first error; what was
-/// applied before it stays in `tree`. Also says whether anything has changed. `refused` is a VLAN
-/// that this switch does not accept.
+/// applied before it stays in `tree`. Also says whether anything has changed.
 pub(super) fn apply(
     tree: &mut Tree,
     config: &Element,
     default: Operation,
-    refused: Option<u16>,
+    quirks: &Quirks,
 ) -> (bool, Result<(), RpcError>) {
     let schema = Arc::clone(tree.schema());
     let changed = default == Operation::Replace;
     if changed {
         *tree = Tree::empty(&schema);
     }
-    let mut editor = Editor { tree, context: schema.context(), refused, changed };
+    let mut editor = Editor { tree, context: schema.context(), quirks, changed };
     let result = config.children.iter().try_for_each(|child| editor.node(child, None, "", default));
     (editor.changed, result)
 }
@@ -67,7 +67,7 @@ pub(super) fn apply(
 struct Editor<'a> {
     tree: &'a mut Tree,
     context: &'a Context,
-    refused: Option<u16>,
+    quirks: &'a Quirks,
     changed: bool,
 }
 
@@ -102,6 +102,9 @@ impl Editor<'_> {
             }
         }
 
+        if node.kind() == SchemaNodeKind::Leaf && self.quirks.ignore.as_deref() == Some(node.name()) {
+            return Ok(());
+        }
         let operation = operation(self.context, element, &path)?.unwrap_or(inherited);
         let there = self.tree.holds(&path);
         match operation {
@@ -198,7 +201,7 @@ impl Editor<'_> {
     }
 
     fn refuse(&self, name: &str, value: &str, path: &str) -> Result<(), RpcError> {
-        match self.refused {
+        match self.quirks.refuse {
             Some(vlan) if VLAN_NODES.contains(&name) && covers(value, vlan) => {
                 let message = format!("VLAN {vlan} is not available on this switch");
                 Err(self.error("operation-failed", &message, path))
@@ -232,7 +235,7 @@ fn resolve<'a>(
     parent: Option<&SchemaNode<'a>>,
     above: &str,
 ) -> Result<SchemaNode<'a>, RpcError> {
-    let Some(module) = module_of(context, &element.ns) else {
+    let Some(module) = context.get_module_implemented_ns(&element.ns) else {
         let error = RpcError::data("unknown-namespace", "no module has this namespace").at(context, above);
         return Err(error.info("bad-element", &element.name).info("bad-namespace", &element.ns));
     };
@@ -244,11 +247,6 @@ fn resolve<'a>(
         let error = RpcError::data("unknown-element", "the schema has no such node").at(context, above);
         error.info("bad-element", &element.name)
     })
-}
-
-fn module_of<'a>(context: &'a Context, ns: &str) -> Option<SchemaModule<'a>> {
-    // The binding panics at a NUL; no namespace has one.
-    if ns.contains('\0') { None } else { context.get_module_implemented_ns(ns) }
 }
 
 /// The operation attribute (RFC 6241 7.2). Any other attribute is refused: one without its prefix
@@ -281,14 +279,14 @@ pub(super) fn value_text(context: &Context, element: &Element, node: &SchemaNode
     }
     let text = if base == DataValueType::String { element.text.as_str() } else { element.text.trim() };
     if !matches!(base, DataValueType::IdentityRef | DataValueType::Union) {
-        return text.replace('\0', "");
+        return text.to_owned();
     }
     let (prefix, name) = text.split_once(':').unwrap_or(("", text));
-    let module = element.namespace_of(prefix).and_then(|ns| module_of(context, ns));
+    let module = element.namespace_of(prefix).and_then(|ns| context.get_module_implemented_ns(ns));
     match module {
         Some(module) if base == DataValueType::IdentityRef || !prefix.is_empty() => {
             format!("{}:{name}", module.name())
         }
-        _ => text.replace('\0', ""),
+        _ => text.to_owned(),
     }
 }

@@ -25,7 +25,7 @@ pub enum Nth {
 /// What goes wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum What {
-    /// No effect; an rpc-error with this error-tag.
+    /// No effect; an rpc-error with this error-tag. A hello is not sent, the connection closes.
     Reject(String),
     /// No effect, no answer, the connection closes.
     DropBefore,

@@ -94,12 +94,13 @@ impl Switch {
         &self.listener.host_key
     }
 
-    /// Serves one session over any byte stream, without SSH, on a task of its own.
+    /// Serves one session over any byte stream, without SSH, on a task of its own. The session is
+    /// open when this returns.
     pub fn serve_stream<S>(&self, stream: S)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        tokio::spawn(session::serve(Arc::clone(&self.shared), stream));
+        tokio::spawn(session::serve(&self.shared, stream));
     }
 
     /// The running configuration as XML: the top-level nodes, no defaults.

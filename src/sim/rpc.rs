@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Confirm;
 use super::commit::CommitOptions;
 use super::edit::{self, Operation};
 use super::error::RpcError;
@@ -12,6 +11,7 @@ use super::filter;
 use super::store::{Datastore, EditOptions, SessionId, Store};
 use super::tree::Tree;
 use super::xml::{BASE, Element};
+use super::{Confirm, Quirks};
 
 /// The timer of a confirmed commit that names none (RFC 6241 8.4.5.1).
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(600);
@@ -189,7 +189,7 @@ impl Store {
             None => Ok(self.tree(datastore(operation, "source")?)?.copy()?),
             Some(config) => {
                 let mut tree = Tree::empty(self.running.schema());
-                edit::apply(&mut tree, config, Operation::Merge, None).1?;
+                edit::apply(&mut tree, config, Operation::Merge, &Quirks::default()).1?;
                 Ok(tree)
             }
         }

@@ -14,24 +14,29 @@ use super::{Device, Shared};
 
 const BASE_1_1: &str = "urn:ietf:params:netconf:base:1.1";
 
-/// Serves the stream until either side ends the session, or it is killed.
-pub(super) async fn serve<S>(shared: Arc<Shared>, stream: S)
+/// Opens a session at once; the future serves the stream until either side ends the session, or it
+/// is killed.
+pub(super) fn serve<S>(shared: &Arc<Shared>, stream: S) -> impl Future<Output = ()> + use<S>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let (id, end) = shared.device().store.open();
-    let registered = Registered { shared: Arc::clone(&shared), id };
-    let mut session = Session { shared, id, stream, decoder: Decoder::default(), can_chunk: false };
-    tokio::select! {
-        ended = session.run() => if let Err(error) = ended {
-            tracing::debug!(session = id, %error, "simulated session ended");
-        },
-        () = end.notified() => {}
-    }
-    // The switch forgets the session before the peer can see that it is over.
-    drop(registered);
-    if let Err(error) = session.stream.shutdown().await {
-        tracing::debug!(session = id, %error, "closing the stream");
+    let registered = Registered { shared: Arc::clone(shared), id };
+    let mut session =
+        Session { shared: Arc::clone(shared), id, stream, decoder: Decoder::default(), can_chunk: false };
+    async move {
+        tokio::select! {
+            biased;
+            () = end.notified() => {}
+            ended = session.run() => if let Err(error) = ended {
+                tracing::debug!(session = id, %error, "simulated session ended");
+            }
+        }
+        // The switch forgets the session before the peer can see that it is over.
+        drop(registered);
+        if let Err(error) = session.stream.shutdown().await {
+            tracing::debug!(session = id, %error, "closing the stream");
+        }
     }
 }
 
@@ -89,6 +94,12 @@ where
     async fn hello(&mut self) -> std::io::Result<Then> {
         let fault = self.shared.device().arrive(self.id, "hello");
         let capabilities = &self.shared.capabilities;
+        match &fault {
+            Some(What::Delay(delay)) => tokio::time::sleep(*delay).await,
+            // There is no rpc-error for a hello.
+            Some(What::Reject(_)) => return Ok(Then::Close),
+            _ => {}
+        }
         self.can_chunk = capabilities.iter().any(|capability| capability == BASE_1_1);
         let list: String =
             capabilities.iter().map(|uri| format!("<capability>{}</capability>", escape(uri))).collect();

@@ -86,10 +86,15 @@ pub struct Quirks {
     pub partial: bool,
     /// Drops a node whose `when` is false instead of refusing it.
     pub prune_when: bool,
+    /// Does not undo a timed commit, by cancel or by timer, while any session holds running's lock,
+    /// and reports success all the same.
+    pub undo_needs_unlock: bool,
     /// Offers base:1.0 only, so messages end with `]]>]]>`.
     pub base_1_0: bool,
     /// Refuses every edit that brings this VLAN.
     pub refuse: Option<u16>,
+    /// Accepts edits of the leaves of this name and does not carry them out.
+    pub ignore: Option<String>,
 }
 
 impl Personality {

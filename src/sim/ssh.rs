@@ -15,7 +15,7 @@ use russh::server::{
     Auth, ChannelOpenHandle, Config, Handler, Msg, Response, RunningServerHandle, Server, Session,
     VerifiedPublicKey,
 };
-use russh::{Channel, ChannelId, Disconnect};
+use russh::{Channel, ChannelId, Disconnect, MethodKind, MethodSet};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpListener;
 
@@ -71,8 +71,17 @@ pub(super) async fn listen(
 
     let listener = TcpListener::bind(bind).await.map_err(bad_bind)?;
     let address = listener.local_addr().map_err(bad_bind)?;
+    let mut methods = MethodSet::empty();
+    if spec.password.is_some() {
+        methods.push(MethodKind::Password);
+        methods.push(MethodKind::KeyboardInteractive);
+    }
+    if spec.authorized_key.is_some() {
+        methods.push(MethodKind::PublicKey);
+    }
     let config = Config {
         keys: vec![key],
+        methods,
         nodelay: true,
         inactivity_timeout: None,
         // A simulator has nothing to guard against guessing.
@@ -186,9 +195,9 @@ impl Handler for Connection {
             return session.channel_failure(id);
         };
         session.channel_success(id)?;
-        let (shared, handle) = (Arc::clone(&self.shared), session.handle());
+        let (serve, handle) = (session::serve(&self.shared, channel.into_stream()), session.handle());
         tokio::spawn(async move {
-            session::serve(shared, channel.into_stream()).await;
+            serve.await;
             // As real servers do; a client that is gone already does not mind.
             if handle.disconnect(Disconnect::ByApplication, String::new(), String::new()).await.is_err() {
                 tracing::debug!("simulated connection was gone already");

@@ -10,7 +10,7 @@ use super::edit::{self, Operation};
 use super::error::{RpcError, is_false_when};
 use super::tree::Tree;
 use super::xml::Element;
-use super::{Personality, Quirks, SimError, SwitchSpec};
+use super::{Confirm, Personality, Quirks, SimError, SwitchSpec};
 use crate::schema::Schema;
 
 /// A session's number, from 1.
@@ -121,6 +121,11 @@ impl Store {
         !self.quirks.partial
     }
 
+    /// The quirk that a lock on running keeps a timed commit in place.
+    pub fn refuses_undo(&self) -> bool {
+        self.quirks.undo_needs_unlock && self.locks.contains_key(&Datastore::Running)
+    }
+
     pub fn kill_all(&mut self) {
         self.sessions.values().for_each(|end| end.notify_one());
     }
@@ -142,7 +147,7 @@ impl Store {
         }
         // Where any later commit confirms, anyone may come and commit.
         if target != Datastore::Startup
-            && self.personality.confirm() != super::spec::Confirm::AnyCommit
+            && self.personality.confirm() != Confirm::AnyCommit
             && self.pending.as_ref().is_some_and(|pending| pending.session != session)
         {
             return Err(RpcError::protocol("in-use", "a confirmed commit of another session is pending"));
@@ -194,7 +199,7 @@ impl Store {
     ) -> Result<(), RpcError> {
         self.writable(session, target)?;
         let mut work = self.tree(target)?.copy()?;
-        let (changes, applied) = edit::apply(&mut work, config, how.default_operation, self.quirks.refuse);
+        let (changes, applied) = edit::apply(&mut work, config, how.default_operation, &self.quirks);
         if how.test_only {
             applied?;
             return self.validate(&mut work);

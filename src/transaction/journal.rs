@@ -155,6 +155,16 @@ impl Journal {
     }
 }
 
+impl Drop for Journal {
+    /// Closing would not do: a child that another thread is just starting holds the file open until
+    /// it has replaced itself, and with it the lock.
+    fn drop(&mut self) {
+        if let Err(error) = self.file.unlock() {
+            tracing::warn!(path = %self.path.display(), %error, "the lock file is only unlocked by closing it");
+        }
+    }
+}
+
 /// Seconds since 1970, `after` from now.
 pub fn unix_time_in(after: Duration) -> u64 {
     (SystemTime::now() + after).duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())

@@ -82,10 +82,12 @@ pub async fn transact(mut parts: Vec<Participant>, budget: Budget) -> Vec<Partic
         // What a lost answer hides is found out first: it may have been a success.
         join_all(parts.iter_mut().map(|part| part.settle_forward(budget))).await;
         if !parts.iter().all(Participant::is_applied) {
-            let cause = parts.iter().find_map(Participant::failure).cloned();
+            let cause = parts.iter().find_map(Participant::failure_for_others);
             join_all(parts.iter_mut().map(|part| part.undo(cause.as_ref(), budget))).await;
+            return parts;
         }
     }
+    parts.iter_mut().for_each(Participant::settled);
     parts
 }
 

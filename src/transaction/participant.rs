@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use crate::intent::Request;
 use crate::plan::{self, Batch, Plan, PlanError, openconfig, risk};
+use crate::schema::Schema;
 use crate::slice::Slice;
 use crate::transaction::journal::{Record, unix_time_in};
 use crate::transaction::lease::Lease;
@@ -86,8 +87,10 @@ impl Participant {
         self
     }
 
-    pub(super) fn failure(&self) -> Option<&Failure> {
-        self.failure.as_ref()
+    /// Why this one failed, as the others that fail with it tell it.
+    pub(super) fn failure_for_others(&self) -> Option<Failure> {
+        let failure = self.failure.clone()?;
+        Some(Failure { cause: format!("{}: {}", self.lease.device.name, failure.cause), ..failure })
     }
 
     /// What became of each member, whether they may be tried apart, and the lease.
@@ -198,12 +201,8 @@ impl Participant {
         for (request, plan) in &mut self.members {
             *plan = Some(plan::plan(request, &self.before, &schema));
         }
-        let plans: Vec<&Plan> = self.plans().filter(|plan| !plan.is_empty()).collect();
-        if !plans.is_empty() {
-            match Batch::new(&plans, &self.lease.device, &schema) {
-                Ok(batch) => self.batch = Some(batch),
-                Err(error) => return self.fail(Phase::Plan, error.to_string()),
-            }
+        if let Err(error) = self.batch_up(&schema) {
+            return self.fail(Phase::Plan, error.to_string());
         }
         self.timings.0.push((Phase::Plan, started.elapsed()));
         let refused = self.members.iter().find_map(|(_, plan)| plan.as_ref()?.as_ref().err());
@@ -214,6 +213,31 @@ impl Participant {
             }
             _ => Ok(()),
         }
+    }
+
+    /// All plans as one change. One that cannot be rendered or reaches outside its request fails
+    /// alone, not with those it happens to go out with.
+    fn batch_up(&mut self, schema: &Schema) -> Result<(), PlanError> {
+        let device = self.lease.device.clone();
+        let batch = |plans: &[&Plan]| match plans {
+            [] => Ok(None),
+            plans => Batch::new(plans, &device, schema).map(Some),
+        };
+        let all = |this: &Self| batch(&this.plans().filter(|plan| !plan.is_empty()).collect::<Vec<_>>());
+        self.batch = match all(self) {
+            Err(_) if self.members.len() > 1 => {
+                for (_, plan) in &mut self.members {
+                    if let Some(Ok(alone)) = plan
+                        && let Err(error) = batch(&[alone])
+                    {
+                        *plan = Some(Err(error));
+                    }
+                }
+                all(self)?
+            }
+            batch => batch?,
+        };
+        Ok(())
     }
 
     fn plans(&self) -> impl Iterator<Item = &Plan> {
@@ -377,7 +401,13 @@ impl Participant {
     fn succeed(&mut self, saved: Saved) {
         self.outcome = Some(Outcome::Applied { saved });
         self.reached = Reached::Finished;
-        self.lease.clear_journal();
+    }
+
+    /// The whole transaction is applied: nothing of it will be taken back any more.
+    pub(super) fn settled(&mut self) {
+        if self.batch.is_some() {
+            self.lease.clear_journal();
+        }
     }
 
     fn enter(&mut self, phase: Phase, reached: Reached) -> Result<(), Failed> {

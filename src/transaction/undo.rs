@@ -22,9 +22,12 @@ pub(super) struct Case<'a> {
     pub forward: bool,
     /// Finding the change on the device is an end, not something to undo.
     pub accepts_after: bool,
+    /// A commit was sent and not refused; without one, running cannot have changed and no lock is
+    /// needed to prove it.
+    pub committed: bool,
     /// What was read back right after our commit, under our lock: ours, whatever it is.
     pub seen: Option<&'a Slice>,
-    /// Whatever running ends as is copied to startup.
+    /// Whatever running ends as must be in startup too.
     pub saves: bool,
 }
 
@@ -35,8 +38,10 @@ pub(super) enum Settled {
     After,
     /// Somebody else changed these paths, so undoing would destroy their work.
     Neither(String),
-    /// It could not be found out or not be brought to an end.
+    /// It could not be found out or not be brought to an end in the time there was.
     Open(String),
+    /// The inverse may not be sent: trying again is of no use.
+    Stuck(String),
 }
 
 impl Participant {
@@ -60,26 +65,27 @@ impl Participant {
             persist_id: &self.persist_id,
             forward: true,
             accepts_after: true,
+            committed: true,
             seen: None,
             // A save that was sent and lost is not sent again.
             saves: self.reached == Reached::Committed && self.lease.saves(),
         };
         let started = Instant::now();
-        let settled = settle(&mut self.lease, &case, budget.deadline).await;
+        // What is not found out by then is taken back, which takes time too.
+        let settled = settle(&mut self.lease, &case, half_way(budget.deadline)).await;
         let saved = match settled {
-            Settled::After => self.startup_holds(&batch.way_back, budget).await,
+            Settled::After => self.startup_holds(&batch.way_back, half_way(budget.deadline)).await,
             _ => None,
         };
         self.timings.0.push((Phase::Settle, started.elapsed()));
         if let Some(saved) = saved {
             self.outcome = Some(Outcome::Applied { saved });
             self.reached = Reached::Finished;
-            self.lease.clear_journal();
         }
     }
 
     /// How the change is saved; none when it should be and is not.
-    async fn startup_holds(&mut self, way_back: &WayBack, budget: Budget) -> Option<Saved> {
+    async fn startup_holds(&mut self, way_back: &WayBack, deadline: Instant) -> Option<Saved> {
         let saves = self.lease.saves();
         let session = self.lease.session.as_mut()?;
         if !session.promises().startup {
@@ -88,11 +94,14 @@ impl Participant {
         if !saves {
             return Some(Saved::No);
         }
+        if self.reached == Reached::Committed {
+            return Some(Saved::ToStartup);
+        }
         let reads = ReadSet {
             paths: way_back.reads.iter().cloned().collect(),
             schema: self.lease.world.schema.clone(),
         };
-        let startup = session.read(Store::Startup, &reads, budget.deadline).await.ok()?;
+        let startup = session.read(Store::Startup, &reads, deadline).await.ok()?;
         startup.same_as(&way_back.after).then_some(Saved::ToStartup)
     }
 
@@ -118,13 +127,23 @@ impl Participant {
             }
         };
         let started = Instant::now();
+        // The journal says that it was verified: from here on that is no reason to keep it.
+        if self.reached >= Reached::Confirming
+            && let Err(error) = self.lease.write_journal(|journal| journal.phase(Phase::Undo))
+        {
+            tracing::error!(device = self.lease.device.name, error, "the undo is not in the journal");
+        }
         self.let_go(budget).await;
+        // A timed commit that was refused started no timer and changed nothing.
+        let is_refused = |failure: &Failure| failure.phase == Phase::Commit && !failure.lost;
+        let refused = self.timed != Timed::None && self.failure.as_ref().is_some_and(is_refused);
         let case = Case {
             way_back: &batch.way_back,
             timed: self.timed,
             persist_id: &self.persist_id,
             forward: false,
             accepts_after: false,
+            committed: self.reached >= Reached::Committed && !refused,
             seen: self.seen.as_ref(),
             saves: self.reached >= Reached::Saving && self.lease.saves(),
         };
@@ -146,7 +165,7 @@ impl Participant {
                     format!("{why}; others changed {paths} meanwhile, so nothing was undone: look there");
                 Outcome::Unknown { phase, cause }
             }
-            Settled::Open(open) => {
+            Settled::Open(open) | Settled::Stuck(open) => {
                 let cause =
                     format!("{why}; undoing: {open}; look at the device, it is tried again on next use");
                 Outcome::Unknown { phase, cause }
@@ -159,24 +178,19 @@ impl Participant {
         let until = half_way(budget.deadline);
         let Some(session) = &mut self.lease.session else { return };
         let pending = (Reached::Committed..=Reached::Confirming).contains(&self.reached);
-        let given_back = match self.timed {
-            // The device undoes it when the session that committed goes.
-            Timed::SessionBound if pending => Err(None),
-            Timed::Persist if pending => {
-                match session.cancel(&self.persist_id, until).await {
-                    // "Nothing is pending" is an answer too; what counts is what is read below.
-                    Ok(()) | Err(Fault::Rejected(_)) => session.release(true, until).await.map_err(Some),
-                    Err(fault) => Err(Some(fault)),
+        // The device undoes it when the session that committed goes.
+        let goes = self.timed == Timed::SessionBound && pending;
+        if !goes {
+            // Unlocked before anything is cancelled: netconfd cannot undo a commit while running is
+            // locked, not even for the lock's owner, and answers ok all the same.
+            match session.release(true, until).await {
+                Ok(()) => return,
+                Err(fault) => {
+                    tracing::debug!(device = self.lease.device.name, %fault, "session given up before the undo");
                 }
             }
-            _ => session.release(true, until).await.map_err(Some),
-        };
-        if let Err(fault) = given_back {
-            if let Some(fault) = fault {
-                tracing::debug!(device = self.lease.device.name, %fault, "session given up before the undo");
-            }
-            self.lease.drop_session().await;
         }
+        self.lease.drop_session().await;
     }
 }
 
@@ -197,8 +211,9 @@ impl Lease {
             persist_id: &record.persist_id,
             forward: false,
             accepts_after: was_verified,
+            committed: record.phase != Phase::Stage,
             seen: None,
-            saves: record.phase == Phase::Save,
+            saves: record.phase == Phase::Save || record.phase == Phase::Undo && self.saves(),
         };
         let started = Instant::now();
         let settled = settle(self, &case, budget.forward).await;
@@ -218,7 +233,7 @@ impl Lease {
                 tracing::error!(device, requests, digest, left_in = %record.phase, outcome = "unknown", paths,
                     "an interrupted change was overtaken by others; nothing was undone: look at these paths");
             }
-            Settled::Open(why) => {
+            Settled::Open(why) | Settled::Stuck(why) => {
                 tracing::error!(device, requests, digest, left_in = %record.phase, outcome = "unknown", why,
                     "an interrupted change could not be settled; it is tried again on next use");
                 return Err((phase, format!("an earlier change is not settled yet: {why}")));
@@ -234,10 +249,19 @@ pub(super) async fn settle(lease: &mut Lease, case: &Case<'_>, deadline: Instant
     let mut pause = Duration::from_millis(20);
     loop {
         let why = match attempt(lease, case, half_way(deadline)).await {
+            Ok(Settled::Open(why)) => why,
             Ok(settled) => return settled,
-            Err(Fault::Rejected(errors)) => Fault::Rejected(errors).to_string(),
             Err(fault) => {
-                lease.drop_session().await;
+                // Nothing that this attempt holds may be in the way of the next.
+                let is_free = match &mut lease.session {
+                    Some(session) if matches!(fault, Fault::Rejected(_)) => {
+                        session.release(true, half_way(deadline)).await.is_ok()
+                    }
+                    _ => false,
+                };
+                if !is_free {
+                    lease.drop_session().await;
+                }
                 fault.to_string()
             }
         };
@@ -253,7 +277,7 @@ pub(super) async fn settle(lease: &mut Lease, case: &Case<'_>, deadline: Instant
 
 async fn attempt(lease: &mut Lease, case: &Case<'_>, deadline: Instant) -> Result<Settled, Fault> {
     lease.connect(&mut Timings::default(), deadline).await?;
-    let (device, schema) = (lease.device.clone(), lease.world.schema.clone());
+    let schema = lease.world.schema.clone();
     let reads = ReadSet { paths: case.way_back.reads.iter().cloned().collect(), schema };
     let session = lease.session()?;
     if case.timed == Timed::Persist {
@@ -266,20 +290,24 @@ async fn attempt(lease: &mut Lease, case: &Case<'_>, deadline: Instant) -> Resul
             return Err(fault);
         }
     }
-    let running = session.begin(&reads, deadline).await?;
+    let running = match session.begin(&reads, deadline).await {
+        Err(Fault::Rejected(errors)) if !case.committed => {
+            let running = session.read(Store::Running, &reads, deadline).await?;
+            let is_undone = case.way_back.is_undone(&running);
+            return if is_undone { Ok(Settled::Before) } else { Err(Fault::Rejected(errors)) };
+        }
+        begun => begun?,
+    };
     let is_after = running.same_as(&case.way_back.after);
     let is_seen = case.seen.is_some_and(|seen| running.same_as(seen));
     let end = if case.way_back.is_undone(&running) {
-        Settled::Before
+        keep(session, case, Settled::Before, &reads, deadline).await?
     } else if is_after && case.accepts_after {
-        if case.forward && case.timed == Timed::AnyCommit {
-            session.confirm(case.persist_id, false, deadline).await?;
-        }
-        Settled::After
+        keep(session, case, Settled::After, &reads, deadline).await?
     } else if is_after || is_seen || case.way_back.is_on_the_way(&running) {
-        match case.way_back.undo_from(&running, &device, &reads.schema) {
+        match case.way_back.undo_from(&running, &reads.schema) {
             Ok(payload) => repair(session, &payload, case, &reads, deadline).await?,
-            Err(error) => Settled::Open(error.to_string()),
+            Err(error) => Settled::Stuck(error.to_string()),
         }
     } else {
         let paths: Vec<_> =
@@ -287,10 +315,42 @@ async fn attempt(lease: &mut Lease, case: &Case<'_>, deadline: Instant) -> Resul
         Settled::Neither(paths.join(", "))
     };
     if case.saves && session.promises().startup && matches!(end, Settled::Before | Settled::After) {
-        session.save(deadline).await?;
+        // A device that refuses every save still holds in startup what it held.
+        let startup = session.read(Store::Startup, &reads, deadline).await?;
+        if !case.is_at(&end, &startup) {
+            session.save(deadline).await?;
+        }
     }
     session.release(true, deadline).await?;
     Ok(end)
+}
+
+impl Case<'_> {
+    /// Whether a datastore holds what the case ended as.
+    fn is_at(&self, end: &Settled, found: &Slice) -> bool {
+        match end {
+            Settled::After => found.same_as(&self.way_back.after),
+            _ => self.way_back.is_undone(found),
+        }
+    }
+}
+
+/// Makes sure that no timer changes what was found. Where any commit confirms, whether one still
+/// runs cannot be asked; a commit of nothing ends it.
+async fn keep(
+    session: &mut Box<dyn Session>,
+    case: &Case<'_>,
+    end: Settled,
+    reads: &ReadSet,
+    deadline: Instant,
+) -> Result<Settled, Fault> {
+    if case.timed != Timed::AnyCommit || !case.committed {
+        return Ok(end);
+    }
+    let answer = session.commit(&Commit::Plain, reads, deadline).await;
+    answer.commit?;
+    let is_kept = case.is_at(&end, &answer.running?);
+    Ok(if is_kept { end } else { Settled::Open("the device's timer ran out meanwhile".to_owned()) })
 }
 
 /// Applies the inverse under the lock that `attempt` holds, and reads back.

@@ -104,18 +104,14 @@ impl Workers {
         let pending = Pending { request, world, budget, state: state.clone(), reply };
         self.submit(&device, Job::Change(Box::new(pending)), Some(limit))?;
         let waited = tokio::time::timeout_at(budget.deadline, &mut answer).await;
-        let gone =
-            || Refusal::Unreachable { device: device.name.clone(), why: "its worker ended".to_owned() };
-        match waited {
-            Ok(answer) => answer.map_err(|_| gone())?,
-            Err(_)
-                if state.compare_exchange(QUEUED, WITHDRAWN, Ordering::AcqRel, Ordering::Acquire).is_ok() =>
-            {
-                Ok(not_sent())
-            }
+        let withdraw = || state.compare_exchange(QUEUED, WITHDRAWN, Ordering::AcqRel, Ordering::Acquire);
+        let answer = match waited {
+            Ok(answer) => answer,
+            Err(_) if withdraw().is_ok() => return Ok(not_sent()),
             // It is being undone or settled, and that ends at the same deadline.
-            Err(_) => answer.await.map_err(|_| gone())?,
-        }
+            Err(_) => answer.await,
+        };
+        answer.unwrap_or_else(|_| Ok(broken_off()))
     }
 
     /// Reads a device's running configuration on its warm session, behind what is queued.
@@ -154,13 +150,17 @@ impl Workers {
     fn submit(&self, device: &Arc<Device>, job: Job, limit: Option<usize>) -> Result<(), Refusal> {
         let key = journal::file_name(&device.endpoint);
         let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        // A worker leaves the map before it stops receiving, and the map is locked here; one that
+        // is gone all the same was broken off, and its device must not be lost with it.
+        if queues.get(&key).is_some_and(|queue| queue.jobs.is_closed()) {
+            queues.remove(&key);
+        }
         let queue = queues.entry(key.clone()).or_insert_with(|| self.spawn(key, device));
         let waiting = queue.waiting.fetch_add(1, Ordering::AcqRel);
         if limit.is_some_and(|limit| waiting >= limit) {
             queue.waiting.fetch_sub(1, Ordering::AcqRel);
             return Err(Refusal::Busy { device: device.name.clone(), waiting });
         }
-        // The worker leaves the map before it stops receiving, and the map is locked here.
         queue.jobs.send(job).map_err(|_| Refusal::Stopping)
     }
 
@@ -318,10 +318,11 @@ impl Worker {
     async fn lend(&mut self, lending: Lending) {
         let lease = self.lease(lending.device, lending.world);
         let (back, returned) = oneshot::channel();
-        // Refused or dropped loans come back without their session, which then is closed.
-        if lending.reply.send(Loan { lease, back }).is_ok() {
-            self.session = returned.await.ok().flatten();
-        }
+        self.session = match lending.reply.send(Loan { lease, back }) {
+            // A loan that is dropped instead of given back has no session any more.
+            Ok(()) => returned.await.ok().flatten(),
+            Err(loan) => loan.lease.give_back(),
+        };
     }
 
     fn lease(&mut self, device: Arc<Device>, world: Arc<World>) -> Lease {
@@ -358,16 +359,26 @@ impl Pending {
 }
 
 fn not_sent() -> Report {
-    Report {
-        plan: None,
-        outcome: Outcome::RolledBack {
-            phase: Phase::Queue,
-            cause: "the time was used up while waiting for the device; not sent".to_owned(),
-        },
-        timings: Timings::default(),
-        transport: "none".to_owned(),
-        risks: Vec::new(),
-        group: 0,
+    let cause = "the time was used up while waiting for the device; not sent".to_owned();
+    Report::without_plan(Outcome::RolledBack { phase: Phase::Queue, cause })
+}
+
+/// The task that worked on it is gone, which is a defect; the journal holds what it left.
+pub(crate) fn broken_off() -> Report {
+    let cause = "the service failed while it worked on this; it is settled on next use".to_owned();
+    Report::without_plan(Outcome::Unknown { phase: Phase::Undo, cause })
+}
+
+impl Report {
+    fn without_plan(outcome: Outcome) -> Self {
+        Self {
+            plan: None,
+            outcome,
+            timings: Timings::default(),
+            transport: "none".to_owned(),
+            risks: Vec::new(),
+            group: 0,
+        }
     }
 }
 

@@ -145,17 +145,18 @@ pub trait Session: Send {
     /// Reads without locking.
     async fn read(&mut self, store: Store, reads: &ReadSet, deadline: Instant) -> Result<Slice, Fault>;
 
-    /// [lock, read running]. Locks candidate (if any), running and startup (if any), in that
-    /// order. On a fault no lock of ours is left as long as the session lives.
+    /// [lock, read running]. Locks candidate (if any), running (unless it changes only by commits
+    /// of the candidate) and startup (if any), in that order. On a fault no lock of ours is left
+    /// as long as the session lives.
     async fn begin(&mut self, reads: &ReadSet, deadline: Instant) -> Result<Slice, Fault>;
 
-    /// [edit] into the candidate. Without a candidate the payload is only held.
+    /// `[edit]` into the candidate. Without a candidate the payload is only held.
     async fn stage(&mut self, payload: &Payload, deadline: Instant) -> Result<(), Fault>;
 
     /// [commit, read running back].
     async fn commit(&mut self, how: &Commit, reads: &ReadSet, deadline: Instant) -> Committed;
 
-    /// [confirm, unlock], or [confirm] alone when a save must follow under the lock.
+    /// `[confirm, unlock]`, or `[confirm]` alone when a save must follow under the lock.
     async fn confirm(&mut self, persist_id: &str, then_unlock: bool, deadline: Instant) -> Result<(), Fault>;
 
     /// Cancels a pending timed commit (RFC 6241 8.4.4.1) whoever made it, if it has this id.

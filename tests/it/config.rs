@@ -51,7 +51,7 @@ fn make_credentials(directory: &Path) {
     fs::write(directory.join("known_hosts"), format!("[127.0.0.1]:8830 {public}\n")).unwrap();
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
         let target = to.join(entry.file_name());
         if entry.file_type().unwrap().is_dir() {

@@ -1,5 +1,13 @@
+//! One binary for all integration tests: each more would link everything again.
+
 mod config;
 mod conformance;
+mod demo;
 mod matrix;
+mod netconfd;
 mod peers;
+mod plan;
 mod rpc;
+mod service;
+mod sim;
+mod transport;

@@ -66,6 +66,15 @@ async fn only_posts_to_the_root_are_calls() {
 }
 
 #[tokio::test]
+async fn a_web_page_cannot_call() {
+    let engine = Fake::new(None, None);
+    let server = Server::start(engine.clone(), RpcLimits::default()).await;
+    let (status, answer) = server.connect().await.post_from_page(reset_port(Some("1"))).await;
+    assert_eq!((status, &answer["error"]["code"]), (StatusCode::FORBIDDEN, &json!(403)));
+    assert!(engine.calls.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn a_body_has_a_limit_in_size_and_in_time() {
     let body_time = Duration::from_millis(100);
     let engine = Fake::new(None, None);

@@ -4,7 +4,8 @@
 
 CONTROL is a Unix socket on which the test listens. For every message one line goes there,
 `request KIND` or `reply KIND`, and one comes back: `pass`, or `drop`, which throws the message
-away and closes the session. The test may take its time to answer; the message waits.
+away and closes the session. The test may take its time to answer; the message waits, unless the
+client hangs up.
 
 KIND is the operation's name, but a commit is `confirmed-commit` with <confirmed/> in it and
 `confirm` without. Messages pass byte by byte as they came, in either framing of RFC 6242.
@@ -13,6 +14,7 @@ KIND is the operation's name, but a commit is `confirmed-commit` with <confirmed
 import collections
 import os
 import re
+import select
 import socket
 import subprocess
 import sys
@@ -67,6 +69,15 @@ def kind_of(content):
     return "confirmed-commit" if any(local_name(e) == "confirmed" for e in operation) else "confirm"
 
 
+def may_pass(control):
+    """The test's answer. A client that hangs up meanwhile ends its session, as on any server."""
+    waiting = select.poll()
+    waiting.register(control, select.POLLIN)
+    waiting.register(0, select.POLLRDHUP)
+    ready = [source for source, _ in waiting.poll()]
+    return control.fileno() in ready and control.recv(16) == b"pass\n"
+
+
 def main():
     control_path, command = sys.argv[1], sys.argv[2:]
     server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -80,7 +91,7 @@ def main():
             if kind == "rpc-reply":
                 kind = unanswered.popleft()
             control.sendall(f"{side} {kind}\n".encode())
-            if control.recv(16) != b"pass\n":
+            if not may_pass(control):
                 return
             if side == "request" and kind != "hello":
                 unanswered.append(kind)

@@ -72,16 +72,11 @@ pub fn groups(named: &[String]) -> Result<GexParams, russh::Error> {
 }
 
 /// How to sign with an RSA key, best first. `server`: what the server said about it, if anything
-/// (RFC 8308 3.1). SHA-1 only where it is named.
+/// (RFC 8308 3.1); some name more than they take. SHA-1 only where it is named.
 pub fn rsa_hashes(server: Option<Option<HashAlg>>, named: &[String]) -> Vec<Option<HashAlg>> {
+    let sha2 = server.unwrap_or(Some(HashAlg::Sha256));
     let sha1 = named.iter().any(|name| name == SSH_RSA);
-    match server {
-        Some(Some(hash)) => vec![Some(hash)],
-        Some(None) if sha1 => vec![None],
-        Some(None) => Vec::new(),
-        None if sha1 => vec![Some(HashAlg::Sha256), None],
-        None => vec![Some(HashAlg::Sha256)],
-    }
+    sha2.map(Some).into_iter().chain(sha1.then_some(None)).collect()
 }
 
 #[cfg(test)]
@@ -127,7 +122,8 @@ mod tests {
     #[test]
     fn rsa_signs_with_the_best_hash_allowed() {
         let old = named(&["ssh-rsa"]);
-        assert_eq!(rsa_hashes(Some(Some(HashAlg::Sha512)), &old), [Some(HashAlg::Sha512)]);
+        assert_eq!(rsa_hashes(Some(Some(HashAlg::Sha512)), &old), [Some(HashAlg::Sha512), None]);
+        assert_eq!(rsa_hashes(Some(Some(HashAlg::Sha512)), &[]), [Some(HashAlg::Sha512)]);
         assert_eq!(rsa_hashes(Some(None), &old), [None]);
         assert!(rsa_hashes(Some(None), &[]).is_empty());
         assert_eq!(rsa_hashes(None, &old), [Some(HashAlg::Sha256), None]);

@@ -31,9 +31,13 @@ impl Wake for Again {
     }
 }
 
-/// Least time between our hello and our first rpc: netconfd 2.13 stops reading when it gets both
-/// at once.
+/// Least time between our hello and our first rpc: netconfd 2.13 does not look at an rpc that came
+/// in one piece with the hello until more comes.
 const HELLO_GAP: Duration = Duration::from_millis(10);
+/// How long the first reply may take before we send more, in case the two met on their way.
+const NUDGE_AFTER: Duration = Duration::from_millis(250);
+/// The message-id of that; those of flights count from 1.
+const NUDGE_ID: &str = "0";
 /// How long a goodbye may take.
 const GOODBYE: Duration = Duration::from_millis(500);
 const READ_SIZE: usize = 32 << 10;
@@ -51,6 +55,10 @@ pub struct Link {
     last_id: u64,
     /// A flight began and did not come to its end: its caller went away in between.
     in_flight: bool,
+    /// The server has replied to something.
+    answered: bool,
+    /// The reply to our nudge is still to come.
+    nudged: bool,
 }
 
 impl Link {
@@ -63,6 +71,8 @@ impl Link {
             framing: Framing::EndOfMessage,
             last_id: 0,
             in_flight: false,
+            answered: false,
+            nudged: false,
         };
         let exchange = async {
             let mut bytes = Vec::new();
@@ -101,7 +111,7 @@ impl Link {
         let mut bytes = Vec::new();
         for rpc in rpcs {
             self.last_id += 1;
-            let message = rpc.message(self.last_id);
+            let message = rpc.message(&self.last_id.to_string());
             tracing::debug!(%message, "sending");
             if let Err(error) = self.framing.encode(&message, &mut bytes) {
                 return not_sent(malformed(error));
@@ -113,8 +123,12 @@ impl Link {
         let mut outcomes: Vec<Option<Outcome>> = rpcs.iter().map(|_| None).collect();
         let exchange = async {
             self.write(&bytes, &mut sent).await?;
-            while outcomes.iter().any(Option::is_none) {
+            while self.nudged || outcomes.iter().any(Option::is_none) {
                 let reply = self.reply().await?;
+                if self.nudged && reply.message_id.as_deref() == Some(NUDGE_ID) {
+                    self.nudged = false;
+                    continue;
+                }
                 let (at, outcome) = judge(reply, first_id, rpcs)?;
                 match &mut outcomes[at] {
                     slot @ None => *slot = Some(outcome),
@@ -207,8 +221,28 @@ impl Link {
         }
     }
 
+    /// Sends a read of nothing: only a read may go behind an rpc that is not answered.
+    async fn nudge(&mut self) -> Result<(), Cause> {
+        tracing::debug!("no reply yet, sending one more rpc");
+        let mut bytes = Vec::new();
+        self.framing.encode(&Rpc::nudge().message(NUDGE_ID), &mut bytes).map_err(malformed)?;
+        self.nudged = true;
+        self.write(&bytes, &mut 0).await
+    }
+
     async fn reply(&mut self) -> Result<Reply, Cause> {
-        let message = self.receive().await?;
+        let message = if self.answered || self.nudged {
+            self.receive().await?
+        } else {
+            match timeout(NUDGE_AFTER, self.receive()).await {
+                Ok(message) => message?,
+                Err(_) => {
+                    self.nudge().await?;
+                    self.receive().await?
+                }
+            }
+        };
+        self.answered = true;
         tracing::debug!(message = %String::from_utf8_lossy(&message), "received");
         Reply::parse(&message).map_err(|error| malformed(format!("a reply is unusable: {error}")))
     }

@@ -11,6 +11,8 @@ pub struct Extras {
     pub rollback_on_error: bool,
     /// RFC 6241 8.4.4.1: `cancel-commit` exists.
     pub cancel_commit: bool,
+    /// Others can edit running directly (RFC 6241 8.2), so it needs a lock of its own.
+    pub writable_running: bool,
 }
 
 /// Reads the capabilities. A device that can neither stage an edit nor take one in running is
@@ -18,7 +20,8 @@ pub struct Extras {
 pub fn promises(hello: &Hello, habits: &NetconfHabits) -> Result<(Promises, Extras), Cause> {
     let offers = |name: &str| hello.offers(&format!("capability:{name}"));
     let candidate = offers("candidate:1.0");
-    if !candidate && !offers("writable-running:1.0") {
+    let writable_running = offers("writable-running:1.0");
+    if !candidate && !writable_running {
         return Err(Cause::Unsupported(
             "the device offers neither candidate nor writable-running".to_owned(),
         ));
@@ -38,7 +41,7 @@ pub fn promises(hello: &Hello, habits: &NetconfHabits) -> Result<(Promises, Extr
         locks: true,
         startup: offers("startup:1.0"),
     };
-    Ok((promises, Extras { rollback_on_error, cancel_commit }))
+    Ok((promises, Extras { rollback_on_error, cancel_commit, writable_running }))
 }
 
 /// The weaker of what is offered and what is trusted. A device that does session-bound commits

@@ -65,7 +65,7 @@ impl Rpc {
     }
 
     /// The message with its id (RFC 6241 4.1).
-    pub fn message(&self, id: u64) -> String {
+    pub fn message(&self, id: &str) -> String {
         let operation = &self.operation;
         format!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<rpc message-id=\"{id}\" xmlns=\"{BASE}\">{operation}</rpc>"
@@ -81,7 +81,8 @@ impl Rpc {
         Self { operation, answer: Answer::Data }
     }
 
-    /// RFC 6241 7.2 with default-operation `none`: `config` names each operation itself.
+    /// RFC 6241 7.2 with default-operation `merge`: `config` names the operation of each target, and
+    /// the containers above them need not be there. With `none` netconfd 2.13 refuses those.
     pub fn edit_config(target: Datastore, config: &str, rollback_on_error: bool) -> Self {
         let error_option =
             if rollback_on_error { "<error-option>rollback-on-error</error-option>" } else { "" };
@@ -142,6 +143,11 @@ impl Rpc {
         )
     }
 
+    /// Asks for nothing (RFC 6241 6.4.2).
+    pub fn nudge() -> Self {
+        Self::get_config(Datastore::Running, "")
+    }
+
     /// RFC 6241 7.8.
     pub fn close_session() -> Self {
         Self::ok("<close-session/>".to_owned())
@@ -157,9 +163,11 @@ pub fn subtree_filter<'n>(
     let mut filter = String::new();
     let mut open: Vec<&Step> = Vec::new();
     for path in paths {
-        let shared = open.iter().zip(path.steps()).take_while(|(one, other)| **one == *other).count();
+        // The content match of an entry's key selects the key as well (RFC 6241 6.2.5).
+        let steps = &path.steps()[..path.steps().len() - usize::from(path.is_key())];
+        let shared = open.iter().zip(steps).take_while(|(one, other)| **one == *other).count();
         close(&mut open, shared, &mut filter);
-        for step in &path.steps()[shared..] {
+        for step in &steps[shared..] {
             filter.push('<');
             filter.push_str(&step.name);
             if open.last().is_none_or(|parent| parent.module != step.module) {
@@ -214,6 +222,10 @@ mod tests {
             "<x xmlns=\"urn:a\"><l><k>&lt;1&gt;</k><j>2</j><e xmlns=\"urn:b&amp;c\"><c></c><d></d></e></l>\
              <l><k>a</k><j>2</j></l></x><y xmlns=\"urn:b&amp;c\"></y>"
         );
+        assert_eq!(
+            filter(&["/a:l[k='1']/k", "/a:l[k='1']/c/k"]).unwrap(),
+            "<l xmlns=\"urn:a\"><k>1</k><c><k></k></c></l>"
+        );
         // Back in the parent's module the namespace is named again.
         assert_eq!(
             filter(&["/a:x/b:y/a:z"]).unwrap(),
@@ -224,14 +236,14 @@ mod tests {
 
     #[test]
     fn timers_are_rounded_up_and_ids_escaped() {
-        let text = Rpc::confirmed_commit(Duration::from_millis(1_001), Some("a<b")).message(7);
+        let text = Rpc::confirmed_commit(Duration::from_millis(1_001), Some("a<b")).message("7");
         assert!(text.contains("<confirm-timeout>2</confirm-timeout><persist>a&lt;b</persist>"), "{text}");
         assert!(
             text.contains(r#"<rpc message-id="7" xmlns="urn:ietf:params:xml:ns:netconf:base:1.0"><commit>"#)
         );
-        let text = Rpc::confirmed_commit(Duration::ZERO, None).message(1);
+        let text = Rpc::confirmed_commit(Duration::ZERO, None).message("1");
         assert!(text.contains("<confirm-timeout>1</confirm-timeout></commit>"), "{text}");
-        assert!(Rpc::confirm(None).message(1).contains("<commit/>"));
-        assert!(Rpc::cancel_commit(Some("&")).message(1).contains("<persist-id>&amp;</persist-id>"));
+        assert!(Rpc::confirm(None).message("1").contains("<commit/>"));
+        assert!(Rpc::cancel_commit(Some("&")).message("1").contains("<persist-id>&amp;</persist-id>"));
     }
 }

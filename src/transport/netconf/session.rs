@@ -80,6 +80,18 @@ impl NetconfSession {
         }
     }
 
+    /// What to lock, in this order. Where running changes only by commits, the lock of the candidate
+    /// keeps those of others out, and a lock of running would do harm: netconfd 2.13 cannot roll a
+    /// timed commit back while anyone holds it, and says nothing.
+    fn lockable(&self) -> Vec<Datastore> {
+        let wanted = [
+            (Datastore::Candidate, self.promises.candidate),
+            (Datastore::Running, self.extras.writable_running),
+            (Datastore::Startup, self.promises.startup),
+        ];
+        wanted.into_iter().filter_map(|(store, wanted)| wanted.then_some(store)).collect()
+    }
+
     fn unlocks(&self) -> Vec<Rpc> {
         self.locked.iter().rev().map(|store| Rpc::unlock(*store)).collect()
     }
@@ -149,13 +161,7 @@ impl Session for NetconfSession {
     }
 
     async fn begin(&mut self, reads: &ReadSet, deadline: Instant) -> Result<Slice, Fault> {
-        let mut stores = vec![Datastore::Running];
-        if self.promises.candidate {
-            stores.insert(0, Datastore::Candidate);
-        }
-        if self.promises.startup {
-            stores.push(Datastore::Startup);
-        }
+        let stores = self.lockable();
         let mut rpcs: Vec<Rpc> = stores.iter().map(|store| Rpc::lock(*store)).collect();
         rpcs.push(self.get_config(Store::Running, reads)?);
         let mut outcomes = self.flight(&rpcs, deadline, "locking and reading").await;
@@ -248,20 +254,22 @@ impl Session for NetconfSession {
 
     async fn release(&mut self, discard_ours: bool, deadline: Instant) -> Result<(), Fault> {
         self.held = None;
-        let discard = discard_ours && self.dirty;
-        let mut rpcs = self.unlocks();
-        if discard {
-            rpcs.insert(0, Rpc::discard_changes());
+        if discard_ours && self.dirty {
+            let discarded = self.single(Rpc::discard_changes(), deadline, "discarding our edit").await;
+            if let Err(fault) = discarded {
+                // Not unlocked: our edit would stay behind for the next commit of anyone. With the
+                // session the lock goes, and with the lock the edit (RFC 6241 8.3.5.2).
+                self.link.get_mut().fail(Cause::Closed("our edit could not be discarded".to_owned()));
+                return Err(fault);
+            }
+            self.dirty = false;
         }
+        let rpcs = self.unlocks();
         if rpcs.is_empty() {
             return Ok(());
         }
-        let mut outcomes = self.flight(&rpcs, deadline, "releasing").await.into_iter();
-        let discarded =
-            if discard { outcomes.next().unwrap_or(Ok(String::new())) } else { Ok(String::new()) };
-        self.dirty &= !discard || discarded.is_err();
-        let stuck = self.unlocked(outcomes);
-        discarded.map(drop).and(stuck.map_or(Ok(()), Err))
+        let outcomes = self.flight(&rpcs, deadline, "releasing").await;
+        self.unlocked(outcomes).map_or(Ok(()), Err)
     }
 
     async fn close(&mut self) {

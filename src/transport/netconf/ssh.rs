@@ -123,7 +123,7 @@ impl Place<'_> {
             let answer = handle.authenticate_publickey(&self.endpoint.username, key).await;
             match answer.map_err(|error| self.failed(error))? {
                 AuthResult::Success => return Ok(()),
-                AuthResult::Failure { remaining_methods, .. } => offered = offers(&remaining_methods),
+                AuthResult::Failure { remaining_methods, .. } => offered = offers(handle, &remaining_methods),
             }
         }
         Err(self.refused(offered))
@@ -141,7 +141,7 @@ impl Place<'_> {
             AuthResult::Failure { remaining_methods, .. } => remaining_methods,
         };
         if !methods.contains(&MethodKind::KeyboardInteractive) {
-            return Err(self.refused(offers(&methods)));
+            return Err(self.refused(offers(handle, &methods)));
         }
         let mut answer = handle.authenticate_keyboard_interactive_start(user, None).await;
         let mut told = false;
@@ -149,7 +149,7 @@ impl Place<'_> {
             let prompts = match answer.map_err(|error| self.failed(error))? {
                 Interactive::Success => return Ok(()),
                 Interactive::Failure { remaining_methods, .. } => {
-                    return Err(self.refused(offers(&remaining_methods)));
+                    return Err(self.refused(offers(handle, &remaining_methods)));
                 }
                 Interactive::InfoRequest { prompts, .. } => prompts,
             };
@@ -184,12 +184,13 @@ impl Place<'_> {
     }
 }
 
-fn offers(methods: &MethodSet) -> String {
-    if methods.is_empty() {
-        return "it offers nothing else".to_owned();
-    }
+fn offers(handle: &Handle<Verifier>, methods: &MethodSet) -> String {
     let names: Vec<&str> = methods.iter().map(<&str>::from).collect();
-    format!("it offers {}", names.join(", "))
+    match names.is_empty() {
+        true if handle.is_closed() => "it closed the connection".to_owned(),
+        true => "it offers nothing else".to_owned(),
+        false => format!("it offers {}", names.join(", ")),
+    }
 }
 
 /// A missing common algorithm is what operators meet most on old devices: say what would help.

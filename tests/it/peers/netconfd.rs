@@ -80,7 +80,11 @@ impl Netconfd {
 
     /// Puts the proxy in front, which follows `rules`.
     pub async fn start_with_proxy(shape: Shape, rules: Vec<Rule>) -> (Self, Proxy) {
-        let server = Self::prepare(Options::new(shape), true);
+        Self::start_behind_proxy(Options::new(shape), rules).await
+    }
+
+    pub async fn start_behind_proxy(options: Options, rules: Vec<Rule>) -> (Self, Proxy) {
+        let server = Self::prepare(options, true);
         let proxy = Proxy::listen(&server.path("proxy.sock"), rules);
         (server.boot().await, proxy)
     }

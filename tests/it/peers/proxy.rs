@@ -127,6 +127,11 @@ impl Proxy {
         self.shared.lock().rules.push(rule);
     }
 
+    /// Forgets the rules that wait for a message yet to come.
+    pub fn clear(&self) {
+        self.shared.lock().rules.clear();
+    }
+
     /// Waits until such a message has come to the proxy, returning at once if one has already.
     /// A held message is still held then, a dropped one may just be closing its session.
     pub async fn wait_for(&self, event: Event) {

@@ -217,13 +217,23 @@ impl Client {
     }
 
     pub async fn send(&mut self, method: &str, path: &str, body: impl Into<Bytes>) -> (StatusCode, Value) {
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header("host", "mercury")
-            .header("content-type", "application/json")
-            .body(Full::new(body.into()))
-            .unwrap();
+        let request = Request::builder().method(method).uri(path).header("content-type", "application/json");
+        self.exchange(request, body).await
+    }
+
+    /// What a page in a browser can send without asking the service.
+    pub async fn post_from_page(&mut self, body: impl Into<Bytes>) -> (StatusCode, Value) {
+        let request = Request::builder().method("POST").uri("/");
+        let request = request.header("content-type", "text/plain").header("origin", "http://example.net");
+        self.exchange(request, body).await
+    }
+
+    async fn exchange(
+        &mut self,
+        request: hyper::http::request::Builder,
+        body: impl Into<Bytes>,
+    ) -> (StatusCode, Value) {
+        let request = request.header("host", "mercury").body(Full::new(body.into())).unwrap();
         self.0.ready().await.unwrap();
         let answer = self.0.send_request(request).await.unwrap();
         let status = answer.status();

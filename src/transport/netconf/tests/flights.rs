@@ -145,9 +145,11 @@ async fn only_what_is_ours_is_discarded() {
     // A refused edit may have left something.
     let (staged, _) = tokio::join!(session.stage(edit(), soon()), peer.answer([DENIED]));
     assert_eq!(rejected_tag(&staged.unwrap_err()), "lock-denied");
-    let (released, rpcs) = tokio::join!(session.release(true, soon()), peer.answer([OK, OK, OK]));
+    let answers = async { (peer.answer([OK]).await, peer.answer([OK, OK]).await) };
+    let (released, (first, then)) = tokio::join!(session.release(true, soon()), answers);
     released.unwrap();
-    assert_eq!(names(&rpcs)[0], "<discard-changes/>");
+    assert_eq!(names(&first), ["<discard-changes/>"]);
+    assert!(names(&then).iter().all(|name| name.starts_with("<unlock>")), "{then:?}");
 
     // After a cancelled commit the candidate may still hold the edit.
     tokio::join!(session.stage(edit(), soon()), peer.answer([OK])).0.unwrap();
@@ -166,6 +168,12 @@ async fn only_what_is_ours_is_discarded() {
     committed.commit.unwrap();
     assert_eq!(names(&rpcs)[0], "<commit/>");
     session.release(true, soon()).await.unwrap();
+
+    // An edit that cannot be discarded is never unlocked.
+    tokio::join!(session.stage(edit(), soon()), peer.answer([OK])).0.unwrap();
+    let released = tokio::join!(session.release(true, soon()), peer.answer([DENIED])).0;
+    assert_eq!(rejected_tag(&released.unwrap_err()), "lock-denied");
+    assert!(!session.is_open());
 }
 
 #[tokio::test(start_paused = true)]
@@ -218,6 +226,10 @@ async fn a_session_bound_confirm_names_no_id() {
         connected("1.0", &["candidate:1.0", "confirmed-commit:1.0"], None, 1 << 16).await;
     assert_eq!(session.describe(), "netconf (candidate, confirm by this session)");
     let reads = reads();
+    let (begun, rpcs) = tokio::join!(session.begin(&reads, soon()), peer.answer([OK, DATA]));
+    begun.unwrap();
+    // Running cannot be written but by commits, so it is not locked.
+    assert_eq!(names(&rpcs)[0], "<lock><target><candidate/></target></lock>");
     let how = Commit::Timed { timeout: Duration::from_millis(1500), persist_id: "p".to_owned() };
     let (committed, rpcs) = tokio::join!(session.commit(&how, &reads, soon()), peer.answer([OK, DATA]));
     committed.commit.unwrap();

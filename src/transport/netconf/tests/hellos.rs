@@ -1,5 +1,5 @@
 use super::*;
-use crate::transport::{Cause, Session};
+use crate::transport::{Cause, Session, Store};
 
 /// What opening a session over these first words of the peer gives.
 async fn open(words: &str, then_close: bool) -> Result<NetconfSession, Fault> {
@@ -44,4 +44,28 @@ async fn the_first_rpc_keeps_away_from_the_hello() {
     assert_eq!(session.session_id(), 4);
     assert_eq!(session.describe(), "netconf (candidate, confirm by persist-id)");
     assert!(session.promises().atomic);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_rpc_that_stuck_behind_the_hello_is_pushed() {
+    let (mut session, mut peer) = candidate().await;
+    let reads = reads();
+    let (read, nudge) = tokio::join!(session.read(Store::Running, &reads, soon()), async {
+        let mut rpcs = peer.take(1).await;
+        rpcs.extend(peer.take(1).await);
+        for rpc in &rpcs {
+            peer.say(&reply_to(rpc, DATA)).await;
+        }
+        rpcs.remove(1)
+    });
+    assert!(read.unwrap().has_entry(&reads.paths[0]));
+    assert!(nudge.contains("message-id=\"0\"") && nudge.contains("<get-config>"), "{nudge}");
+    // Once: from now on a late reply is only late.
+    let (read, _) = tokio::join!(session.read(Store::Running, &reads, soon()), async {
+        let rpcs = peer.take(1).await;
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        peer.say(&reply_to(&rpcs[0], DATA)).await;
+    });
+    read.unwrap();
+    assert!(session.is_open());
 }

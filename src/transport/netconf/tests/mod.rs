@@ -19,8 +19,13 @@ use crate::render::Payload;
 use crate::schema::Schema;
 use crate::transport::{Fault, ReadSet, Timed};
 
-const CANDIDATE: [&str; 4] =
-    ["candidate:1.0", "confirmed-commit:1.0", "confirmed-commit:1.1", "rollback-on-error:1.0"];
+const CANDIDATE: [&str; 5] = [
+    "candidate:1.0",
+    "writable-running:1.0",
+    "confirmed-commit:1.0",
+    "confirmed-commit:1.1",
+    "rollback-on-error:1.0",
+];
 const RUNNING: [&str; 3] = ["writable-running:1.0", "rollback-on-error:1.0", "startup:1.0"];
 const OK: &str = "<ok/>";
 const DENIED: &str = "<rpc-error><error-type>protocol</error-type><error-tag>lock-denied</error-tag>\

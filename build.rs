@@ -1,0 +1,7 @@
+//! The profiles and models are part of the binary: a file added to one of their directories has to
+//! build it anew.
+
+fn main() {
+    println!("cargo:rerun-if-changed=devices");
+    println!("cargo:rerun-if-changed=yang");
+}

@@ -1,0 +1,275 @@
+//! The last look before anything is sent: the rendered payload is parsed again and every change in
+//! it must lie inside what was asked. It shares nothing with the code that rendered it, so a wrong
+//! template, model or merge is caught here. What it does not know it refuses.
+
+mod read;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::device::PortPattern;
+use crate::path::{Path, Step};
+use crate::plan::openconfig::Interface;
+use crate::render::Payload;
+use crate::schema::Schema;
+use crate::slice::{Slice, Value};
+use crate::vlan::{VlanId, VlanSet};
+use read::{Change, read};
+
+/// What a payload may touch.
+#[derive(Clone, Debug, Default)]
+pub struct Scope {
+    /// By interface name; no other interface may appear.
+    pub ports: BTreeMap<String, PortScope>,
+    /// Entries of the VLAN table that may be created; never changed, never removed.
+    pub vlan_entries: Vec<Path>,
+    /// Refused even if a port of that name is in `ports`.
+    pub protected: Vec<PortPattern>,
+    /// What the payload is applied to: tells whether a port would be a trunk without a list.
+    pub running: Slice,
+}
+
+/// What may happen to one port.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct PortScope {
+    /// VLANs that may be put on it. Removing is always allowed.
+    pub vlans: VlanSet,
+    /// The other leaves that may change, by name, each with the only value it may be given; none: it
+    /// may only be removed.
+    pub leaves: BTreeMap<String, Option<String>>,
+    /// Whether the interface's list entry may be created, then with this `type`.
+    pub creates: Option<String>,
+    /// Whether it may be removed again, because this change created it.
+    pub removes: bool,
+    /// Whether it may become a trunk without a list, which carries every VLAN: only because it was
+    /// one before.
+    pub opens: bool,
+}
+
+/// Why a payload is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ScopeError {
+    #[error("the payload reaches outside the request at {path}: {why}")]
+    Outside { path: String, why: String },
+    #[error("the payload cannot be read back: {0}")]
+    Unreadable(String),
+}
+
+const MODE: &str = "interface-mode";
+const TRUNK_VLANS: &str = "trunk-vlans";
+
+impl Scope {
+    /// Whether a path belongs to what several requests may ensure at once.
+    pub fn is_shared(&self, path: &Path) -> bool {
+        self.vlan_entries.iter().any(|entry| path.is_within(entry))
+    }
+
+    /// The ports' scope on the way back: what was on a port may return to that port, and an
+    /// interface that was created may go.
+    pub fn inverted(&self, before: &Slice) -> BTreeMap<String, PortScope> {
+        let inverted = |(name, port): (&String, &PortScope)| {
+            let interface = Interface::new(name);
+            let vlans = interface.switched_vlan(before);
+            let leaves = [&vlans.mode, &interface.enabled, &interface.description, &interface.mtu];
+            let was = |leaf: &&Path| (leaf.name().to_owned(), before.leaf(leaf).map(str::to_owned));
+            let was_there = before.within(&[interface.entry]);
+            let scope = PortScope {
+                vlans: was_there.iter().flat_map(|(path, value)| vlans_of(path, value)).collect(),
+                leaves: leaves.iter().map(was).collect(),
+                creates: None,
+                removes: port.creates.is_some(),
+                opens: is_open(before.leaf(&vlans.mode), before.value(&vlans.trunk)),
+            };
+            (name.clone(), scope)
+        };
+        self.ports.iter().map(inverted).collect()
+    }
+}
+
+fn vlans_of(path: &Path, value: &Value) -> Vec<VlanId> {
+    let members: Vec<&str> = match (path.name(), value) {
+        ("access-vlan" | "native-vlan", Value::Leaf(value)) => vec![value],
+        (TRUNK_VLANS, Value::Set(members)) => members.iter().map(String::as_str).collect(),
+        _ => Vec::new(),
+    };
+    let sets = members.into_iter().filter_map(|member| VlanSet::parse_openconfig_member(member).ok());
+    sets.flat_map(|set| set.iter().collect::<Vec<_>>()).collect()
+}
+
+/// Whether a port is a trunk without a list.
+fn is_open(mode: Option<&str>, list: Option<&Value>) -> bool {
+    mode == Some("TRUNK") && !matches!(list, Some(Value::Set(members)) if !members.is_empty())
+}
+
+/// Checks that every change of `payload` is within `scope`, and that no port is or becomes, between
+/// two of them, a trunk of every VLAN.
+pub fn guard(payload: &Payload, scope: &Scope, schema: &Schema) -> Result<(), ScopeError> {
+    let Payload::Netconf(xml) = payload;
+    let changes = read(xml, schema)?;
+    let outside = |path: &Path, why| ScopeError::Outside { path: path.to_string(), why };
+    changes.iter().try_for_each(|change| check(change, scope).map_err(|why| outside(&change.path, why)))?;
+    let open = first_open_trunk(&changes, scope);
+    open.map_or(Ok(()), |path| Err(outside(path, "the port would carry every VLAN here".to_owned())))
+}
+
+fn check(change: &Change, scope: &Scope) -> Result<(), String> {
+    let steps: Vec<(&str, &str)> =
+        change.path.steps().iter().map(|s| (s.module.as_str(), s.name.as_str())).collect();
+    match steps.as_slice() {
+        [("openconfig-interfaces", "interfaces"), ("openconfig-interfaces", "interface"), below @ ..] => {
+            let name = key(&change.path.steps()[1], "name").ok_or("the interface has no name")?;
+            let port = scope.ports.get(name).ok_or_else(|| format!("port {name} was not asked for"))?;
+            if scope.protected.iter().any(|pattern| pattern.matches(name)) {
+                return Err(format!("port {name} is protected"));
+            }
+            check_interface(change, below, name, port)
+        }
+        [(NI, "network-instances"), (NI, "network-instance"), (NI, "vlans"), (NI, "vlan"), below @ ..] => {
+            let entry = change.path.ancestor(4);
+            if !scope.vlan_entries.contains(&entry) {
+                return Err("this VLAN's entry was not asked for".to_owned());
+            }
+            let id = key(&entry.steps()[3], "vlan-id").unwrap_or_default();
+            match (below, change.operation.as_deref()) {
+                ([], Some("create")) => Ok(()),
+                ([(NI, "config"), (NI, "vlan-id")], Some("merge")) if change.text == id => Ok(()),
+                _ => Err("only the entry and its vlan-id are created".to_owned()),
+            }
+        }
+        _ => Err("nothing there was asked for".to_owned()),
+    }
+}
+
+const NI: &str = "openconfig-network-instance";
+
+fn check_interface(
+    change: &Change,
+    below: &[(&str, &str)],
+    name: &str,
+    port: &PortScope,
+) -> Result<(), String> {
+    const IF: &str = "openconfig-interfaces";
+    const ETHERNET: (&str, &str) = ("openconfig-if-ethernet", "ethernet");
+    const AGGREGATION: (&str, &str) = ("openconfig-if-aggregate", "aggregation");
+    const SWITCHED: (&str, &str) = ("openconfig-vlan", "switched-vlan");
+    const CONFIG: (&str, &str) = ("openconfig-vlan", "config");
+    let leaf = match below {
+        [] => {
+            return match change.operation.as_deref() {
+                Some("create") if port.creates.is_some() => Ok(()),
+                Some("remove") if port.removes && !change.has_children => Ok(()),
+                _ => Err("the interface as a whole is not ours to change".to_owned()),
+            };
+        }
+        [(IF, "config"), (IF, leaf @ ("name" | "type" | "enabled" | "description" | "mtu"))] => *leaf,
+        [
+            ETHERNET | AGGREGATION,
+            SWITCHED,
+            CONFIG,
+            ("openconfig-vlan", leaf @ (MODE | "access-vlan" | "native-vlan" | TRUNK_VLANS)),
+        ] => *leaf,
+        _ => return Err("nothing there was asked for".to_owned()),
+    };
+    let is_removal = match change.operation.as_deref() {
+        _ if change.has_children => return Err("it has elements in it".to_owned()),
+        Some("merge") => false,
+        Some("remove") => true,
+        Some(other) => return Err(format!("operation `{other}` is never used here")),
+        None => return Err("a node is named without an operation of its own".to_owned()),
+    };
+    let text = change.text.as_str();
+    match leaf {
+        TRUNK_VLANS if is_removal && text.trim().is_empty() => {
+            Err("a list is changed value by value".to_owned())
+        }
+        "access-vlan" | "native-vlan" | TRUNK_VLANS if is_removal => Ok(()),
+        "access-vlan" | "native-vlan" | TRUNK_VLANS => {
+            let vlans = read_vlans(text)?;
+            match vlans.iter().find(|vlan| !port.vlans.contains(*vlan)) {
+                Some(vlan) => Err(format!("VLAN {vlan} is not one this port may get")),
+                None => Ok(()),
+            }
+        }
+        "name" | "type" => match &port.creates {
+            Some(kind) if !is_removal && text == if leaf == "name" { name } else { kind } => Ok(()),
+            _ => Err("an interface's name and type are only written when it is created".to_owned()),
+        },
+        _ => match port.leaves.get(leaf) {
+            None => Err("this leaf was not asked for".to_owned()),
+            Some(_) if is_removal && text.is_empty() => Ok(()),
+            Some(Some(value)) if !is_removal && text == value => Ok(()),
+            Some(_) => Err("this value was not asked for".to_owned()),
+        },
+    }
+}
+
+/// A VLAN or a range in plain decimal. YANG also knows `0144`, which is 100 (RFC 7950 9.2.1).
+fn read_vlans(text: &str) -> Result<VlanSet, String> {
+    let is_plain = |part: &str| !part.starts_with('0') && part.bytes().all(|b| b.is_ascii_digit());
+    if !text.split("..").all(is_plain) {
+        return Err("a VLAN that is not in plain decimal".to_owned());
+    }
+    VlanSet::parse_openconfig_member(text).map_err(|error| error.to_string())
+}
+
+/// Where, in the order of the payload, a port that was none becomes a trunk without a list, or where
+/// it is left one.
+fn first_open_trunk<'c>(changes: &'c [Change], scope: &Scope) -> Option<&'c Path> {
+    let mut ports: BTreeMap<Path, SwitchPort> = BTreeMap::new();
+    for change in changes {
+        let is_removal = change.operation.as_deref() == Some("remove");
+        let is_mode = change.path.name() == MODE;
+        if !is_mode && change.path.name() != TRUNK_VLANS {
+            continue;
+        }
+        let parent = change.path.parent()?;
+        let port = ports.entry(parent.clone()).or_insert_with(|| SwitchPort::of(&parent, scope));
+        let was_open = port.is_open();
+        match (is_mode, is_removal) {
+            (true, _) => port.mode = (!is_removal).then(|| change.text.clone()),
+            (false, false) => drop(port.list.insert(change.text.clone())),
+            (false, true) => drop(port.list.remove(&change.text)),
+        }
+        port.last = Some(&change.path);
+        if port.is_open() && !was_open && !port.may_open {
+            return Some(&change.path);
+        }
+    }
+    ports.values().find(|port| port.is_open() && !port.may_open).and_then(|port| port.last)
+}
+
+/// `switched-vlan/config` of a port while the payload is followed.
+struct SwitchPort<'c> {
+    mode: Option<String>,
+    list: BTreeSet<String>,
+    may_open: bool,
+    last: Option<&'c Path>,
+}
+
+impl SwitchPort<'_> {
+    fn of(config: &Path, scope: &Scope) -> Self {
+        let name = config.steps().get(1).and_then(|entry| key(entry, "name"));
+        let list = match scope.running.value(&config.child(TRUNK_VLANS)) {
+            Some(Value::Set(members)) => members.clone(),
+            _ => BTreeSet::new(),
+        };
+        Self {
+            mode: scope.running.leaf(&config.child(MODE)).map(str::to_owned),
+            list,
+            may_open: name.and_then(|name| scope.ports.get(name)).is_some_and(|port| port.opens),
+            last: None,
+        }
+    }
+
+    fn is_open(&self) -> bool {
+        self.mode.as_deref() == Some("TRUNK") && self.list.is_empty()
+    }
+}
+
+fn key<'s>(step: &'s Step, name: &str) -> Option<&'s str> {
+    step.keys.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,194 @@
+//! The service dies at each step and starts again: what the journal holds is enough to finish.
+
+use tokio::runtime::Runtime;
+
+use super::single::{has_effect, is_timed};
+use super::*;
+
+/// A runtime of its own: when it goes, whatever ran on it stops where it stood, as in a kill.
+fn process() -> Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap()
+}
+
+/// Runs a change until the switch has seen `steps` messages, and dies there.
+fn die_after(lab: &Lab, process: Runtime, ports: &[(&str, &str)], steps: impl Fn(&Lab) -> bool) {
+    let (engine, call) = (lab.engine.clone(), attach(ports, 100));
+    process.block_on(async {
+        let change = tokio::spawn(async move { engine.change(call).await });
+        while !steps(lab) {
+            assert!(!change.is_finished(), "it ended before: {:?}", change.await);
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    });
+}
+
+struct Cell {
+    spec: SwitchSpec,
+    /// Where it dies, in the order of the switch's log.
+    at: usize,
+    rpc: String,
+    nth: u32,
+    what: What,
+    /// The next change finishes it, or the next start does.
+    restart: bool,
+}
+
+impl Cell {
+    fn name(&self) -> String {
+        let then = if self.restart { "start" } else { "use" };
+        let quirk = if self.spec.quirks.ignore.is_some() { " (mismatch)" } else { "" };
+        let name = self.spec.personality.name();
+        format!("{name}{quirk} {}@{} (#{}) {:?}, next {then}", self.rpc, self.nth, self.at, self.what)
+    }
+
+    /// Whether the change stays: it had been verified, and what makes it permanent was sent.
+    fn stays(&self, confirm: usize, save: usize) -> bool {
+        match self.spec.personality {
+            _ if self.spec.quirks.ignore.is_some() => false,
+            Personality::RunningStartup => self.at >= save,
+            // Any commit confirms it, and the next start's is as good as ours.
+            Personality::AnyCommit => self.at >= confirm,
+            personality if is_timed(personality) => {
+                self.at > confirm || self.at == confirm && has_effect(&self.what)
+            }
+            // Without a timer it may go either way until the answer; it goes back.
+            _ => false,
+        }
+    }
+
+    fn problem(&self, stays: bool) -> String {
+        let first = process();
+        let mut lab = first.block_on(Lab::new(vec![self.spec.clone()]));
+        let switch = lab.switches["leaf1"].clone();
+        switch.inject(FaultSpec { rpc: self.rpc.clone(), nth: Nth::Only(self.nth), what: self.what.clone() });
+        die_after(&lab, first, &[("leaf1", "eth1")], |lab| lab.leaf1().log().len() > self.at);
+        switch.clear_faults();
+        lab.restart();
+        process().block_on(async {
+            let mut ports = Vec::new();
+            if stays {
+                ports.push(("eth1", 100));
+            }
+            if self.restart {
+                lab.engine.recover().await;
+            } else {
+                let next = lab.engine.change(attach(&[("leaf1", "eth2")], 101)).await.unwrap();
+                if self.spec.quirks.ignore.is_none() {
+                    if next.outcome != "applied" {
+                        return format!("the next change: {next:?}");
+                    }
+                    ports.push(("eth2", 101));
+                }
+            }
+            let left = lab.leftovers().await;
+            let expected = sound(&self.spec, &ports).await;
+            let settled = switch.running_xml();
+            tokio::time::sleep(Duration::from_secs(300)).await;
+            if !left.is_empty() {
+                left
+            } else if settled != expected {
+                format!("settled as {}", differences(&settled, &expected))
+            } else if switch.running_xml() != expected {
+                format!("later it changed to {}", differences(&switch.running_xml(), &expected))
+            } else if switch.startup_xml() != expected && self.spec.personality == Personality::RunningStartup
+            {
+                format!("startup is {}", differences(&switch.startup_xml(), &expected))
+            } else {
+                left
+            }
+        })
+    }
+}
+
+/// Dies in every step of a change that goes well, or of one that is undone because the switch
+/// ignored half of it.
+fn every_step(personality: Personality, mismatch: bool) {
+    let mut spec = spec("leaf1", personality);
+    spec.quirks.ignore = mismatch.then(|| "access-vlan".to_owned());
+    let log = process().block_on(async {
+        let lab = Lab::new(vec![spec.clone()]).await;
+        lab.attach(&[("leaf1", "eth1")], 100).await;
+        lab.leaf1().log()
+    });
+    let position = |rpc: &str| log.iter().position(|logged| logged.rpc == rpc).unwrap_or(usize::MAX);
+    let (confirm, save) = (position("confirm"), position("copy-config"));
+    let mut wrong = Wrong::default();
+    for at in 0..log.len() {
+        let nth = log[..=at].iter().filter(|logged| logged.rpc == log[at].rpc).count() as u32;
+        for what in [What::HangBefore, What::HangAfter] {
+            for restart in [true, false] {
+                let (rpc, what) = (log[at].rpc.clone(), what.clone());
+                let cell = Cell { spec: spec.clone(), at, rpc, nth, what, restart };
+                wrong.cell(&cell.name(), &cell.problem(cell.stays(confirm, save)));
+            }
+        }
+    }
+    wrong.none();
+}
+
+#[test]
+fn in_a_change_that_goes_well() {
+    Personality::ALL.into_iter().for_each(|personality| every_step(personality, false));
+}
+
+#[test]
+fn in_a_change_that_is_undone() {
+    Personality::ALL.into_iter().for_each(|personality| every_step(personality, true));
+}
+
+/// A switch whose change died while it waited for the answer to `rpc`, and the journal's file.
+fn died_at(rpc: &str) -> (Lab, std::path::PathBuf) {
+    let first = process();
+    let lab = first.block_on(Lab::one(Personality::CandidatePersist));
+    lab.leaf1().inject(FaultSpec::once(rpc, What::HangBefore));
+    die_after(&lab, first, &[("leaf1", "eth1")], |lab| {
+        lab.leaf1().log().iter().any(|logged| logged.rpc == rpc)
+    });
+    lab.leaf1().clear_faults();
+    let file = std::fs::read_dir(lab.locks.path()).unwrap().next().unwrap().unwrap().path();
+    (lab, file)
+}
+
+/// What a journal looks like when the machine went down while it was written, or when somebody
+/// else wrote to it.
+#[test]
+fn journals_that_are_torn_or_garbled() {
+    let (_lab, file) = died_at("confirm");
+    let whole = std::fs::read(&file).unwrap();
+    let lines: Vec<&[u8]> = whole.split_inclusive(|byte| *byte == b'\n').collect();
+    assert_eq!(lines.len(), 3, "a record, then commit and confirm");
+    let half = |line: &[u8]| line[..line.len() / 2].to_vec();
+    let cases: [(&str, &str, Vec<u8>, bool); 7] = [
+        // The sync comes before the send, so what is torn had not been begun.
+        ("lock", "half a record", half(lines[0]), true),
+        ("edit-config", "half a phase", [lines[0], &half(lines[1])].concat(), true),
+        ("confirm", "half of the last phase", [lines[0], lines[1], &half(lines[2])].concat(), true),
+        ("confirm", "garbage in a line", b"\x01\x02 not a record\n".to_vec(), false),
+        ("confirm", "no text at all", b"\xff\xfe\xff\n".to_vec(), false),
+        ("confirm", "garbage for a phase", [lines[0], b"{\"phase\":\"lunch\"}\n"].concat(), false),
+        ("confirm", "another record's end", [&half(lines[0]), lines[1]].concat(), false),
+    ];
+    for (rpc, name, content, is_settled) in cases {
+        let (mut lab, file) = died_at(rpc);
+        std::fs::write(&file, &content).unwrap();
+        lab.restart();
+        process().block_on(async {
+            let log = lab.leaf1().log().len();
+            lab.engine.recover().await;
+            let change = lab.attach(&[("leaf1", "eth2")], 101).await;
+            if is_settled {
+                assert_eq!(change.outcome, "applied", "{name}: {change:?}");
+                assert_eq!(lab.leftovers().await, "", "{name}");
+                let expected = sound(&spec("leaf1", Personality::CandidatePersist), &[("eth2", 101)]).await;
+                assert_eq!(differences(&lab.leaf1().running_xml(), &expected), "", "{name}");
+            } else {
+                // Fail closed: nothing is sent, the file stays as it is, and the answer names it.
+                assert_eq!(end_of(&change, 0), Some(End::RolledBack(Phase::Recover)), "{name}");
+                let outcome = change.devices[0].outcome.as_ref().unwrap().to_string();
+                assert!(outcome.contains(&file.display().to_string()), "{name}: {outcome}");
+                assert_eq!(std::fs::read(&file).unwrap(), content, "{name}");
+                assert_eq!(lab.leaf1().log().len(), log, "{name}: something was sent");
+            }
+        });
+    }
+}

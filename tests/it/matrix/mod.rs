@@ -1,0 +1,286 @@
+//! Everything that can go wrong with a change, over simulated switches in memory and with paused
+//! time, so a hang costs nothing. The simulator keeps its own stores and shares no planning code
+//! with what is tested. This file is the laboratory; [`single`] is the matrix of one failing step,
+//! the others are what goes on around it.
+
+mod crash;
+mod forever;
+mod others;
+mod quirks;
+mod raw;
+mod single;
+mod undo;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use mercury::device::{Credential, Device, Endpoint, HostKey, Inventory, OnDetach, Profile, Save};
+use mercury::engine::Engine;
+use mercury::intent::{Attach, Caller, Intent, ParameterNames, PortName, PortVlans};
+use mercury::report::{Call, Change, Target};
+use mercury::schema::Schema;
+use mercury::sim::{FaultSpec, Nth, Personality, Switch, SwitchSpec, What};
+use mercury::transaction::outcome::{Outcome, Phase};
+use mercury::transport::netconf::NetconfSession;
+use mercury::transport::{Connector, Fault, Session, Timed};
+use mercury::vlan::VlanId;
+use mercury::world::World;
+use tokio::time::Instant;
+
+/// The caller's answer comes within this.
+pub const BUDGET: Duration = Duration::from_secs(60);
+pub const LOCK_WAIT: Duration = Duration::from_secs(10);
+
+pub static NAMES: ParameterNames = ParameterNames {
+    device: "switch_id",
+    port: "port_name",
+    vlan: "native_vlan",
+    tagged: "allowed_vlans",
+    default_vlan: "default_vlan",
+    description: "description",
+};
+
+static SCHEMA: LazyLock<Arc<Schema>> = LazyLock::new(|| Schema::builtin().unwrap());
+
+/// A simulated switch without SSH.
+struct InMemory {
+    switch: Arc<Switch>,
+    device: Arc<Device>,
+}
+
+#[async_trait]
+impl Connector for InMemory {
+    async fn open(&self, deadline: Instant) -> Result<Box<dyn Session>, Fault> {
+        let (ours, theirs) = tokio::io::duplex(1 << 16);
+        self.switch.serve_stream(theirs);
+        let session = NetconfSession::over(Box::new(ours), &self.device.profile.netconf, deadline).await?;
+        Ok(Box::new(session))
+    }
+}
+
+/// An engine over simulated switches, in memory.
+pub struct Lab {
+    pub engine: Arc<Engine>,
+    pub switches: BTreeMap<String, Arc<Switch>>,
+    pub locks: tempfile::TempDir,
+    world: Arc<World>,
+}
+
+impl Lab {
+    pub async fn one(personality: Personality) -> Self {
+        Self::new(vec![spec("leaf1", personality)]).await
+    }
+
+    pub async fn new(specs: Vec<SwitchSpec>) -> Self {
+        // Journals are synced again and again: in memory where there is such a place.
+        let locks = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+        let (mut switches, mut devices) = (BTreeMap::new(), BTreeMap::new());
+        for (port, spec) in (1..).zip(specs) {
+            let device = device(&spec, port);
+            devices.insert(spec.name.clone(), Arc::new(device));
+            let switch = mercury::sim::start(spec.clone(), SCHEMA.clone(), ([127, 0, 0, 1], 0).into());
+            switches.insert(spec.name, Arc::new(switch.await.unwrap()));
+        }
+        let world = Arc::new(World {
+            inventory: Inventory { devices },
+            schema: SCHEMA.clone(),
+            locks_dir: locks.path().to_owned(),
+            request_timeout: BUDGET,
+            lock_wait: LOCK_WAIT,
+            queue_per_device: 64,
+        });
+        let engine = Arc::new(engine(&world, &switches));
+        Self { engine, switches, locks, world }
+    }
+
+    /// As after a restart: nothing is known but what the journals hold.
+    pub fn restart(&mut self) {
+        self.engine = Arc::new(engine(&self.world, &self.switches));
+    }
+
+    pub fn switch(&self, name: &str) -> &Switch {
+        &self.switches[name]
+    }
+
+    pub fn leaf1(&self) -> &Switch {
+        self.switch("leaf1")
+    }
+
+    pub async fn attach(&self, ports: &[(&str, &str)], vlan: i64) -> Change {
+        self.engine.change(attach(ports, vlan)).await.unwrap()
+    }
+
+    /// The content of all journals.
+    pub fn journals(&self) -> String {
+        let files = std::fs::read_dir(self.locks.path()).unwrap();
+        files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap()).collect()
+    }
+
+    /// What is left of ours: a lock, a pending commit, an edit in a candidate, a journal. An open
+    /// idle session is fine.
+    pub async fn leftovers(&self) -> String {
+        let mut left = String::new();
+        for (name, switch) in &self.switches {
+            // A session that was given up is noticed by the switch when its task runs next.
+            for _ in 0..100 {
+                if switch.locks().is_empty() {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+            if !switch.locks().is_empty() {
+                left += &format!("locks of {name}: {:?}. ", switch.locks());
+            }
+            if switch.pending_commit() {
+                left += &format!("a commit is pending on {name}. ");
+            }
+            if switch.candidate_is_dirty() {
+                left += &format!("the candidate of {name} is dirty. ");
+            }
+        }
+        match self.journals() {
+            journal if journal.is_empty() => left,
+            journal => left + "journal: " + journal.lines().last().unwrap_or_default(),
+        }
+    }
+}
+
+fn engine(world: &Arc<World>, switches: &BTreeMap<String, Arc<Switch>>) -> Engine {
+    let by_name = switches.clone();
+    let connect = move |device: &Arc<Device>| {
+        let switch = by_name[&device.name].clone();
+        Arc::new(InMemory { switch, device: device.clone() }) as Arc<dyn Connector>
+    };
+    Engine::new(world.clone(), Arc::new(connect))
+}
+
+pub fn attach(ports: &[(&str, &str)], vlan: i64) -> Call {
+    let vlans = PortVlans::Access { vlan: VlanId::new(vlan).unwrap() };
+    call(ports, &vlans)
+}
+
+pub fn call(ports: &[(&str, &str)], vlans: &PortVlans) -> Call {
+    let target = |(device, port): &(&str, &str)| Target {
+        switch_id: Some((*device).to_owned()),
+        switch_info: None,
+        intent: Intent::Attach(Attach {
+            port: PortName::new(port, "port_name").unwrap(),
+            vlans: vlans.clone(),
+            description: None,
+            mtu: None,
+            enabled: None,
+            default_vlan: None,
+        }),
+    };
+    Call {
+        targets: ports.iter().map(target).collect(),
+        caller: Caller { request_id: "req-matrix".to_owned(), ..Caller::default() },
+        names: &NAMES,
+        dry_run: false,
+    }
+}
+
+fn device(spec: &SwitchSpec, port: u16) -> Device {
+    let profiles = Profile::builtin().unwrap();
+    let mut profile = Profile::clone(&profiles["netconf_openconfig"]);
+    if spec.personality == Personality::AnyCommit {
+        profile.netconf.confirm = Some(Timed::AnyCommit);
+    }
+    Device {
+        name: spec.name.clone(),
+        mac_address: None,
+        endpoint: Endpoint {
+            address: "in-memory".to_owned(),
+            port,
+            username: "admin".to_owned(),
+            credential: Credential::NotLoaded,
+            host_key: HostKey::Pinned(String::new()),
+        },
+        profile: Arc::new(profile),
+        allowed_vlans: "100-199".parse().unwrap(),
+        idle_vlans: Default::default(),
+        allowed_ports: None,
+        protected_ports: Vec::new(),
+        on_detach: OnDetach::Disable,
+        create_missing_vlans: false,
+        save: Save::Each,
+    }
+}
+
+pub fn spec(name: &str, personality: Personality) -> SwitchSpec {
+    SwitchSpec {
+        name: name.to_owned(),
+        personality,
+        ports: (1..=4).map(|n| format!("eth{n}")).collect(),
+        vlans: (100..=110).collect(),
+        ..SwitchSpec::default()
+    }
+}
+
+/// How a change is to end.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum End {
+    Applied,
+    RolledBack(Phase),
+    Unknown,
+}
+
+pub fn end_of(change: &Change, at: usize) -> Option<End> {
+    Some(match change.devices.get(at)?.outcome.as_ref()? {
+        Outcome::Unchanged => return None,
+        Outcome::Applied { .. } => End::Applied,
+        Outcome::RolledBack { phase, .. } => End::RolledBack(*phase),
+        Outcome::Unknown { .. } => End::Unknown,
+    })
+}
+
+/// The wrong cells of a matrix, told together.
+#[derive(Default)]
+pub struct Wrong(Vec<String>, usize);
+
+impl Wrong {
+    /// One cell; `problem` is empty when it is right.
+    pub fn cell(&mut self, name: &str, problem: &str) {
+        self.1 += 1;
+        if !problem.is_empty() {
+            self.0.push(format!("{name}: {problem}"));
+        }
+    }
+
+    #[track_caller]
+    pub fn none(self) {
+        assert!(self.1 > 0, "no cell was tried");
+        println!("{} cells", self.1);
+        assert!(self.0.is_empty(), "{} of {} cells:\n{}", self.0.len(), self.1, self.0.join("\n"));
+    }
+}
+
+/// What the switch holds where nothing ever went wrong.
+pub async fn sound(spec: &SwitchSpec, ports: &[(&str, i64)]) -> String {
+    let mut spec = spec.clone();
+    spec.quirks = Default::default();
+    let lab = Lab::new(vec![spec]).await;
+    for (port, vlan) in ports {
+        assert_eq!(lab.attach(&[("leaf1", port)], *vlan).await.outcome, "applied");
+    }
+    lab.leaf1().running_xml()
+}
+
+/// The interfaces that differ, for people.
+pub fn differences(found: &str, expected: &str) -> String {
+    let entries = |xml: &str| -> Vec<String> { xml.split("<interface>").map(str::to_owned).collect() };
+    let expected = entries(expected);
+    let found = entries(found).into_iter().filter(|entry| !expected.contains(entry));
+    found.collect::<Vec<_>>().join(" / ")
+}
+
+/// Whether an interface of `running` is in this VLAN as an access port.
+pub fn is_in(running: &str, port: &str, vlan: u16) -> bool {
+    let Some((_, entry)) = running.split_once(&format!("<interface><name>{port}</name>")) else {
+        return false;
+    };
+    let entry = entry.split("</interface>").next().unwrap_or_default();
+    entry.contains("<interface-mode>ACCESS<") && entry.contains(&format!("<access-vlan>{vlan}<"))
+}

@@ -1,0 +1,146 @@
+//! Undo under fire: a first fault that forces the undo, and a second in each step of that undo.
+
+use super::single::{REJECT, expected, steps};
+use super::*;
+
+/// What forces the undo, and how the change is to end all the same.
+struct First {
+    /// None: the switch accepts the change and does not hold it.
+    fault: Option<FaultSpec>,
+    end: End,
+}
+
+impl First {
+    fn name(&self) -> String {
+        match &self.fault {
+            Some(fault) => format!("{}@{:?} {:?}", fault.rpc, fault.nth, fault.what),
+            None => "mismatch".to_owned(),
+        }
+    }
+
+    async fn lab(&self, personality: Personality) -> Lab {
+        let mut spec = spec("leaf1", personality);
+        spec.quirks.ignore = self.fault.is_none().then(|| "access-vlan".to_owned());
+        let lab = Lab::new(vec![spec]).await;
+        self.fault.iter().for_each(|fault| lab.leaf1().inject(fault.clone()));
+        lab
+    }
+
+    /// The steps of the undo when nothing else fails: rpcs, and the how-manieth of its name each is.
+    async fn undo(&self, personality: Personality) -> Vec<(String, u32)> {
+        let lab = self.lab(personality).await;
+        lab.attach(&[("leaf1", "eth1")], 100).await;
+        let mut seen = BTreeMap::new();
+        let mut steps = Vec::new();
+        for logged in lab.leaf1().log() {
+            let nth = seen.entry(logged.rpc.clone()).or_insert(0);
+            *nth += 1;
+            steps.push((logged.rpc, *nth));
+        }
+        let failing = match &self.fault {
+            Some(FaultSpec { rpc, nth: Nth::Only(nth), .. }) => (rpc.clone(), *nth),
+            _ => ("get-config".to_owned(), 2),
+        };
+        let at = steps.iter().position(|step| *step == failing).unwrap();
+        steps.split_off(at + 1)
+    }
+}
+
+fn firsts(personality: Personality) -> Vec<First> {
+    let mut firsts = vec![First { fault: None, end: End::RolledBack(Phase::Verify) }];
+    for (rpc, nth, phase) in steps(personality) {
+        let whats = match phase {
+            Phase::Commit => vec![What::Reject(REJECT.to_owned()), What::DropBefore, What::DropAfter],
+            Phase::Stage | Phase::Confirm | Phase::Save => vec![What::Reject(REJECT.to_owned())],
+            _ => continue,
+        };
+        firsts.extend(whats.into_iter().map(|what| First {
+            end: expected(personality, rpc, phase, &what),
+            fault: Some(FaultSpec { rpc: rpc.to_owned(), nth: Nth::Only(nth), what }),
+        }));
+    }
+    firsts
+}
+
+async fn under_fire(personality: Personality) {
+    let mut wrong = Wrong::default();
+    for first in firsts(personality) {
+        for (rpc, nth) in first.undo(personality).await {
+            for what in [
+                What::Reject(REJECT.to_owned()),
+                What::DropBefore,
+                What::DropAfter,
+                What::HangBefore,
+                What::HangAfter,
+                What::Malformed,
+            ] {
+                let cell = format!("{} {}, then {rpc}@{nth} {what:?}", personality.name(), first.name());
+                let second = FaultSpec { rpc: rpc.clone(), nth: Nth::Only(nth), what };
+                wrong.cell(&cell, &problem(personality, &first, second).await);
+            }
+        }
+    }
+    wrong.none();
+}
+
+async fn problem(personality: Personality, first: &First, second: FaultSpec) -> String {
+    let lab = first.lab(personality).await;
+    let switch = lab.leaf1();
+    let before = switch.running_xml();
+    switch.inject(second);
+    let started = Instant::now();
+    let change = lab.attach(&[("leaf1", "eth1")], 100).await;
+    let running = switch.running_xml();
+    let is_exact = match first.end {
+        End::Applied => is_in(&running, "eth1", 100),
+        _ => running == before,
+    };
+    if end_of(&change, 0) != Some(first.end) || !is_exact {
+        let outcome = &change.devices[0].outcome;
+        return format!("{outcome:?}, expected {:?}, exact {is_exact}", first.end);
+    }
+    if started.elapsed() > BUDGET {
+        return format!("it took {:?}", started.elapsed());
+    }
+    if personality == Personality::RunningStartup && switch.startup_xml() != running {
+        return "startup is not running".to_owned();
+    }
+    let left = lab.leftovers().await;
+    if !left.is_empty() {
+        return left;
+    }
+    switch.clear_faults();
+    let next = lab.attach(&[("leaf1", "eth2")], 101).await;
+    // Where the switch ignores VLANs, nothing can be applied.
+    if first.fault.is_none() || next.outcome == "applied" { left } else { format!("the next: {next:?}") }
+}
+
+#[tokio::test(start_paused = true)]
+async fn candidate_persist() {
+    under_fire(Personality::CandidatePersist).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn candidate_session() {
+    under_fire(Personality::CandidateSession).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn candidate_plain() {
+    under_fire(Personality::CandidatePlain).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn any_commit() {
+    under_fire(Personality::AnyCommit).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn running() {
+    under_fire(Personality::Running).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn running_startup() {
+    under_fire(Personality::RunningStartup).await;
+}
