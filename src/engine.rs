@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use crate::device::Device;
 use crate::intent::Request;
 use crate::plan::{self, Batch, Plan, PlanError, Risk, openconfig, risk};
+use crate::render;
 use crate::report::{self, Call, Change, DeviceChange, Refusal};
 use crate::schema::Schema;
 use crate::slice::Slice;
@@ -247,8 +248,10 @@ pub fn planned(
         None => risks.push(Risk::NotRead),
     }
     let transport = live.map_or("none (offline)".to_owned(), |live| live.transport.clone());
-    let change = device_change(&plan, &request.device, schema, risks, transport);
-    change.map_err(|e| Refusal::plan(&request.device, e))
+    // As a transaction would send them: guarded.
+    Batch::new(&[&plan], &request.device, schema)
+        .and_then(|_| device_change(&plan, schema, risks, transport))
+        .map_err(|e| Refusal::plan(&request.device, e))
 }
 
 /// The answer. How it ended is told even where its plan cannot be shown.
@@ -262,7 +265,7 @@ fn describe(request: &Request, report: Report, schema: &Schema) -> DeviceChange 
     let mut change = match &report.plan {
         Some(plan) => {
             let risks = plan.risks.iter().chain(&report.risks).cloned().collect();
-            let shown = device_change(plan, &request.device, schema, risks, report.transport.clone());
+            let shown = device_change(plan, schema, risks, report.transport.clone());
             shown.unwrap_or_else(|error| {
                 tracing::error!(device = request.device.name, %error, "a plan that ran cannot be shown");
                 bare(report.transport)
@@ -277,12 +280,10 @@ fn describe(request: &Request, report: Report, schema: &Schema) -> DeviceChange 
 
 fn device_change(
     plan: &Plan,
-    device: &Device,
     schema: &Schema,
     risks: Vec<Risk>,
     transport: String,
 ) -> Result<DeviceChange, PlanError> {
-    let batch = Batch::new(&[plan], device, schema)?;
     let (before, after) = plan.summary();
     Ok(DeviceChange {
         device: plan.device.clone(),
@@ -292,8 +293,8 @@ fn device_change(
         after,
         diff: report::native_diff(&plan.before, &plan.after, schema)?,
         edits: plan.edits.clone(),
-        payload: batch.payload.text().to_owned(),
-        inverse: batch.inverse.text().to_owned(),
+        payload: render::payload(&plan.edits, schema)?.text().to_owned(),
+        inverse: render::payload(&plan.inverse, schema)?.text().to_owned(),
         risks,
         transport,
         timings: Timings::default(),

@@ -2,10 +2,12 @@
 //! `/openconfig-interfaces:interfaces/interface[name='eth1']/config/mtu`.
 
 use std::fmt;
+use std::sync::Arc;
 
-/// The path of one data node. Ordered as a tree: a node sorts before what is below it.
+/// The path of one data node. Ordered as a tree: a node sorts before what is below it. Paths are
+/// copied far more often than made, so copies share their levels.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Path(Vec<Step>);
+pub struct Path(Vec<Arc<Step>>);
 
 /// One level of a [`Path`]: the module that defines the node is always resolved, even where
 /// the text form leaves it out because it is the parent's.
@@ -26,7 +28,7 @@ pub struct PathError {
 }
 
 impl Path {
-    pub fn steps(&self) -> &[Step] {
+    pub fn steps(&self) -> &[Arc<Step>] {
         &self.0
     }
 
@@ -37,7 +39,7 @@ impl Path {
             None => (self.0.last().map_or("", |step| step.module.as_str()), name),
         };
         let mut steps = self.0.clone();
-        steps.push(Step { module: module.to_owned(), name: name.to_owned(), keys: Vec::new() });
+        steps.push(Arc::new(Step { module: module.to_owned(), name: name.to_owned(), keys: Vec::new() }));
         Self(steps)
     }
 
@@ -48,11 +50,11 @@ impl Path {
         path
     }
 
-    pub fn push(&mut self, step: Step) {
-        self.0.push(step);
+    pub fn push(&mut self, step: impl Into<Arc<Step>>) {
+        self.0.push(step.into());
     }
 
-    pub fn pop(&mut self) -> Option<Step> {
+    pub fn pop(&mut self) -> Option<Arc<Step>> {
         self.0.pop()
     }
 
@@ -74,7 +76,7 @@ impl Path {
     /// Adds a key to the last level.
     pub fn add_key(&mut self, key: &str, value: &str) {
         if let Some(step) = self.0.last_mut() {
-            step.keys.push((key.to_owned(), value.to_owned()));
+            Arc::make_mut(step).keys.push((key.to_owned(), value.to_owned()));
         }
     }
 
@@ -112,9 +114,7 @@ impl Path {
                     after[1..].split_once(quote).ok_or_else(|| fail("a key value does not end"))?;
                 rest = after.strip_prefix(']').ok_or_else(|| fail("a key does not end with `]`"))?;
                 let key = key.rsplit(':').next().unwrap_or(key);
-                if let Some(step) = path.0.last_mut() {
-                    step.keys.push((key.to_owned(), value.to_owned()));
-                }
+                path.add_key(key, value);
             }
         }
         match path.0.first() {

@@ -5,6 +5,7 @@
 //! and its inverse is `changes(after, before)`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -117,8 +118,14 @@ impl Slice {
 
     /// Only what lies within one of `roots`.
     pub fn within(&self, roots: &[Path]) -> Self {
-        let inside = |path: &Path| roots.iter().any(|root| path.is_within(root));
-        Self(self.0.iter().filter(|(path, _)| inside(path)).map(|(p, v)| (p.clone(), v.clone())).collect())
+        let mut inside = BTreeMap::new();
+        for root in roots {
+            // In the order of paths, what lies within a root stands right behind it.
+            let from_root = self.0.range::<Path, _>((Bound::Included(root), Bound::Unbounded));
+            let within = from_root.take_while(|(path, _)| path.is_within(root));
+            inside.extend(within.map(|(path, value)| (path.clone(), value.clone())));
+        }
+        Self(inside)
     }
 
     /// Adds everything of `other`; its values win.

@@ -319,7 +319,7 @@ pub fn describe(slice: &Slice, port: &str) -> String {
 /// before its list goes, a port that comes up comes last. Devices that apply an edit as one do not
 /// care; the others are why.
 pub fn narrow_before_widen(edits: &mut [Edit], after: &Slice) {
-    edits.sort_by_key(|edit| rank(edit, after));
+    edits.sort_by_cached_key(|edit| rank(edit, after));
 }
 
 fn rank(edit: &Edit, after: &Slice) -> u8 {

@@ -4,6 +4,7 @@
 //! default-operation is and containers on the way are never more than the way.
 
 use std::fmt::Write;
+use std::sync::Arc;
 
 use crate::path::Step;
 use crate::render::RenderError;
@@ -13,7 +14,7 @@ const NETCONF: &str = "urn:ietf:params:xml:ns:netconf:base:1.0";
 
 /// One element on the way to, or at, an edit's target.
 struct Element<'a> {
-    step: &'a Step,
+    step: &'a Arc<Step>,
     operation: Option<Operation>,
     value: Option<&'a str>,
     children: Vec<Element<'a>>,
@@ -69,7 +70,7 @@ impl Element<'_> {
         is_root: bool,
         namespace: &impl Fn(&str) -> Option<&'n str>,
     ) -> Result<(), RenderError> {
-        let Step { module, name, keys } = self.step;
+        let Step { module, name, keys } = self.step.as_ref();
         let indent = "  ".repeat(depth);
         // Writing to a String cannot fail.
         let mut put = |text: std::fmt::Arguments| xml.write_fmt(text).unwrap_or_default();

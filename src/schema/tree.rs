@@ -14,7 +14,7 @@ use crate::slice::{Slice, Value};
 pub(super) fn exists(context: &Context, path: &Path) -> bool {
     let mut plain = Path::default();
     for step in path.steps() {
-        plain.push(Step { keys: Vec::new(), ..step.clone() });
+        plain.push(Step { keys: Vec::new(), ..Step::clone(step) });
     }
     let text = plain.to_string();
     !text.is_empty() && is_text(&text) && ffi::with_reports(context, || context.find_path(&text).is_ok()).0

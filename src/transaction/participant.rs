@@ -1,6 +1,7 @@
 //! One device's part in a transaction: its steps forward. Each step either succeeds or writes down
 //! why not and how far it came; taking back is in [`super::undo`].
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -20,7 +21,7 @@ pub struct Participant {
     pub(super) lease: Lease,
     members: Vec<(Request, Option<Result<Plan, PlanError>>)>,
     is_one: bool,
-    pub(super) batch: Option<Batch>,
+    pub(super) batch: Option<Arc<Batch>>,
     pub(super) persist_id: String,
     pub(super) reached: Reached,
     pub(super) failure: Option<Failure>,
@@ -221,7 +222,7 @@ impl Participant {
         let device = self.lease.device.clone();
         let batch = |plans: &[&Plan]| match plans {
             [] => Ok(None),
-            plans => Batch::new(plans, &device, schema).map(Some),
+            plans => Batch::new(plans, &device, schema).map(|batch| Some(Arc::new(batch))),
         };
         let all = |this: &Self| batch(&this.plans().filter(|plan| !plan.is_empty()).collect::<Vec<_>>());
         self.batch = match all(self) {

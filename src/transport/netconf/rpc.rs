@@ -165,7 +165,7 @@ pub fn subtree_filter<'n>(
     for path in paths {
         // The content match of an entry's key selects the key as well (RFC 6241 6.2.5).
         let steps = &path.steps()[..path.steps().len() - usize::from(path.is_key())];
-        let shared = open.iter().zip(steps).take_while(|(one, other)| **one == *other).count();
+        let shared = open.iter().zip(steps).take_while(|(one, other)| **one == other.as_ref()).count();
         close(&mut open, shared, &mut filter);
         for step in &steps[shared..] {
             filter.push('<');
