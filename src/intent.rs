@@ -145,7 +145,11 @@ impl PortName {
         if name.contains('\'') && name.contains('"') {
             return Err(IntentError::Quotes { parameter });
         }
-        text(name, parameter).map(Self)
+        let name = text(name, parameter)?;
+        if name.trim() != name {
+            return Err(IntentError::Blank { parameter });
+        }
+        Ok(Self(name))
     }
 
     pub fn as_str(&self) -> &str {

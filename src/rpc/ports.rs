@@ -38,7 +38,7 @@ static DETACH_PORT: Signature = Signature {
 /// RFC 791's least, and all that an `mtu` leaf can hold.
 const MTU: (i64, i64) = (68, u16::MAX as i64);
 
-/// Most links of one call: they are planned together, in a time that grows with their square.
+/// Most links of one call: they are planned under their switches' locks, and a body could name thousands.
 const MAX_LINKS: usize = 64;
 
 /// One physical link of a port.

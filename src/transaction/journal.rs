@@ -40,6 +40,9 @@ pub struct Record {
     pub way_back: WayBack,
 }
 
+/// Longest file that is read, in bytes; the record of a full group is a thousandth of it.
+const LONGEST: u64 = 64 << 20;
+
 /// Why the lock file cannot be used. Nothing was sent.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
@@ -116,16 +119,20 @@ impl Journal {
 
     /// What an earlier transaction left, if anything.
     pub fn left_behind(&mut self) -> Result<Option<Record>, JournalError> {
-        let mut text = String::new();
-        self.file.seek(SeekFrom::Start(0)).map_err(|e| self.io(e))?;
-        self.file.read_to_string(&mut text).map_err(|e| self.io(e))?;
+        let damaged = |why: String| JournalError::Damaged { path: self.path.clone(), why };
+        let mut bytes = Vec::new();
+        (&self.file).seek(SeekFrom::Start(0)).map_err(|e| self.io(e))?;
+        (&self.file).take(LONGEST + 1).read_to_end(&mut bytes).map_err(|e| self.io(e))?;
+        if bytes.len() as u64 > LONGEST {
+            return Err(damaged(format!("it is longer than {LONGEST} bytes")));
+        }
+        let text = String::from_utf8(bytes).map_err(|error| damaged(error.to_string()))?;
         let mut lines = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
         let Some(first) = lines.next() else {
             // Torn before the first sync: nothing had been sent.
             return Ok(None);
         };
-        let damaged =
-            |e: serde_json::Error| JournalError::Damaged { path: self.path.clone(), why: e.to_string() };
+        let damaged = |error: serde_json::Error| damaged(error.to_string());
         let mut record: Record = serde_json::from_str(first).map_err(damaged)?;
         for line in lines {
             record.phase = serde_json::from_str::<PhaseLine>(line).map_err(damaged)?.phase;
@@ -189,6 +196,23 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+
+    #[tokio::test]
+    async fn what_is_no_record_is_damaged() {
+        let dir = tempfile::tempdir().unwrap();
+        let endpoint = crate::device::sample("leaf1").endpoint;
+        let mut journal = Journal::lock(dir.path(), &endpoint, Instant::now()).await.unwrap();
+        let path = dir.path().join(file_name(&endpoint));
+        for bad in [&b"\xff\n"[..], b"{}\n", b"\n"] {
+            std::fs::write(&path, bad).unwrap();
+            assert!(matches!(journal.left_behind(), Err(JournalError::Damaged { .. })), "{bad:?}");
+        }
+        // Without the blocks of a disk; it would not fit into memory.
+        File::options().write(true).open(&path).unwrap().set_len(1 << 40).unwrap();
+        assert!(matches!(journal.left_behind(), Err(JournalError::Damaged { .. })));
+        journal.clear().unwrap();
+        assert!(journal.left_behind().unwrap().is_none());
+    }
 
     #[test]
     fn a_directory_that_others_can_write_to_is_refused() {

@@ -14,8 +14,8 @@ use crate::render::Payload;
 use crate::slice::Slice;
 use crate::transport::{Cause, Commit, Committed, Fault, Promises, ReadSet, Session, Store, Timed, shown};
 
-/// Longest `<data>`, in bytes, that is read at once. Some data take libyang a time that grows with
-/// the square of their length: what is longer must not hold up other devices, nor our deadline.
+/// Longest `<data>`, in bytes, that is read at once. Data of some MiB can take minutes to read: what is
+/// longer must not hold up other devices, nor our deadline.
 const SHORT: usize = 64 << 10;
 
 /// A NETCONF session over any byte stream.
