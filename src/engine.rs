@@ -77,7 +77,16 @@ impl Engine {
         let mut devices = Vec::new();
         for (request, report) in reports {
             log(&request, &report);
-            devices.push(describe(&request, report, &world.schema));
+            let change = describe(&request, report, &world.schema);
+            // Ironic's form of the answer has no room for it.
+            tracing::debug!(
+                request_id = request.caller.request_id,
+                device = change.device,
+                port = change.port,
+                inverse = change.inverse,
+                "what takes this change back"
+            );
+            devices.push(change);
         }
         Ok(Change { outcome: worst(&devices), devices })
     }
@@ -308,6 +317,13 @@ fn log(request: &Request, report: &Report) {
     let summary = report.plan.as_ref().map(Plan::summary);
     let (before, after) = summary.unwrap_or_else(|| ("not read".to_owned(), "not planned".to_owned()));
     let caller = &request.caller;
+    let saved = match &report.outcome {
+        Outcome::Applied { saved } => Some(tracing::field::display(saved)),
+        _ => None,
+    };
+    let risks = report.plan.iter().flat_map(|plan| &plan.risks).chain(&report.risks);
+    let risks = risks.map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    let phases = report.timings.to_string();
     let (phase, cause): (Option<Phase>, Option<&str>) = match &report.outcome {
         Outcome::RolledBack { phase, cause } | Outcome::Unknown { phase, cause } => {
             (Some(*phase), Some(cause))
@@ -327,10 +343,12 @@ fn log(request: &Request, report: &Report) {
                 before,
                 after,
                 transport = report.transport,
-                phases = %report.timings,
+                phases,
                 group = report.group,
                 digest = report.plan.as_ref().map(|plan| plan.digest.as_str()),
                 outcome = report.outcome.word(),
+                saved,
+                risks,
                 phase = phase.map(tracing::field::display),
                 cause,
             )

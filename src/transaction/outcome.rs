@@ -64,6 +64,16 @@ pub enum Saved {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Timings(pub Vec<(Phase, Duration)>);
 
+impl fmt::Display for Saved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Saved::WithCommit => "with_commit",
+            Saved::ToStartup => "to_startup",
+            Saved::No => "no",
+        })
+    }
+}
+
 impl Phase {
     /// Whether a failure here leaves the device untouched without anything having to be undone.
     pub fn is_before_change(self) -> bool {

@@ -91,7 +91,13 @@ impl Operator {
         };
         // A candidate with changes of somebody else, or a pending commit, refuses the lock.
         for store in stores {
-            self.session.ok(&format!("<lock><target><{store}/></target></lock>")).await;
+            let lock = format!("<lock><target><{store}/></target></lock>");
+            // netconfd takes a moment to notice that a session is gone, and its lock with it.
+            let patience = Instant::now() + Duration::from_secs(5);
+            while !self.session.rpc(&lock).await.contains("<ok/>") {
+                assert!(Instant::now() < patience, "{store} stays locked");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
         }
         for store in stores {
             self.session.ok(&format!("<unlock><target><{store}/></target></unlock>")).await;
