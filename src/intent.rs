@@ -99,6 +99,8 @@ pub enum IntentError {
     ControlCharacter { parameter: &'static str, code: u32, position: usize },
     #[error("{parameter}: U+{code:04X} at position {position} is not a character")]
     NotACharacter { parameter: &'static str, code: u32, position: usize },
+    #[error("{parameter}: a name that begins or ends with white space")]
+    Blank { parameter: &'static str },
     #[error("{parameter}: a name with both kinds of quotes cannot be written as a path")]
     Quotes { parameter: &'static str },
     #[error("{parameter}: {why}")]
@@ -133,8 +135,13 @@ fn text(text: &str, parameter: &'static str) -> Result<String, IntentError> {
 }
 
 impl PortName {
-    /// 1 to 255 characters, no control characters, not both kinds of quotes.
+    /// 1 to 255 characters, no control characters, not both kinds of quotes, no white space around
+    /// it: a device may ignore that (RFC 6241 6.2.5), and then ` eth48` is `eth48`, which our limits
+    /// would not have seen.
     pub fn new(name: &str, parameter: &'static str) -> Result<Self, IntentError> {
+        if name.trim() != name {
+            return Err(IntentError::Blank { parameter });
+        }
         if name.contains('\'') && name.contains('"') {
             return Err(IntentError::Quotes { parameter });
         }

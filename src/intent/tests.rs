@@ -4,9 +4,19 @@ use super::*;
 fn names_that_could_inject_are_refused() {
     assert!(PortName::new("Ethernet1/1", "port_name").is_ok());
     assert!(PortName::new("port with space", "port_name").is_ok());
-    for bad in
-        ["", "eth1\nno shutdown", "eth1\0", "a'b\"c", "\u{85}x", "\u{ffff}", "a\u{fdd0}", &"x".repeat(256)]
-    {
+    for bad in [
+        " eth48",
+        "eth48 ",
+        "\u{a0}eth48",
+        "",
+        "eth1\nno shutdown",
+        "eth1\0",
+        "a'b\"c",
+        "\u{85}x",
+        "\u{ffff}",
+        "a\u{fdd0}",
+        &"x".repeat(256),
+    ] {
         let error = PortName::new(bad, "port_name").unwrap_err();
         assert!(error.to_string().starts_with("port_name: "), "{error}");
     }

@@ -38,6 +38,9 @@ static DETACH_PORT: Signature = Signature {
 /// RFC 791's least, and all that an `mtu` leaf can hold.
 const MTU: (i64, i64) = (68, u16::MAX as i64);
 
+/// Most links of one call: they are planned together, in a time that grows with their square.
+const MAX_LINKS: usize = 64;
+
 /// One physical link of a port.
 struct Link {
     switch_id: Option<String>,
@@ -179,7 +182,11 @@ fn links(port: &Field) -> Result<Vec<Link>, RpcError> {
     let information = profile.member("local_link_information")?;
     let mut seen = BTreeSet::new();
     let mut links = Vec::new();
-    for field in information.elements()? {
+    let fields = information.elements()?;
+    if fields.len() > MAX_LINKS {
+        return Err(information.refuse(&format!("it names {} links; {MAX_LINKS} are the most", fields.len())));
+    }
+    for field in fields {
         let link = link(&field)?;
         if !seen.insert((link.switch(), link.port.clone())) {
             return Err(field

@@ -1,27 +1,27 @@
 //! HTTP/1.1: one path, one verb, bounded bodies, and an orderly end.
 
+use std::convert::Infallible;
 use std::fs;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::Body;
-use axum::extract::connect_info::{ConnectInfo, Connected};
-use axum::extract::{Request, State};
-use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderValue, Method, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::serve::IncomingStream;
 use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener, UnixSocket};
-use tokio::sync::{Semaphore, oneshot};
-use tracing::{error, warn};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tracing::{debug, error, warn};
 
 use crate::rpc::{self, Engine};
 
@@ -34,11 +34,22 @@ pub struct RpcLimits {
     pub body_time: Duration,
     /// Calls at work at one time; more wait their turn.
     pub calls: u32,
+    /// Connections open at one time; more wait to be accepted. Without a bound they would take the
+    /// file descriptors that undoing a change needs.
+    pub connections: usize,
+    /// How long a connection may take to bring a request's head, idle time before it included.
+    pub head_time: Duration,
 }
 
 impl Default for RpcLimits {
     fn default() -> Self {
-        Self { body_bytes: 1 << 20, body_time: Duration::from_secs(10), calls: 1024 }
+        Self {
+            body_bytes: 1 << 20,
+            body_time: Duration::from_secs(10),
+            calls: 1024,
+            connections: 512,
+            head_time: Duration::from_secs(120),
+        }
     }
 }
 
@@ -48,10 +59,6 @@ pub enum Listener {
     Tcp(TcpListener),
     Unix(UnixListener),
 }
-
-/// Who is at the other end: `127.0.0.1:40312`, or `uid=0` on a unix socket.
-#[derive(Clone, Debug)]
-pub struct Peer(String);
 
 /// How long a caller may take to read its answer while the service stops.
 const ANSWER_TIME: Duration = Duration::from_secs(1);
@@ -86,45 +93,66 @@ pub fn bind_unix(path: &Path) -> io::Result<UnixListener> {
 /// Serves calls until `shutdown`, then stops accepting and returns when every call that began has
 /// ended. A request that is still arriving then has [`RpcLimits::body_time`] left.
 pub async fn serve(
-    listener: Listener,
+    mut listener: Listener,
     engine: Arc<dyn Engine>,
     limits: RpcLimits,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
     let calls = Arc::new(Semaphore::new(limits.calls as usize));
     let service = Arc::new(Service { engine, limits: limits.clone(), calls: calls.clone() });
-    let router = Router::new().fallback(receive).with_state(service);
-    let (stopping, stopped) = oneshot::channel::<()>();
-    let server = axum::serve(listener, router.into_make_service_with_connect_info::<Peer>())
-        .with_graceful_shutdown(async move {
-            shutdown.await;
-            drop(stopping);
-        });
+    let graceful = GracefulShutdown::new();
+    let places = Arc::new(Semaphore::new(limits.connections));
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(limits.head_time);
+    tokio::select! {
+        () = shutdown => {}
+        closed = accept(&mut listener, &places, |stream, peer, place| {
+            let service = service.clone();
+            let answer = service_fn(move |request| {
+                let (service, peer) = (service.clone(), peer.clone());
+                async move { Ok::<_, Infallible>(receive(service, &peer, request).await) }
+            });
+            let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), answer));
+            tokio::spawn(async move {
+                if let Err(error) = connection.await {
+                    debug!("a connection broke off: {error}");
+                }
+                drop(place);
+            });
+        }) => closed?,
+    }
+    drop(listener);
     // Idle connections close at once, others after their answer; one that never ends its request, or
     // never takes its answer, must not hold the process.
-    let (at_work, longest) = (calls.clone(), limits.clone());
-    let patience = async move {
-        // The sender never sends, it is only dropped.
-        stopped.await.ok();
-        tokio::time::sleep(longest.body_time).await;
-        let idle = at_work.acquire_many(longest.calls).await;
+    let patience = async {
+        tokio::time::sleep(limits.body_time).await;
+        let idle = calls.acquire_many(limits.calls).await;
         drop(idle);
         tokio::time::sleep(ANSWER_TIME).await;
     };
     tokio::select! {
-        served = server => served?,
+        () = graceful.shutdown() => {}
         () = patience => {}
     }
     // A caller that hung up has no connection any more, but what it asked for still runs.
     calls.acquire_many(limits.calls).await.map(drop).map_err(io::Error::other)
 }
 
-async fn receive(
-    State(service): State<Arc<Service>>,
-    ConnectInfo(Peer(peer)): ConnectInfo<Peer>,
-    request: Request,
-) -> Response {
-    match call(service, &peer, request).await {
+/// Accepts for ever, never more than there are places.
+async fn accept(
+    listener: &mut Listener,
+    places: &Arc<Semaphore>,
+    serve: impl Fn(Box<dyn Stream>, String, OwnedSemaphorePermit),
+) -> io::Result<()> {
+    loop {
+        let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
+        let (stream, peer) = listener.accept().await;
+        serve(stream, peer, place);
+    }
+}
+
+async fn receive(service: Arc<Service>, peer: &str, request: Request<Incoming>) -> Response {
+    match call(service, peer, request).await {
         Ok(Some(answer)) => json_response(StatusCode::OK, &answer),
         Ok(None) => StatusCode::NO_CONTENT.into_response(),
         Err((status, message)) => {
@@ -142,7 +170,7 @@ async fn receive(
 async fn call(
     service: Arc<Service>,
     peer: &str,
-    request: Request,
+    request: Request<Incoming>,
 ) -> Result<Option<Value>, (StatusCode, &'static str)> {
     if request.method() != Method::POST {
         return Err((StatusCode::METHOD_NOT_ALLOWED, "Only POST method can be used"));
@@ -175,7 +203,7 @@ async fn call(
 
 /// Reads a body of at most `limit` octets. One that is longer is read on for a while, and not kept:
 /// a client that is not read from sees a reset connection instead of the answer.
-async fn read(mut body: Body, limit: usize) -> Result<Vec<u8>, (StatusCode, &'static str)> {
+async fn read(mut body: Incoming, limit: usize) -> Result<Vec<u8>, (StatusCode, &'static str)> {
     let mut bytes = Vec::new();
     let mut length = 0;
     while let Some(frame) = body.frame().await {
@@ -203,18 +231,16 @@ pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
-impl axum::serve::Listener for Listener {
-    type Io = Box<dyn Stream>;
-    type Addr = Peer;
-
-    async fn accept(&mut self) -> (Self::Io, Peer) {
+impl Listener {
+    /// The next connection, and who is at its other end: `127.0.0.1:40312`, or `uid=0` on a unix socket.
+    async fn accept(&mut self) -> (Box<dyn Stream>, String) {
         match self {
             Self::Tcp(listener) => {
                 let (stream, address) = axum::serve::Listener::accept(listener).await;
                 if let Err(error) = stream.set_nodelay(true) {
                     warn!(%address, "answers may be delayed: {error}");
                 }
-                (Box::new(stream), Peer::at(address))
+                (Box::new(stream), address.to_string())
             }
             Self::Unix(listener) => {
                 let (stream, _) = axum::serve::Listener::accept(listener).await;
@@ -222,27 +248,8 @@ impl axum::serve::Listener for Listener {
                     Ok(credentials) => format!("uid={}", credentials.uid()),
                     Err(error) => format!("unix ({error})"),
                 };
-                (Box::new(stream), Peer(peer))
+                (Box::new(stream), peer)
             }
         }
-    }
-
-    fn local_addr(&self) -> io::Result<Peer> {
-        match self {
-            Self::Tcp(listener) => listener.local_addr().map(Peer::at),
-            Self::Unix(listener) => Ok(Peer(format!("{:?}", listener.local_addr()?))),
-        }
-    }
-}
-
-impl Peer {
-    fn at(address: SocketAddr) -> Self {
-        Self(address.to_string())
-    }
-}
-
-impl Connected<IncomingStream<'_, Listener>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, Listener>) -> Self {
-        stream.remote_addr().clone()
     }
 }

@@ -9,6 +9,9 @@ use quick_xml::name::ResolveResult;
 /// The namespace of RFC 6241's own elements.
 const BASE: &str = "urn:ietf:params:xml:ns:netconf:base:1.0";
 
+/// Most that the content may grow to, in bytes, when its namespaces are written out.
+const MAX_CONTENT: usize = 32 << 20;
+
 /// What is in `<data>`, with the namespaces that the device declared around it.
 ///
 /// `xml` is an `<rpc-reply>`, a `<data>`, or already the content. Any other element of NETCONF
@@ -77,6 +80,9 @@ fn append(
     for (key, value) in around.iter().filter(|(key, _)| !own.contains_key(*key)) {
         content.push_str(&format!(" {key}=\"{value}\""));
     }
+    if content.len() > MAX_CONTENT {
+        return Err(format!("longer than {MAX_CONTENT} bytes with its namespaces written out"));
+    }
     content.push_str(rest);
     Ok(())
 }
@@ -114,10 +120,15 @@ mod tests {
             format!("<data xmlns='{BASE}'><a xmlns='urn:a'></data>"),
             "<a xmlns='urn:a'/></data>".to_owned(),
             "<!DOCTYPE a><a xmlns='urn:a'/>".to_owned(),
+            format!(
+                "<data xmlns='{BASE}' xmlns:l='{}'>{}</data>",
+                "l".repeat(1 << 20),
+                "<a xmlns=''/>".repeat(40)
+            ),
             "text".to_owned(),
             "<".to_owned(),
         ] {
-            assert!(content(&bad).is_err(), "{bad}");
+            assert!(content(&bad).is_err(), "{bad:.100}");
         }
     }
 }

@@ -47,6 +47,10 @@ pub enum JournalError {
     Io { path: PathBuf, source: std::io::Error },
     #[error("{path} is locked by another process on this host; waited {waited:?}")]
     Held { path: PathBuf, waited: Duration },
+    #[error(
+        "{path} can be written by others (mode {mode:04o}); what they put there would be carried out on devices"
+    )]
+    Open { path: PathBuf, mode: u32 },
     #[error("{path} holds a record that cannot be read ({why}); look at the device, then empty the file")]
     Damaged { path: PathBuf, why: String },
 }
@@ -70,14 +74,16 @@ pub fn file_name(endpoint: &Endpoint) -> String {
     format!("{address}_{}.lock", endpoint.port)
 }
 
-/// Makes the directory (0700) if it is not there.
+/// Makes the directory (0700) if it is not there. One that others can write to is refused.
 pub fn prepare(dir: &FilePath) -> Result<(), JournalError> {
-    use std::os::unix::fs::DirBuilderExt;
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(dir)
-        .map_err(|source| JournalError::Io { path: dir.to_owned(), source })
+    use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
+    let found = made.and_then(|()| std::fs::metadata(dir));
+    let found = found.map_err(|source| JournalError::Io { path: dir.to_owned(), source })?;
+    match found.permissions().mode() & 0o777 {
+        mode if mode & 0o022 != 0 => Err(JournalError::Open { path: dir.to_owned(), mode }),
+        _ => Ok(()),
+    }
 }
 
 impl Journal {
@@ -147,7 +153,15 @@ impl Journal {
     fn append(&mut self, line: &impl Serialize) -> Result<(), JournalError> {
         let mut bytes = serde_json::to_vec(line).map_err(|e| self.io(e.into()))?;
         bytes.push(b'\n');
-        self.file.write_all(&bytes).and_then(|()| self.file.sync_data()).map_err(|e| self.io(e))
+        let end = self.file.stream_position().map_err(|e| self.io(e))?;
+        let written = self.file.write_all(&bytes).and_then(|()| self.file.sync_data());
+        written.map_err(|error| {
+            // Half a line must not be what a later one is appended to.
+            if let Err(error) = self.file.set_len(end).and_then(|()| self.file.seek(SeekFrom::Start(end))) {
+                tracing::error!(path = %self.path.display(), %error, "half a line stays in the journal");
+            }
+            self.io(error)
+        })
     }
 
     fn io(&self, source: std::io::Error) -> JournalError {
@@ -168,4 +182,23 @@ impl Drop for Journal {
 /// Seconds since 1970, `after` from now.
 pub fn unix_time_in(after: Duration) -> u64 {
     (SystemTime::now() + after).duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_directory_that_others_can_write_to_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let new = dir.path().join("a/b");
+        prepare(&new).unwrap();
+        assert_eq!(std::fs::metadata(&new).unwrap().permissions().mode() & 0o777, 0o700);
+        for (mode, is_fine) in [(0o755, true), (0o775, false), (0o777, false), (0o1777, false)] {
+            std::fs::set_permissions(&new, std::fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(prepare(&new).is_ok(), is_fine, "{mode:o}");
+        }
+    }
 }

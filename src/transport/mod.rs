@@ -180,23 +180,62 @@ pub trait Connector: Send + Sync {
 
 impl fmt::Display for DeviceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.tag)?;
+        write!(f, "{}", shown(&self.tag))?;
         if let Some(message) = &self.message {
-            write!(f, ": {message}")?;
+            write!(f, ": {}", shown(message))?;
         }
         if let Some(path) = &self.path {
-            write!(f, " (at {path})")?;
+            write!(f, " (at {})", shown(path))?;
         }
         if let Some(app_tag) = &self.app_tag {
-            write!(f, " [{app_tag}]")?;
+            write!(f, " [{}]", shown(app_tag))?;
         }
         if let Some(info) = &self.info {
-            write!(f, " {info}")?;
+            write!(f, " {}", shown(info))?;
         }
         Ok(())
     }
 }
 
 fn join(errors: &[DeviceError]) -> String {
-    errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    const MOST: usize = 10;
+    let mut all: Vec<String> = errors.iter().take(MOST).map(ToString::to_string).collect();
+    if errors.len() > MOST {
+        all.push(format!("and {} more", errors.len() - MOST));
+    }
+    all.join("; ")
+}
+
+/// What a device says as it may stand in a log and in an answer: it cannot begin a line of its own,
+/// and it comes to an end.
+fn shown(text: &str) -> String {
+    const MOST: usize = 1000;
+    let mut shown = String::new();
+    for (n, c) in text.chars().enumerate() {
+        match c {
+            _ if n == MOST => {
+                shown.push_str("...");
+                break;
+            }
+            c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') => shown.extend(c.escape_default()),
+            c => shown.push(c),
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_device_says_stays_on_one_line_and_ends() {
+        let message = format!("no\n2026-01-01 INFO applied\u{1b}[0m\u{2028}{}", "x".repeat(5000));
+        let error = DeviceError { tag: "bad".to_owned(), message: Some(message), ..DeviceError::default() };
+        let text = error.to_string();
+        assert!(text.starts_with(r"bad: no\n2026-01-01 INFO applied\u{1b}[0m\u{2028}xxx"), "{text}");
+        assert!(text.ends_with("x...") && text.len() < 1100);
+        let many = Fault::Rejected(vec![error; 500_000]).to_string();
+        assert!(many.ends_with("; and 499990 more") && many.len() < 12_000);
+    }
 }

@@ -153,6 +153,21 @@ async fn a_request_that_never_ends_does_not_hold_the_process() {
 }
 
 #[tokio::test]
+async fn idle_connections_are_bounded_in_number_and_in_time() {
+    let limits = RpcLimits { connections: 2, head_time: Duration::from_millis(200), ..RpcLimits::default() };
+    let server = Server::start(Fake::new(None, None), limits).await;
+    let mut half = TcpStream::connect(server.address).await.unwrap();
+    half.write_all(b"POST / HTTP/1.1\r\nhos").await.unwrap();
+    let _idle = TcpStream::connect(server.address).await.unwrap();
+    // Both places are taken; this one is served when they have had their time.
+    let (status, _) = server.connect().await.post("{").await;
+    assert_eq!(status, StatusCode::OK);
+    let mut rest = String::new();
+    half.read_to_string(&mut rest).await.unwrap();
+    assert!(rest.is_empty() || rest.starts_with("HTTP/1.1 408"), "{rest}");
+}
+
+#[tokio::test]
 async fn a_unix_socket_says_which_user_calls() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("mercury.sock");

@@ -1,7 +1,8 @@
 //! Where one NETCONF message ends and the next begins (RFC 6242). No I/O: bytes in, messages out.
 
-/// Most that one message may hold: 64 MiB.
-pub const MAX_MESSAGE: usize = 64 << 20;
+/// Most that one message may hold: 16 MiB, whole configurations of large devices included. Read as a
+/// tree it takes a hundred times that.
+pub const MAX_MESSAGE: usize = 16 << 20;
 
 const END_OF_MESSAGE: &[u8] = b"]]>]]>";
 const END_OF_CHUNKS: &[u8] = b"\n##\n";

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use super::framing::{Decoder, Framing};
 use super::message::{Hello, Reply};
 use super::rpc::{self, Answer, Rpc};
-use crate::transport::{Cause, Fault};
+use crate::transport::{Cause, Fault, join, shown};
 
 /// What NETCONF runs over.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -251,8 +251,7 @@ impl Link {
 /// Which rpc of the flight a reply is for, and what it says.
 fn judge(reply: Reply, first_id: u64, rpcs: &[Rpc]) -> Result<(usize, Outcome), Cause> {
     let Some(id) = &reply.message_id else {
-        let said = reply.errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-        return Err(malformed(format!("a reply has no message-id ({said})")));
+        return Err(malformed(format!("a reply has no message-id ({})", join(&reply.errors))));
     };
     let at = (0..rpcs.len()).zip(first_id..).find(|(_, sent)| sent.to_string() == *id);
     let Some((at, _)) = at else {
@@ -275,7 +274,7 @@ fn judge(reply: Reply, first_id: u64, rpcs: &[Rpc]) -> Result<(usize, Outcome), 
 }
 
 fn malformed(why: impl ToString) -> Cause {
-    Cause::Malformed(why.to_string())
+    Cause::Malformed(shown(&why.to_string()))
 }
 
 fn peer_closed() -> Cause {

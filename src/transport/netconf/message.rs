@@ -233,6 +233,8 @@ mod tests {
         ] {
             assert!(Reply::parse(bad.as_bytes()).is_err(), "{bad}");
         }
+        let long = format!("<data xmlns:l='{}'>{}</data>", "l".repeat(1 << 20), "<a xmlns=''/>".repeat(20));
+        assert_eq!(reply(&long), Err(XmlError::TooLong));
         let twice = format!("<rpc-reply xmlns='{BASE}'><ok/></rpc-reply>").repeat(2);
         assert!(matches!(Reply::parse(twice.as_bytes()), Err(XmlError::Syntax(_))));
         let repeated = format!("<rpc-reply xmlns='{BASE}' message-id='1' message-id='2'><ok/></rpc-reply>");

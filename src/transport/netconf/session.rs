@@ -3,7 +3,8 @@
 use std::cell::RefCell;
 
 use async_trait::async_trait;
-use tokio::time::Instant;
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, timeout_at};
 
 use super::link::{Link, Outcome, Stream};
 use super::promises::{Extras, promises};
@@ -11,7 +12,11 @@ use super::rpc::{Datastore, Rpc, subtree_filter};
 use crate::device::NetconfHabits;
 use crate::render::Payload;
 use crate::slice::Slice;
-use crate::transport::{Cause, Commit, Committed, Fault, Promises, ReadSet, Session, Store, Timed};
+use crate::transport::{Cause, Commit, Committed, Fault, Promises, ReadSet, Session, Store, Timed, shown};
+
+/// Longest `<data>`, in bytes, that is read at once. Some data take libyang a time that grows with
+/// the square of their length: what is longer must not hold up other devices, nor our deadline.
+const SHORT: usize = 64 << 10;
 
 /// A NETCONF session over any byte stream.
 pub struct NetconfSession {
@@ -69,15 +74,30 @@ impl NetconfSession {
     }
 
     /// The meaning of a `<data>`. One that the schema does not allow is no answer.
-    fn understand(&mut self, outcome: Outcome, reads: &ReadSet) -> Result<Slice, Fault> {
-        match reads.schema.read_xml(&outcome?) {
-            Ok(slice) => Ok(slice.within(&reads.paths)),
-            Err(error) => {
-                let cause = Cause::Malformed(error.to_string());
-                self.link.get_mut().fail(cause.clone());
-                Err(Fault::Lost(cause))
+    async fn understand(
+        &mut self,
+        outcome: Outcome,
+        reads: &ReadSet,
+        deadline: Instant,
+    ) -> Result<Slice, Fault> {
+        let (data, reads) = (outcome?, reads.clone());
+        let is_short = data.len() <= SHORT;
+        let read = move || reads.schema.read_xml(&data).map(|slice| slice.within(&reads.paths));
+        let cause = if is_short {
+            match read() {
+                Ok(slice) => return Ok(slice),
+                Err(error) => Cause::Malformed(shown(&error.to_string())),
             }
-        }
+        } else {
+            match timeout_at(deadline, spawn_blocking(read)).await {
+                Ok(Ok(Ok(slice))) => return Ok(slice),
+                Ok(Ok(Err(error))) => Cause::Malformed(shown(&error.to_string())),
+                Ok(Err(error)) => Cause::Malformed(format!("reading it failed: {error}")),
+                Err(_) => Cause::Deadline("reading what the device sent"),
+            }
+        };
+        self.link.get_mut().fail(cause.clone());
+        Err(Fault::Lost(cause))
     }
 
     /// What to lock, in this order. Where running changes only by commits, the lock of the candidate
@@ -157,7 +177,7 @@ impl Session for NetconfSession {
         }
         let rpc = self.get_config(store, reads)?;
         let outcome = self.single(rpc, deadline, "reading").await;
-        self.understand(outcome, reads)
+        self.understand(outcome, reads, deadline).await
     }
 
     async fn begin(&mut self, reads: &ReadSet, deadline: Instant) -> Result<Slice, Fault> {
@@ -173,7 +193,7 @@ impl Session for NetconfSession {
                 Err(fault) => refused = refused.or(Some(fault)),
             }
         }
-        let fault = match (refused, self.understand(running, reads)) {
+        let fault = match (refused, self.understand(running, reads, deadline).await) {
             (None, Ok(slice)) => return Ok(slice),
             (Some(fault), _) | (None, Err(fault)) => fault,
         };
@@ -214,7 +234,7 @@ impl Session for NetconfSession {
         if commit.is_ok() && *how == Commit::Plain {
             self.dirty = false;
         }
-        Committed { commit, running: self.understand(running, reads) }
+        Committed { commit, running: self.understand(running, reads, deadline).await }
     }
 
     async fn confirm(&mut self, persist_id: &str, then_unlock: bool, deadline: Instant) -> Result<(), Fault> {

@@ -18,7 +18,7 @@ use super::algorithms::{groups, preferred, rsa_hashes};
 use super::host_key::Trusted;
 use super::link::Stream;
 use crate::device::{Credential, Endpoint, NetconfHabits};
-use crate::transport::Cause;
+use crate::transport::{Cause, shown};
 
 /// Keepalives without an answer before a connection counts as dead.
 const KEEPALIVE_MAX: usize = 3;
@@ -197,7 +197,7 @@ fn offers(handle: &Handle<Verifier>, methods: &MethodSet) -> String {
 fn explain(error: russh::Error) -> String {
     match error {
         russh::Error::NoCommonAlgo { kind, theirs, .. } => {
-            format!("no common {kind:?} algorithm; it offers {}", theirs.join(", "))
+            format!("no common {kind:?} algorithm; it offers {}", shown(&theirs.join(", ")))
         }
         error => error.to_string(),
     }

@@ -9,6 +9,8 @@ use quick_xml::escape::resolve_predefined_entity;
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::name::{Namespace, PrefixDeclaration, ResolveResult};
 
+use super::framing::MAX_MESSAGE;
+
 /// The namespace of NETCONF's own elements (RFC 6241 3.1).
 pub const BASE: &str = "urn:ietf:params:xml:ns:netconf:base:1.0";
 
@@ -26,6 +28,8 @@ pub enum XmlError {
     Doctype,
     #[error("it is nested more than {MAX_DEPTH} levels deep")]
     TooDeep,
+    #[error("with its namespaces written out it is longer than {MAX_MESSAGE} bytes")]
+    TooLong,
     #[error("it refers to the unknown entity `{0}`")]
     Entity(String),
     #[error("it is <{found}>, not <{expected}> of {BASE}")]
@@ -148,6 +152,10 @@ impl<'a> Cursor<'a> {
                     if start.try_get_attribute(key.as_str()).map_err(syntax)?.is_none() {
                         content.push_str(declaration);
                     }
+                }
+                // One long declaration around many elements would grow without end.
+                if content.len() > MAX_MESSAGE {
+                    return Err(XmlError::TooLong);
                 }
             }
             Ok(())

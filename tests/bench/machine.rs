@@ -1,0 +1,79 @@
+//! What the numbers were measured on.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use crate::table::{Samples, millis};
+
+/// A directory on a disk, for the lock files.
+pub fn disk() -> PathBuf {
+    std::env::temp_dir()
+}
+
+/// A directory in memory, as /var/lock is on Debian.
+pub fn memory() -> PathBuf {
+    PathBuf::from("/dev/shm")
+}
+
+/// Prints the machine's facts.
+pub fn describe() {
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let kernel = line("/proc/sys/kernel/osrelease");
+    let system = field("/etc/os-release", "PRETTY_NAME=").replace('"', "");
+    println!(
+        "machine  {}, {cores} cores, {}",
+        field("/proc/cpuinfo", "model name"),
+        field("/proc/meminfo", "MemTotal")
+    );
+    println!("system   {system}, Linux {kernel}");
+    for dir in [disk(), memory()] {
+        println!("sync     {} for 1 KiB in {}", millis(sync_time(&dir).p50()), dir.display());
+    }
+    load();
+}
+
+/// Prints how busy the machine is with other things.
+pub fn load() {
+    println!("load     {}", line("/proc/loadavg"));
+}
+
+/// Resident memory of a process now and at its most, as the kernel says it.
+pub fn resident(pid: u32) -> String {
+    let status = format!("/proc/{pid}/status");
+    format!("{}, at most {}", field(&status, "VmRSS"), field(&status, "VmHWM"))
+}
+
+/// The process that was started with `argument`.
+pub fn process_with(argument: &Path) -> Option<u32> {
+    let argument = argument.to_str()?;
+    let pids = fs::read_dir("/proc").ok()?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    pids.into_iter().find(|pid: &u32| {
+        let command = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        command.split('\0').any(|word| word == argument)
+    })
+}
+
+/// What the journal waits for before anything is sent.
+fn sync_time(dir: &Path) -> Samples {
+    let mut samples = Samples::default();
+    let path = dir.join(format!("mercury-bench-{}", std::process::id()));
+    let mut file = File::create(&path).expect("a writable directory");
+    for _ in 0..50 {
+        file.set_len(0).and_then(|()| file.write_all(&[b'x'; 1024])).expect("space left");
+        samples.time(|| file.sync_data()).expect("a disk that works");
+    }
+    fs::remove_file(path).expect("the file is ours");
+    samples
+}
+
+fn line(path: &str) -> String {
+    fs::read_to_string(path).unwrap_or_default().trim().to_owned()
+}
+
+/// The rest of the first line that begins with `name`.
+fn field(path: &str, name: &str) -> String {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    let rest = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or("unknown");
+    rest.trim_matches([':', ' ', '\t']).to_owned()
+}

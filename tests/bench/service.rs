@@ -1,0 +1,164 @@
+//! `mercury serve` as it is released, and JSON-RPC over kept-alive HTTP connections.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+use crate::attach::Target;
+use crate::machine;
+use crate::peers::{Address, Serve};
+
+/// The files that an operator would have written.
+pub struct Site {
+    _dir: TempDir,
+    config: PathBuf,
+}
+
+/// A running service and a connection to it.
+pub struct Service {
+    process: Serve,
+    config: PathBuf,
+    connection: Connection,
+    address: String,
+}
+
+struct Connection {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+}
+
+impl Site {
+    /// With the lock files in a new directory below `parent`.
+    pub fn new(target: &Target, parent: &Path) -> Self {
+        let dir = TempDir::with_prefix_in("mercury-bench-", parent).expect("a temporary directory");
+        let config = dir.path().join("mercury.toml");
+        let service = "[rpc]\nlisten = \"127.0.0.1:0\"\nauth = \"none\"\n[inventory]\ndevices = \"devices.toml\"\n\
+                       [locks]\ndir = \"locks\"\n[log]\nformat = \"json\"\n";
+        let device = format!(
+            "[[device]]\nname = \"leaf1\"\naddress = \"127.0.0.1\"\nport = {}\nusername = \"{}\"\n\
+             key_file = \"{}\"\nknown_hosts = \"{}\"\nprofile = \"{}\"\nallowed_vlans = \"100-199\"\n",
+            target.port,
+            target.username,
+            target.key.display(),
+            target.known_hosts.display(),
+            target.profile
+        );
+        fs::write(&config, service).expect("the directory is ours");
+        fs::write(dir.path().join("devices.toml"), device).expect("the directory is ours");
+        Self { _dir: dir, config }
+    }
+
+    pub fn config(&self) -> &Path {
+        &self.config
+    }
+}
+
+impl Service {
+    pub fn start(runtime: &Runtime, site: &Site) -> Self {
+        let process = runtime.block_on(Serve::start(site.config())).unwrap_or_else(|why| panic!("{why}"));
+        let Address::Http(address) = process.address.clone() else { panic!("it listens on TCP") };
+        let config = site.config.clone();
+        Self { process, config, connection: Connection::open(&address), address }
+    }
+
+    /// Its resident memory.
+    pub fn memory(&self) -> String {
+        machine::resident(machine::process_with(&self.config).expect("it runs"))
+    }
+
+    /// Attaches one port, which must change it, and gives what became of it.
+    pub fn attach(&mut self, port: &str, vlan: u16) -> Value {
+        self.connection.send(&call(port, vlan));
+        self.connection.receive()
+    }
+
+    /// Attaches eth1, eth2, ... with one call each, over as many connections, all at once. Gives the
+    /// time from the first request to the last answer, and in how many commits the log says they went.
+    pub fn attach_all(&mut self, ports: u16, vlan: u16) -> (Duration, u64) {
+        let calls: Vec<String> = (1..=ports).map(|n| call(&format!("eth{n}"), vlan)).collect();
+        let mut connections: Vec<_> = calls.iter().map(|_| Connection::open(&self.address)).collect();
+        let logged = self.process.output().len();
+        let started = Instant::now();
+        for (connection, call) in connections.iter_mut().zip(&calls) {
+            connection.send(call);
+        }
+        for connection in &mut connections {
+            connection.receive();
+        }
+        (started.elapsed(), self.commits_logged_since(logged, calls.len()))
+    }
+
+    /// Every line of a change tells how many changes its commit had.
+    fn commits_logged_since(&self, from: usize, changes: usize) -> u64 {
+        let groups = loop {
+            let output = self.process.output();
+            let lines = output[from..].lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            let groups: Vec<u64> = lines.filter_map(|line| line["group"].as_u64()).collect();
+            if groups.len() >= changes {
+                break groups;
+            }
+            // The answers come over another pipe than the log.
+            std::thread::sleep(Duration::from_millis(1));
+        };
+        let share = |group: &u64| 1.0 / *group as f64;
+        groups.iter().map(share).sum::<f64>().round() as u64
+    }
+}
+
+impl Connection {
+    fn open(address: &str) -> Self {
+        let stream = TcpStream::connect(address).expect("the service listens");
+        stream.set_nodelay(true).expect("it is TCP");
+        Self { stream, buffer: vec![0; 64 << 10] }
+    }
+
+    fn send(&mut self, body: &str) {
+        let request = format!(
+            "POST / HTTP/1.1\r\nhost: mercury\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        self.stream.write_all(request.as_bytes()).expect("the service listens");
+    }
+
+    /// The one port's part of an answer, which must say that the port was changed.
+    fn receive(&mut self) -> Value {
+        let mut length = 0;
+        let body = loop {
+            length += self.stream.read(&mut self.buffer[length..]).expect("the service answers");
+            if let Some(body) = complete(&self.buffer[..length]) {
+                break body;
+            }
+        };
+        let mut answer: Value = serde_json::from_str(body).expect("JSON");
+        assert_eq!(answer["result"]["outcome"], "applied", "{answer}");
+        answer["result"]["devices"][0].take()
+    }
+}
+
+/// The body of an answer, when all of it is there.
+fn complete(answer: &[u8]) -> Option<&str> {
+    let (head, body) = std::str::from_utf8(answer).ok()?.split_once("\r\n\r\n")?;
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "))?;
+    (length.parse() == Ok(body.len())).then_some(body)
+}
+
+fn call(port: &str, vlan: u16) -> String {
+    let link = json!([{ "switch_id": "leaf1", "port_id": port }]);
+    json!({ "jsonrpc": "2.0", "id": port, "method": "attach_port", "params": {
+        "port": {
+            "id": "0d2b1f6e-3a53-4f3b-9b44-8f4f4d1d2c11",
+            "mac_address": "52:54:00:12:34:56",
+            "binding:vnic_type": "baremetal",
+            "binding:host_id": "node-1",
+            "binding:profile": { "local_link_information": link },
+        },
+        "segment": { "id": "s1", "network_type": "vlan", "segmentation_id": vlan, "physical_network": "physnet1" },
+    } })
+    .to_string()
+}
