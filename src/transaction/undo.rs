@@ -87,7 +87,8 @@ impl Participant {
         };
         let started = Instant::now();
         // What is not found out by then is taken back, which takes time too.
-        let settled = settle(&mut self.lease, &case, half_way(budget.deadline)).await;
+        let until = budget.deadline - budget.deadline.saturating_duration_since(started) / 4;
+        let settled = settle(&mut self.lease, &case, until).await;
         self.timings.0.push((Phase::Settle, started.elapsed()));
         if let (Settled::After, Some(session)) = (settled, &self.lease.session) {
             let saved = match session.promises().startup {
