@@ -139,9 +139,6 @@ impl PortName {
     /// it: a device may ignore that (RFC 6241 6.2.5), and then ` eth48` is `eth48`, which our limits
     /// would not have seen.
     pub fn new(name: &str, parameter: &'static str) -> Result<Self, IntentError> {
-        if name.trim() != name {
-            return Err(IntentError::Blank { parameter });
-        }
         if name.contains('\'') && name.contains('"') {
             return Err(IntentError::Quotes { parameter });
         }
