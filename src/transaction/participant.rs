@@ -303,7 +303,19 @@ impl Participant {
         self.enter(Phase::Commit, Reached::Committed)?;
         let reads = self.lease.read_set(batch.way_back.reads.clone());
         let started = Instant::now();
-        let answer = self.session()?.commit(&how, &reads, budget.forward).await;
+        let is_staged = self.promises()?.candidate;
+        let until = budget.forward.min(started + budget.lock_wait);
+        let answer = loop {
+            let answer = self.session()?.commit(&how, &reads, budget.forward).await;
+            let pause = jitter(Duration::from_millis(100));
+            // Someone holds running alone: the commit was refused, and the edit is still staged.
+            let is_held = matches!(&answer.commit, Err(Fault::Rejected(errors)) if Fault::is_in_use(errors));
+            let may_ask_again = is_held && is_staged && answer.running.is_ok();
+            if !may_ask_again || Instant::now() + pause >= until {
+                break answer;
+            }
+            tokio::time::sleep(pause).await;
+        };
         self.timings.0.push((Phase::Commit, started.elapsed()));
         if let Err(fault) = answer.commit {
             self.seen = answer.running.ok();

@@ -197,6 +197,14 @@ impl fmt::Display for DeviceError {
     }
 }
 
+impl Fault {
+    /// Whether a refusal says that another session's lock or pending commit is in the way
+    /// (RFC 6241 appendix A), so that the same may be asked again.
+    pub fn is_in_use(errors: &[DeviceError]) -> bool {
+        errors.iter().any(|error| error.tag == "in-use")
+    }
+}
+
 fn join(errors: &[DeviceError]) -> String {
     const MOST: usize = 10;
     let mut all: Vec<String> = errors.iter().take(MOST).map(ToString::to_string).collect();

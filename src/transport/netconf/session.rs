@@ -12,7 +12,9 @@ use super::rpc::{Datastore, Rpc, subtree_filter};
 use crate::device::NetconfHabits;
 use crate::render::Payload;
 use crate::slice::Slice;
-use crate::transport::{Cause, Commit, Committed, Fault, Promises, ReadSet, Session, Store, Timed, shown};
+use crate::transport::{
+    Cause, Commit, Committed, DeviceError, Fault, Promises, ReadSet, Session, Store, Timed, shown,
+};
 
 /// Longest `<data>`, in bytes, that is read at once. Data of some MiB can take minutes to read: what is
 /// longer must not hold up other devices, nor our deadline.
@@ -128,6 +130,20 @@ impl NetconfSession {
         Some(fault)
     }
 
+    /// Adds who holds running, which we do not lock where it changes only by commits, to a refused
+    /// commit: devices tell it only to those who ask for the lock.
+    async fn name_holder(&mut self, mut errors: Vec<DeviceError>, deadline: Instant) -> Vec<DeviceError> {
+        if self.locked.contains(&Datastore::Running) {
+            return errors;
+        }
+        let rpcs = [Rpc::lock(Datastore::Running), Rpc::unlock(Datastore::Running)];
+        let mut outcomes = self.flight(&rpcs, deadline, "asking who holds running").await.into_iter();
+        if let Some(Err(Fault::Rejected(holder))) = outcomes.next() {
+            errors.extend(holder);
+        }
+        errors
+    }
+
     fn persist_id<'i>(&self, id: &'i str) -> Option<&'i str> {
         (self.promises.timed == Timed::Persist).then_some(id)
     }
@@ -234,7 +250,14 @@ impl Session for NetconfSession {
         if commit.is_ok() && *how == Commit::Plain {
             self.dirty = false;
         }
-        Committed { commit, running: self.understand(running, reads, deadline).await }
+        let running = self.understand(running, reads, deadline).await;
+        let commit = match commit {
+            Err(Fault::Rejected(errors)) if self.promises.candidate && Fault::is_in_use(&errors) => {
+                Err(Fault::Rejected(self.name_holder(errors, deadline).await))
+            }
+            commit => commit,
+        };
+        Committed { commit, running }
     }
 
     async fn confirm(&mut self, persist_id: &str, then_unlock: bool, deadline: Instant) -> Result<(), Fault> {

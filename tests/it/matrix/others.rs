@@ -189,15 +189,23 @@ async fn a_lock_that_stays_is_told_with_its_holder() {
 /// Running of a switch with a candidate is not locked by us, so a lock of running alone shows at
 /// the commit. Nothing of theirs or ours is left in the way.
 #[tokio::test(start_paused = true)]
-async fn a_lock_of_running_alone_is_told_at_the_commit() {
+async fn a_lock_of_running_alone_is_waited_for_and_told_at_the_commit() {
     for personality in Personality::ALL.into_iter().filter(|personality| has_candidate(*personality)) {
         let name = personality.name();
         let lab = Lab::one(personality).await;
         let before = lab.leaf1().running_xml();
         let mut other = Raw::open(lab.leaf1()).await;
         other.lock("running").await;
+        let started = Instant::now();
         let change = lab.attach(&[("leaf1", "eth1")], 100).await;
+        assert!(
+            started.elapsed() > WAIT / 2 && started.elapsed() <= WAIT * 2,
+            "{name}: {:?}",
+            started.elapsed()
+        );
         assert_eq!(end_of(&change, 0), Some(End::RolledBack(Phase::Commit)), "{name}: {change:?}");
+        let told = format!("{:?}", change.devices[0].outcome);
+        assert!(told.contains("<session-id") && told.contains(">1</session-id>"), "{name}: {told}");
         assert_eq!(lab.leaf1().running_xml(), before, "{name}");
         assert_eq!(lab.leaf1().locks(), BTreeMap::from([("running", 1)]), "{name}");
         other.unlock("running").await;
