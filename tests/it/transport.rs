@@ -43,7 +43,7 @@ fn connector(endpoint: Endpoint, confirm: Option<Timed>, ssh_algorithms: &[&str]
         confirm,
         timer_granularity: Duration::from_secs(1),
         idle_limit: Duration::from_secs(60),
-        keepalive: Some(Duration::from_secs(10)),
+        keepalive: Some(Duration::from_secs(1)),
         ssh_algorithms: ssh_algorithms.iter().map(|name| name.to_string()).collect(),
     };
     let openconfig = OpenConfigHabits {
@@ -374,6 +374,39 @@ async fn an_rsa_key_logs_in_with_sha2() {
     let text = SecretString::from(std::fs::read_to_string(&key).unwrap());
     let endpoint = Endpoint { credential: Credential::Key(text), ..key_of(&server) };
     connector(endpoint, None, &[]).open(soon()).await.unwrap().close().await;
+}
+
+#[tokio::test]
+async fn a_peer_that_goes_dead_is_noticed_while_idle() {
+    if !require(&[Peer::Netconfd]) {
+        return;
+    }
+    let server = Netconfd::start(Shape::Candidate).await;
+    // Passes everything on until it is cut; then the connection stays and nothing comes any more.
+    let relay = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut endpoint = key_of(&server);
+    endpoint.port = relay.local_addr().unwrap().port();
+    let known_hosts = std::fs::read_to_string(&server.known_hosts).unwrap();
+    let (_, host_key) = known_hosts.trim().split_once(' ').unwrap();
+    endpoint.host_key = HostKey::Pinned(host_key.to_owned());
+    let (cut, is_cut) = tokio::sync::oneshot::channel::<()>();
+    let to = server.port;
+    tokio::spawn(async move {
+        let (mut ours, _) = relay.accept().await.unwrap();
+        let mut theirs = tokio::net::TcpStream::connect(("127.0.0.1", to)).await.unwrap();
+        tokio::select! {
+            _ = tokio::io::copy_bidirectional(&mut ours, &mut theirs) => {}
+            _ = is_cut => std::future::pending().await,
+        }
+    });
+    let session = connector(endpoint, None, &[]).open(soon()).await.unwrap();
+    assert!(session.is_open());
+    cut.send(()).unwrap();
+    let patience = soon();
+    while session.is_open() {
+        assert!(Instant::now() < patience, "nobody noticed");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 #[tokio::test]
