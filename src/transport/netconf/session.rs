@@ -138,8 +138,14 @@ impl NetconfSession {
         }
         let rpcs = [Rpc::lock(Datastore::Running), Rpc::unlock(Datastore::Running)];
         let mut outcomes = self.flight(&rpcs, deadline, "asking who holds running").await.into_iter();
-        if let Some(Err(Fault::Rejected(holder))) = outcomes.next() {
-            errors.extend(holder);
+        match (outcomes.next(), outcomes.next()) {
+            (Some(Err(Fault::Rejected(holder))), _) => errors.extend(holder),
+            // The holder has just gone, and we got the lock: it must not stay with us unknown.
+            (Some(Ok(_)), Some(Err(Fault::Rejected(_)))) => {
+                self.link.get_mut().fail(Cause::Closed("a lock could not be released".to_owned()));
+            }
+            // Anything lost has closed the session already.
+            _ => {}
         }
         errors
     }
