@@ -12,9 +12,10 @@
 //!
 //! Beside the flow: [`config`] and [`device`] (what the operator wrote), [`schema`] (libyang),
 //! [`world`] (one immutable configuration per request), [`report`] (what people and callers read),
-//! [`sim`] (the embedded simulator; it shares no planning code), [`cli`].
+//! [`sim`] (the embedded simulator; it shares no planning code), [`client`] (for those who call), [`cli`].
 
 pub mod cli;
+pub mod client;
 pub mod config;
 pub mod device;
 pub mod engine;

@@ -1,5 +1,6 @@
 //! The command line: each subcommand is one file.
 
+pub mod call;
 pub mod demo;
 pub mod plan;
 pub mod serve;
@@ -23,6 +24,8 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Show what a call would do: diff, payload, inverse, risks. Exit 0: nothing, 2: changes, 1: error.
     Plan(Box<plan::PlanArgs>),
+    /// Call a running service. Exit 0: done, 1: refused or failed, 3: whether it was carried out is not known.
+    Call(Box<call::CallArgs>),
     /// Run simulated switches (NETCONF over SSH) until interrupted.
     Simulate(simulate::SimulateArgs),
     /// Show the whole flow on simulated switches. Exit 0: every step held.
@@ -50,6 +53,7 @@ pub fn main() -> ExitCode {
         match cli.command {
             Command::Serve(args) => serve::run(args).await.map(|()| ExitCode::SUCCESS),
             Command::Plan(args) => plan::run(*args).await,
+            Command::Call(args) => call::run(*args).await,
             Command::Simulate(args) => simulate::run(args).await.map(|()| ExitCode::SUCCESS),
             Command::Demo => demo::run().await.map(|()| ExitCode::SUCCESS),
         }

@@ -1,7 +1,7 @@
 //! Configuration: `mercury.toml`, and through it the devices and the profiles. Loading finds
 //! every mistake in every file before it gives up, and a start with a mistake does not happen.
 
-mod item;
+pub(crate) mod item;
 pub mod reader;
 
 #[cfg(test)]

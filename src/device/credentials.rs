@@ -61,7 +61,8 @@ pub(crate) fn open_regular(path: &Path) -> Result<File, String> {
     File::open(path).map_err(|error| describe(&error))
 }
 
-fn private_text(path: &Path) -> Result<String, String> {
+/// The content of a file that nobody but its owner can read.
+pub(crate) fn private_text(path: &Path) -> Result<String, String> {
     let file = open_regular(path)?;
     // Of what was opened: the name may lead to another file by now.
     let found = file.metadata().map_err(|error| describe(&error))?;
@@ -87,7 +88,8 @@ fn key(text: String) -> Result<SecretString, String> {
     }
 }
 
-fn password(mut text: String) -> Result<SecretString, String> {
+/// One line, whose end is not part of the password.
+pub(crate) fn password(mut text: String) -> Result<SecretString, String> {
     text.truncate(text.trim_end_matches(['\n', '\r']).len());
     if text.is_empty() {
         return Err("is empty".to_owned());
