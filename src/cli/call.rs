@@ -173,10 +173,10 @@ fn outcome(change: &Value) -> &str {
 
 fn in_words(error: &ClientError) -> String {
     match error {
-        ClientError::Rpc(failure) if failure.class.is_some() => {
-            format!("error {} {}: {}", failure.code, failure.class_name(), failure.message)
-        }
-        ClientError::Rpc(failure) => format!("error {}: {}", failure.code, failure.message),
+        ClientError::Rpc(failure) => match failure.class() {
+            class if !class.is_empty() => format!("error {} {class}: {}", failure.code, failure.message),
+            _ => format!("error {}: {}", failure.code, failure.message),
+        },
         other => other.to_string(),
     }
 }

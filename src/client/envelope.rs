@@ -39,9 +39,9 @@ pub fn open(body: &[u8], id: &str, to: &str) -> Result<Value, ClientError> {
     if answer["jsonrpc"] != "2.0" {
         return Err(malformed("the answer is not JSON-RPC 2.0's".to_owned()));
     }
-    let of_this = answer["id"] == id;
     // An error in a request that could not be read comes without its id.
-    if !of_this && !(answer["id"].is_null() && answer.get("error").is_some()) {
+    let has_no_id = answer["id"].is_null() && answer.get("error").is_some();
+    if answer["id"] != id && !has_no_id {
         return Err(malformed("the answer is to another request".to_owned()));
     }
     match (answer.get("result").is_some(), answer.get("error").is_some()) {
@@ -51,9 +51,8 @@ pub fn open(body: &[u8], id: &str, to: &str) -> Result<Value, ClientError> {
             let (Some(code), Some(message)) = (error["code"].as_i64(), error["message"].as_str()) else {
                 return Err(malformed("the answer's error has no code or no message".to_owned()));
             };
-            let (message, data) = (message.to_owned(), error["data"].take());
-            let class = data["class"].as_str().map(str::to_owned);
-            Err(RpcFailure { code, message, class, data }.into())
+            let message = message.to_owned();
+            Err(RpcFailure { code, message, data: error["data"].take() }.into())
         }
         _ => Err(malformed("the answer has neither a result nor an error, or both".to_owned())),
     }
@@ -106,12 +105,12 @@ mod tests {
         assert!(error.is_outcome_unknown());
         let ClientError::Rpc(failure) = error else { panic!("{error}") };
         assert_eq!(
-            (failure.code, failure.class_name(), failure.outcome(), failure.phase()),
+            (failure.code, failure.class(), failure.outcome(), failure.phase()),
             (500, "NetworkError", "unknown", "commit")
         );
         let parse = open(r#"{"jsonrpc": "2.0", "id": null, "error": {"code": -32700, "message": "no"}}"#);
         let parse = parse.unwrap_err();
-        assert!(matches!(&parse, ClientError::Rpc(failure) if failure.class.is_none()), "{parse}");
+        assert!(matches!(&parse, ClientError::Rpc(failure) if failure.class().is_empty()), "{parse}");
         assert!(!parse.is_outcome_unknown());
         for malformed in [
             "",

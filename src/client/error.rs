@@ -32,9 +32,7 @@ pub enum ClientError {
 pub struct RpcFailure {
     pub code: i64,
     pub message: String,
-    /// `data.class`, such as `ironic.common.exception.NetworkError`; protocol errors have none.
-    pub class: Option<String>,
-    /// All of `data`; null when there is none.
+    /// Null where there is none, as in protocol errors.
     pub data: Value,
 }
 
@@ -55,9 +53,9 @@ impl ClientError {
 }
 
 impl RpcFailure {
-    /// The last word of the class: `NetworkError`; empty when there is none.
-    pub fn class_name(&self) -> &str {
-        self.class.as_deref().and_then(|class| class.rsplit('.').next()).unwrap_or_default()
+    /// The last word of the class that Ironic knows, such as `NetworkError`; empty in protocol errors.
+    pub fn class(&self) -> &str {
+        self.data["class"].as_str().and_then(|class| class.rsplit('.').next()).unwrap_or_default()
     }
 
     /// `rolled_back` or `unknown`; empty when nothing was begun.

@@ -1,25 +1,23 @@
 //! A `mercury serve` of a test's own: the files that it reads, and JSON-RPC to it.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
-use http_body_util::{BodyExt as _, Full};
-use hyper::Request;
-use hyper::body::Bytes;
-use hyper::client::conn::http1::handshake;
-use hyper_util::rt::TokioIo;
+use mercury::client::{Client, ClientError, Options};
+use mercury::schema::Schema;
+use mercury::sim::{self, Switch, SwitchSpec};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::net::TcpStream;
 
-use crate::peers::{Address, Netconfd, Serve};
+use crate::peers::{Netconfd, Serve};
 
 /// What an operator would have written, in a private directory. Several services may be started
 /// from it; they are then processes of one host, with one directory of locks.
 pub struct Site {
     dir: Arc<TempDir>,
+    listen: &'static str,
     limits: String,
     devices: String,
 }
@@ -27,23 +25,11 @@ pub struct Site {
 /// A running service. Dropping it kills it; what it logged is shown when the test failed.
 pub struct Service {
     pub process: Serve,
-    client: Client,
+    client: Arc<Client>,
     _dir: Arc<TempDir>,
 }
 
-/// Calls a service, each time over a new connection.
-#[derive(Clone)]
-pub struct Client {
-    address: String,
-}
-
-/// The error object of an answer.
-#[derive(Clone, Debug)]
-pub struct Failure {
-    pub code: i64,
-    pub message: String,
-    pub data: Value,
-}
+pub use mercury::client::RpcFailure as Failure;
 
 /// How a device is reached and logged in to, as `devices.toml` says it.
 pub fn login(server: &Netconfd) -> String {
@@ -59,7 +45,12 @@ pub fn login(server: &Netconfd) -> String {
 impl Site {
     pub fn new() -> Self {
         let dir = TempDir::with_prefix("mercury-").expect("a temporary directory");
-        Self { dir: Arc::new(dir), limits: String::new(), devices: String::new() }
+        Self {
+            dir: Arc::new(dir),
+            listen: "listen = \"127.0.0.1:0\"",
+            limits: String::new(),
+            devices: String::new(),
+        }
     }
 
     /// A site with one device, `leaf1`, that is netconfd with no VLAN table; VLANs 100 to 199 are
@@ -71,6 +62,37 @@ impl Site {
     /// The same with other lines for the device.
     pub fn with(server: &Netconfd, lines: &str) -> Self {
         Self::new().device("leaf1", &format!("{}{lines}", login(server)))
+    }
+
+    /// A site with one device, `leaf1`, that is a simulated switch; VLANs 100 to 199 are allowed on it.
+    pub async fn simulated() -> (Self, Switch) {
+        let password = "leaf1's own";
+        let spec = SwitchSpec {
+            ports: ["eth1", "eth2"].map(str::to_owned).to_vec(),
+            vlans: vec![100, 101, 102],
+            password: Some(password.to_owned().into()),
+            ..SwitchSpec::default()
+        };
+        let schema = Schema::builtin().expect("it is built in");
+        let switch = sim::start(spec, schema, ([127, 0, 0, 1], 0).into()).await.expect("a free port");
+        let site = Self::new();
+        let (file, address) = (site.path("password"), switch.addr());
+        fs::write(&file, password).expect("the directory is ours");
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("the file is ours");
+        let lines = format!(
+            "address = \"{}\"\nport = {}\nhost_key = \"{}\"\nusername = \"admin\"\npassword_file = \"password\"\n\
+             profile = \"netconf_openconfig\"\nallowed_vlans = \"100-199\"\n",
+            address.ip(),
+            address.port(),
+            switch.host_key()
+        );
+        (site.device("leaf1", &lines), switch)
+    }
+
+    /// Listens on a unix socket in its directory.
+    pub fn on_socket(mut self) -> Self {
+        self.listen = "unix = \"mercury.sock\"";
+        self
     }
 
     /// Adds lines to `[limits]`.
@@ -111,16 +133,17 @@ impl Site {
     pub async fn serve_at(&self, level: &str) -> Service {
         let config = self.write(level);
         let process = Serve::start(&config).await.unwrap_or_else(|why| panic!("no service: {why}"));
-        let Address::Http(address) = process.address.clone() else { panic!("it listens elsewhere") };
-        Service { process, client: Client { address }, _dir: self.dir.clone() }
+        let client = Client::new(&process.address.to_string(), Options::default());
+        let client = Arc::new(client.unwrap_or_else(|why| panic!("no client: {why}")));
+        Service { process, client, _dir: self.dir.clone() }
     }
 
     fn write(&self, level: &str) -> PathBuf {
         let config = self.path("mercury.toml");
         let text = format!(
-            "[rpc]\nlisten = \"127.0.0.1:0\"\nauth = \"none\"\n[inventory]\ndevices = \"devices.toml\"\n\
+            "[rpc]\n{}\nauth = \"none\"\n[inventory]\ndevices = \"devices.toml\"\n\
              [locks]\ndir = \"locks\"\n[limits]\n{}\n[log]\nformat = \"json\"\nlevel = \"{level}\"\n",
-            self.limits
+            self.listen, self.limits
         );
         fs::write(&config, text).expect("the directory is ours");
         fs::write(self.path("devices.toml"), &self.devices).expect("the directory is ours");
@@ -130,13 +153,13 @@ impl Site {
 
 impl Service {
     pub async fn call(&self, method: &str, params: Value) -> Result<Value, Failure> {
-        self.client.call(method, params).await
+        call(&self.client, method, params).await
     }
 
     /// A call on a task of its own: the test goes on meanwhile.
     pub fn start_call(&self, method: &'static str, params: Value) -> tokio::task::JoinHandle<Answer> {
         let client = self.client.clone();
-        tokio::spawn(async move { client.call(method, params).await })
+        tokio::spawn(async move { call(&client, method, params).await })
     }
 
     /// The events logged so far.
@@ -157,50 +180,14 @@ impl Drop for Service {
 /// What a call ends with.
 pub type Answer = Result<Value, Failure>;
 
-impl Client {
-    /// Panics when there is no answer that JSON-RPC allows.
-    pub async fn call(&self, method: &str, params: Value) -> Answer {
-        let request = json!({ "jsonrpc": "2.0", "method": method, "params": params, "id": "req-1" });
-        let answer = tokio::time::timeout(Duration::from_secs(120), self.post(request.to_string()));
-        let answer = answer.await.expect("an answer within Ironic's patience");
-        match (answer.get("result"), answer.get("error")) {
-            (Some(result), None) => Ok(result.clone()),
-            (None, Some(error)) => Err(Failure {
-                code: error["code"].as_i64().expect("a code"),
-                message: error["message"].as_str().expect("a message").to_owned(),
-                data: error["data"].clone(),
-            }),
-            _ => panic!("neither a result nor an error: {answer}"),
-        }
-    }
-
-    async fn post(&self, body: String) -> Value {
-        let stream = TcpStream::connect(&self.address).await.expect("the service listens");
-        let (mut sender, connection) = handshake(TokioIo::new(stream)).await.expect("the service accepts");
-        // How the connection ends is seen in the answer.
-        tokio::spawn(async move { connection.await.ok() });
-        let request = Request::post("/").header("host", "mercury").body(Full::new(Bytes::from(body)));
-        let answer = sender.send_request(request.expect("a request")).await.expect("the service answers");
-        let body = answer.into_body().collect().await.expect("the whole answer").to_bytes();
-        serde_json::from_slice(&body).expect("JSON")
-    }
-}
-
-impl Failure {
-    /// The last word of the class that Ironic knows.
-    pub fn class(&self) -> &str {
-        self.data["class"].as_str().and_then(|class| class.rsplit('.').next()).unwrap_or_default()
-    }
-
-    /// The phase in which it failed.
-    pub fn phase(&self) -> &str {
-        self.data["phase"].as_str().unwrap_or_default()
-    }
-
-    /// `rolled_back` or `unknown`.
-    pub fn outcome(&self) -> &str {
-        self.data["outcome"].as_str().unwrap_or_default()
-    }
+/// Panics when there is no answer that JSON-RPC allows, or none within Ironic's patience.
+async fn call(client: &Client, method: &str, mut params: Value) -> Answer {
+    // What the log calls it.
+    params["context"]["request_id"] = json!("req-1");
+    client.call(method, params).await.map_err(|error| match error {
+        ClientError::Rpc(failure) => failure,
+        other => panic!("{method}: {other}"),
+    })
 }
 
 /// A Neutron port's id, made of a port's name so that each has its own.

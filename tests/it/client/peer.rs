@@ -53,10 +53,11 @@ impl Peer {
                     match tls {
                         None => serve(stream, number, acts, &seen).await,
                         // A handshake that fails is seen by the client.
-                        Some(tls) => match tls.accept(stream).await {
-                            Ok(stream) => serve(stream, number, acts, &seen).await,
-                            Err(_) => {}
-                        },
+                        Some(tls) => {
+                            if let Ok(stream) = tls.accept(stream).await {
+                                serve(stream, number, acts, &seen).await
+                            }
+                        }
                     }
                     closed.add_permits(1);
                 });
@@ -86,7 +87,7 @@ impl Seen {
         lines
             .filter(|(found, _)| found.eq_ignore_ascii_case(name))
             .map(|(_, value)| value)
-            .last()
+            .next_back()
             .unwrap_or("")
     }
 

@@ -5,11 +5,13 @@
 //! * [`RawClient`]: a NETCONF session through OpenSSH, to look at a server, or to be in the way.
 //! * [`Proxy`]: stops or loses one exact message between sshd and netconfd.
 //! * [`AsyncSsh`]: an SSH server with other logins and algorithms than OpenSSH's.
+//! * [`Lighttpd`]: a web server in front of a service, with its own idea of authentication and TLS.
 //! * [`Serve`]: `mercury serve` as a process that can be killed.
 //!
 //! A test that needs them begins with `if !require(&[Peer::Netconfd]) { return; }`.
 
 mod asyncssh;
+mod lighttpd;
 mod netconfd;
 mod process;
 mod proxy;
@@ -22,6 +24,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use asyncssh::{AsyncSsh, Login};
+pub use lighttpd::Lighttpd;
 pub use netconfd::{Netconfd, Options, Shape};
 pub use proxy::{Action, Event, Proxy, Rule};
 pub use raw_client::RawClient;
@@ -36,6 +39,7 @@ pub enum Peer {
     Netconfd,
     AsyncSsh,
     Ncclient,
+    Lighttpd,
     /// The directory of OpenConfig's own modules.
     OpenConfig,
 }
@@ -50,6 +54,7 @@ impl Peer {
                 needed
             }
             Self::AsyncSsh | Self::Ncclient => vec![python()],
+            Self::Lighttpd => vec![lighttpd_dir().join("usr/sbin/lighttpd"), "/usr/bin/setpriv".into()],
             Self::OpenConfig => vec![openconfig_dir()],
         };
         needed.into_iter().find(|path| !path.exists())
@@ -76,6 +81,11 @@ pub fn python() -> PathBuf {
 /// All of OpenConfig's and the IETF's modules in one flat directory.
 pub fn openconfig_dir() -> PathBuf {
     checkout().join(".cache/openconfig")
+}
+
+/// Debian's package, unpacked.
+fn lighttpd_dir() -> PathBuf {
+    checkout().join(".cache/lighttpd")
 }
 
 /// The program under test.
