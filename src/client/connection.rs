@@ -15,7 +15,7 @@ use rustls::pki_types::ServerName;
 use rustls::{AlertDescription, ClientConfig};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
 use super::error::ClientError;
@@ -81,7 +81,8 @@ impl Connections {
             }
             Err(_) => return Err(lost(place, "the answer was not complete in time".to_owned())),
         };
-        if let Ok(Ok(())) = timeout(SETTLE_TIME, sender.ready()).await {
+        let until = deadline.min(Instant::now() + SETTLE_TIME);
+        if let Ok(Ok(())) = timeout_at(until, sender.ready()).await {
             self.keep(place.origin.clone(), sender);
         }
         Ok(Answer { status: head.status, headers: head.headers, body })

@@ -116,7 +116,8 @@ impl Client {
     }
 
     /// Calls a method with named parameters and gives its result. `params.context` is made if there is
-    /// none, and its `request_id`, under which the service logs the call.
+    /// none, and its `request_id`, under which the service logs the call. Who drops the future gives up
+    /// the answer, not what was sent.
     pub async fn call(&self, method: &str, params: Value) -> Result<Value, ClientError> {
         let deadline = Instant::now() + self.timeout;
         let envelope = envelope::close(method, params)?;
