@@ -17,7 +17,8 @@ use crate::peers::{Netconfd, Serve};
 /// from it; they are then processes of one host, with one directory of locks.
 pub struct Site {
     dir: Arc<TempDir>,
-    listen: &'static str,
+    /// The lines of `[rpc]`, and of the tables below it.
+    rpc: String,
     limits: String,
     devices: String,
 }
@@ -47,7 +48,7 @@ impl Site {
         let dir = TempDir::with_prefix("mercury-").expect("a temporary directory");
         Self {
             dir: Arc::new(dir),
-            listen: "listen = \"127.0.0.1:0\"",
+            rpc: "listen = \"127.0.0.1:0\"\nauth = \"none\"\n".to_owned(),
             limits: String::new(),
             devices: String::new(),
         }
@@ -89,9 +90,9 @@ impl Site {
         (site.device("leaf1", &lines), switch)
     }
 
-    /// Listens on a unix socket in its directory.
-    pub fn on_socket(mut self) -> Self {
-        self.listen = "unix = \"mercury.sock\"";
+    /// Other lines for `[rpc]`, and the tables below it.
+    pub fn rpc(mut self, lines: &str) -> Self {
+        self.rpc = lines.to_owned();
         self
     }
 
@@ -141,9 +142,9 @@ impl Site {
     fn write(&self, level: &str) -> PathBuf {
         let config = self.path("mercury.toml");
         let text = format!(
-            "[rpc]\n{}\nauth = \"none\"\n[inventory]\ndevices = \"devices.toml\"\n\
+            "[rpc]\n{}[inventory]\ndevices = \"devices.toml\"\n\
              [locks]\ndir = \"locks\"\n[limits]\n{}\n[log]\nformat = \"json\"\nlevel = \"{level}\"\n",
-            self.listen, self.limits
+            self.rpc, self.limits
         );
         fs::write(&config, text).expect("the directory is ours");
         fs::write(self.path("devices.toml"), &self.devices).expect("the directory is ours");

@@ -47,7 +47,7 @@ fn url(service: &Service) -> String {
 #[tokio::test]
 async fn a_change_is_made_shown_and_undone() {
     let (site, switch) = Site::simulated().await;
-    let service = site.on_socket().serve().await;
+    let service = site.rpc("unix = \"mercury.sock\"\nauth = \"none\"\n").serve().await;
     let url = url(&service);
     assert!(url.starts_with("unix:/"), "{url}");
     let port = attach("eth1", 100, &[101]);
