@@ -376,7 +376,7 @@ mod tests {
         leaf1.mac_address = "00:1c:73:aa:bb:01".parse().ok();
         let devices = [leaf1, sample("leaf2")].map(|device| (device.name.clone(), Arc::new(device)));
         World {
-            inventory: crate::device::Inventory { devices: devices.into() },
+            inventory: crate::device::Inventory { devices: devices.into(), ..Default::default() },
             schema: SCHEMA.clone(),
             locks_dir: std::path::PathBuf::new(),
             request_timeout: Duration::from_secs(60),
