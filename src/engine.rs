@@ -9,8 +9,9 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use tokio::time::Instant;
 
+use crate::access::Principal;
 use crate::device::Device;
-use crate::intent::Request;
+use crate::intent::{Caller, Request};
 use crate::plan::{self, Batch, Plan, PlanError, Risk, openconfig, risk};
 use crate::render;
 use crate::report::{self, Call, Change, DeviceChange, Refusal};
@@ -186,6 +187,10 @@ impl crate::rpc::Engine for Engine {
     async fn change(&self, call: Call) -> Result<Change, Refusal> {
         Engine::change(self, call).await
     }
+
+    fn permits(&self, who: &Principal, method: &str) -> bool {
+        self.world.load().access.allows_method(who, method)
+    }
 }
 
 /// Journals of devices that are not in the inventory any more: nobody can finish them but a person.
@@ -214,6 +219,13 @@ pub fn requests(call: &Call, world: &World) -> Result<Vec<Request>, Refusal> {
         let id = || target.switch_id.clone().or(target.switch_info.clone()).unwrap_or_default();
         let device =
             device.ok_or_else(|| Refusal::UnknownDevice { parameter: call.names.device, id: id() })?;
+        let Caller { principal, method, .. } = &call.caller;
+        if !world.access.allows(principal, method, &device.name) {
+            return Err(Refusal::Denied {
+                who: principal.clone(),
+                what: format!("{method} on {}", device.name),
+            });
+        }
         let request = Request {
             intent: target.intent.clone(),
             device: device.clone(),
@@ -374,6 +386,7 @@ mod tests {
         leaf1.mac_address = "00:1c:73:aa:bb:01".parse().ok();
         let devices = [leaf1, sample("leaf2")].map(|device| (device.name.clone(), Arc::new(device)));
         World {
+            access: Default::default(),
             inventory: crate::device::Inventory { devices: devices.into() },
             schema: SCHEMA.clone(),
             locks_dir: std::path::PathBuf::new(),

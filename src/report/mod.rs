@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::access::Principal;
 use crate::device::Device;
 use crate::intent::{Caller, Intent, IntentError, ParameterNames, PortName};
 use crate::plan::{PlanError, Risk};
@@ -70,6 +71,9 @@ pub struct DeviceChange {
 pub enum Refusal {
     #[error("{parameter}: no device `{id}` in the inventory")]
     UnknownDevice { parameter: &'static str, id: String },
+    /// Of a method, or of a method on one device.
+    #[error("{who} may not call {what}")]
+    Denied { who: Principal, what: String },
     #[error("{parameter}: port {port} of {device} is named twice")]
     PortTwice { parameter: &'static str, device: String, port: PortName },
     #[error(transparent)]

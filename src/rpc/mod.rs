@@ -1,15 +1,17 @@
 //! JSON-RPC 2.0 over HTTP: two vocabularies in, one [`Call`] to the engine, codes out.
 //!
-//! [`server`] moves bytes, [`envelope`] opens and closes them, [`ironic`] and [`ports`] turn named
+//! [`server`] moves bytes, over [`tls`], and [`auth`] says who sends them, [`envelope`] opens and closes them, [`ironic`] and [`ports`] turn named
 //! [`arguments`] into a call, [`error`] turns every failure into a code. Nothing here contacts a
 //! device: a call that cannot be understood ends before the engine hears of it.
 
 pub mod arguments;
+pub mod auth;
 pub mod envelope;
 pub mod error;
 pub mod ironic;
 pub mod ports;
 pub mod server;
+pub mod tls;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -19,11 +21,13 @@ use futures_util::FutureExt;
 use serde_json::Value;
 use tracing::{info, warn};
 
+use crate::access::Principal;
 use crate::intent::Caller;
 use crate::report::{Call, Change, Refusal};
 use envelope::Envelope;
 use error::RpcError;
 
+pub use auth::{Authenticator, Policy};
 pub use server::{Listener, RpcLimits, serve};
 
 /// What carries calls out.
@@ -31,6 +35,9 @@ pub use server::{Listener, RpcLimits, serve};
 pub trait Engine: Send + Sync {
     /// Returns when the change has ended one way or another, or was refused and nothing was changed.
     async fn change(&self, call: Call) -> Result<Change, Refusal>;
+
+    /// Whether the operator lets this caller use the method on any device at all.
+    fn permits(&self, who: &Principal, method: &str) -> bool;
 }
 
 /// What a request asks for.
@@ -43,15 +50,20 @@ pub enum Asked {
 }
 
 /// Serves one request, from its body to its answer; a notification has none.
-pub async fn answer(body: &[u8], peer: &str, engine: &Arc<dyn Engine>) -> Option<Value> {
+pub async fn answer(
+    body: &[u8],
+    peer: &str,
+    principal: &Principal,
+    engine: &Arc<dyn Engine>,
+) -> Option<Value> {
     let envelope = match Envelope::open(body) {
         Ok(envelope) => envelope,
         Err((id, error)) => {
-            warn!(peer, code = error.code(), %error, "malformed request");
+            warn!(peer, %principal, code = error.code(), %error, "malformed request");
             return Some(envelope::close(id, Err(error)));
         }
     };
-    let caller = envelope.caller(peer);
+    let caller = envelope.caller(peer, principal);
     let result = carry_out(&envelope, caller.clone(), engine).await;
     match &result {
         // How a change ended is the engine's line in the log.
@@ -59,6 +71,7 @@ pub async fn answer(body: &[u8], peer: &str, engine: &Arc<dyn Engine>) -> Option
         Err(error) => warn!(
             method = %error::quoted(&envelope.method),
             peer,
+            %principal,
             request_id = %caller.request_id,
             code = error.code(),
             %error,
@@ -70,6 +83,10 @@ pub async fn answer(body: &[u8], peer: &str, engine: &Arc<dyn Engine>) -> Option
 
 async fn carry_out(envelope: &Envelope, caller: Caller, engine: &Arc<dyn Engine>) -> Result<Value, RpcError> {
     let request_id = caller.request_id.clone();
+    if !engine.permits(&caller.principal, &envelope.method) {
+        let what = error::quoted(&envelope.method);
+        return Err(Refusal::Denied { who: caller.principal, what }.into());
+    }
     match understand(&envelope.method, &envelope.params, caller)? {
         Asked::Nothing { why } => {
             info!(method = %envelope.method, request_id, "unchanged: {why}");

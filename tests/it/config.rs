@@ -130,7 +130,7 @@ fn the_examples_load() {
     let path = directory.path();
     let settings = load(&path.join("mercury.toml")).unwrap();
 
-    assert_eq!(settings.rpc, Listen::Tcp("127.0.0.1:8089".parse().unwrap()));
+    assert_eq!(settings.rpc.listen, Listen::Tcp("127.0.0.1:8089".parse().unwrap()));
     assert_eq!(settings.limits, mercury::config::Limits::default());
     assert_eq!(settings.log, mercury::config::Log::default());
     assert_eq!(settings.locks_dir, Path::new("/var/lock/mercury"));

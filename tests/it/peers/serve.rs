@@ -17,6 +17,8 @@ use super::{mercury_bin, patiently};
 pub enum Address {
     /// `127.0.0.1:PORT`
     Http(String),
+    /// The same over TLS.
+    Https(String),
     Unix(PathBuf),
 }
 
@@ -79,8 +81,14 @@ impl Serve {
 fn address(output: &str) -> Option<Address> {
     output.lines().find_map(|line| {
         let listening = line.strip_prefix("listening on ")?;
-        let unix = listening.strip_prefix("unix:").map(|path| Address::Unix(path.into()));
-        unix.or_else(|| Some(Address::Http(listening.strip_prefix("http://")?.to_owned())))
+        let (scheme, rest) = listening.split_once(':')?;
+        let tcp = rest.trim_start_matches('/').to_owned();
+        match scheme {
+            "http" => Some(Address::Http(tcp)),
+            "https" => Some(Address::Https(tcp)),
+            "unix" => Some(Address::Unix(rest.into())),
+            _ => None,
+        }
     })
 }
 

@@ -10,11 +10,12 @@ use hyper::body::Bytes;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
+use mercury::access::{Access, Principal};
 use mercury::device::PortRefused;
 use mercury::intent::IntentError;
 use mercury::plan::PlanError;
 use mercury::report::{Call, Change, DeviceChange, Refusal, Target};
-use mercury::rpc::{Engine, Listener, RpcLimits, serve};
+use mercury::rpc::{Authenticator, Engine, Listener, Policy, RpcLimits, serve};
 use mercury::transaction::outcome::{Outcome, Phase, Saved, Timings};
 use mercury::vlan::VlanId;
 use serde::Deserialize;
@@ -67,11 +68,17 @@ pub struct Fake {
     pub calls: Mutex<Vec<Call>>,
     script: Option<Script>,
     gate: Option<Arc<Gate>>,
+    access: Access,
 }
 
 impl Fake {
     pub fn new(script: Option<Script>, gate: Option<Arc<Gate>>) -> Arc<Self> {
-        Arc::new(Self { calls: Mutex::default(), script, gate })
+        Arc::new(Self { calls: Mutex::default(), script, gate, access: Access::Unlimited })
+    }
+
+    /// One that lets callers do what the rules say.
+    pub fn with_access(access: Access) -> Arc<Self> {
+        Arc::new(Self { calls: Mutex::default(), script: None, gate: None, access })
     }
 }
 
@@ -114,6 +121,10 @@ impl Engine for Fake {
         let words = ["unknown", "rolled_back", "applied", "unchanged"];
         let has = |word: &&str| devices.iter().filter_map(|d| d.outcome.as_ref()).any(|o| o.word() == *word);
         Ok(Change { outcome: words.into_iter().find(has).unwrap_or("planned"), devices })
+    }
+
+    fn permits(&self, who: &Principal, method: &str) -> bool {
+        self.access.allows_method(who, method)
     }
 }
 
@@ -173,16 +184,23 @@ fn device_change(target: &Target, end: Ends, dry_run: bool) -> DeviceChange {
 /// A server on a port of its own.
 pub struct Server {
     pub address: SocketAddr,
+    pub authenticator: Arc<Authenticator>,
     pub stop: oneshot::Sender<()>,
     pub served: JoinHandle<std::io::Result<()>>,
 }
 
 impl Server {
     pub async fn start(engine: Arc<Fake>, limits: RpcLimits) -> Self {
+        Self::start_with(engine, Policy::open(), limits).await
+    }
+
+    /// The same with callers who must say who they are.
+    pub async fn start_with(engine: Arc<Fake>, policy: Policy, limits: RpcLimits) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (stop, served) = start(Listener::Tcp(listener), engine, limits);
-        Self { address, stop, served }
+        let authenticator = Arc::new(Authenticator::new(policy).unwrap());
+        let (stop, served) = start_with(Listener::Tcp(listener), engine, authenticator.clone(), limits);
+        Self { address, authenticator, stop, served }
     }
 
     pub async fn connect(&self) -> Client {
@@ -196,9 +214,18 @@ pub fn start(
     engine: Arc<Fake>,
     limits: RpcLimits,
 ) -> (oneshot::Sender<()>, JoinHandle<std::io::Result<()>>) {
+    start_with(listener, engine, Arc::new(Authenticator::new(Policy::open()).unwrap()), limits)
+}
+
+fn start_with(
+    listener: Listener,
+    engine: Arc<Fake>,
+    authenticator: Arc<Authenticator>,
+    limits: RpcLimits,
+) -> (oneshot::Sender<()>, JoinHandle<std::io::Result<()>>) {
     let (stop, stopped) = oneshot::channel();
     let shutdown = async move { stopped.await.unwrap_or_default() };
-    (stop, tokio::spawn(serve(listener, engine, limits, shutdown)))
+    (stop, tokio::spawn(serve(listener, engine, authenticator, limits, shutdown)))
 }
 
 /// One kept-alive connection.
