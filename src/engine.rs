@@ -387,7 +387,7 @@ mod tests {
         let devices = [leaf1, sample("leaf2")].map(|device| (device.name.clone(), Arc::new(device)));
         World {
             access: Default::default(),
-            inventory: crate::device::Inventory { devices: devices.into() },
+            inventory: crate::device::Inventory { devices: devices.into(), ..Default::default() },
             schema: SCHEMA.clone(),
             locks_dir: std::path::PathBuf::new(),
             request_timeout: Duration::from_secs(60),

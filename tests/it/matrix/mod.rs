@@ -113,7 +113,7 @@ impl Lab {
         }
         let world = Arc::new(World {
             access: Default::default(),
-            inventory: Inventory { devices },
+            inventory: Inventory { devices, ..Inventory::default() },
             schema: SCHEMA.clone(),
             locks_dir: locks.path().to_owned(),
             request_timeout,
@@ -237,6 +237,12 @@ fn device(spec: &SwitchSpec, port: u16) -> Device {
         on_detach: OnDetach::Disable,
         create_missing_vlans: false,
         save: Save::Each,
+        trunk_ports: Vec::new(),
+        physical_networks: Default::default(),
+        manage_vlans: false,
+        protected_vlans: Default::default(),
+        frozen: None,
+        sessions: None,
     }
 }
 
