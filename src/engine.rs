@@ -77,9 +77,11 @@ impl Engine {
             }
         };
         let mut devices = Vec::new();
+        // Rendering what nobody reads costs as much as planning it did.
+        let detailed = call.detailed || tracing::enabled!(tracing::Level::DEBUG);
         for (request, report) in reports {
             log(&request, &report);
-            let change = describe(&request, report, &world.schema);
+            let change = describe(&request, report, &world.schema, detailed);
             // Ironic's form of the answer has no room for it.
             tracing::debug!(
                 request_id = request.caller.request_id,
@@ -267,7 +269,7 @@ pub fn planned(
 }
 
 /// The answer. How it ended is told even where its plan cannot be shown.
-fn describe(request: &Request, report: Report, schema: &Schema) -> DeviceChange {
+fn describe(request: &Request, report: Report, schema: &Schema, detailed: bool) -> DeviceChange {
     let bare = |transport| DeviceChange {
         device: request.device.name.clone(),
         port: request.intent.port().to_string(),
@@ -275,7 +277,7 @@ fn describe(request: &Request, report: Report, schema: &Schema) -> DeviceChange 
         ..DeviceChange::default()
     };
     let mut change = match &report.plan {
-        Some(plan) => {
+        Some(plan) if detailed => {
             let risks = plan.risks.iter().chain(&report.risks).cloned().collect();
             let shown = device_change(plan, schema, risks, report.transport.clone());
             shown.unwrap_or_else(|error| {
@@ -283,7 +285,7 @@ fn describe(request: &Request, report: Report, schema: &Schema) -> DeviceChange 
                 bare(report.transport)
             })
         }
-        None => bare(report.transport),
+        _ => bare(report.transport),
     };
     change.outcome = Some(report.outcome);
     change.timings = report.timings;
@@ -306,7 +308,7 @@ fn device_change(
         diff: report::native_diff(&plan.before, &plan.after, schema)?,
         edits: plan.edits.clone(),
         payload: render::payload(&plan.edits, schema)?.text().to_owned(),
-        inverse: render::payload(&plan.inverse, schema)?.text().to_owned(),
+        inverse: render::payload(&plan.inverse(), schema)?.text().to_owned(),
         risks,
         transport,
         timings: Timings::default(),
@@ -406,8 +408,13 @@ mod tests {
         let by_mac = target(Some("001c.73aa.bb01"), None, "eth1");
         let ask = |other| {
             let targets = vec![by_mac.clone(), other];
-            let call =
-                Call { targets, caller: Default::default(), names: &crate::rpc::ports::NAMES, dry_run: true };
+            let call = Call {
+                targets,
+                caller: Default::default(),
+                names: &crate::rpc::ports::NAMES,
+                dry_run: true,
+                detailed: true,
+            };
             requests(&call, &world()).map(|requests| requests.len())
         };
         for same in [

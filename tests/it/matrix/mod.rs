@@ -210,6 +210,7 @@ pub fn call(ports: &[(&str, &str)], vlans: &PortVlans) -> Call {
         caller: Caller { request_id: "req-matrix".to_owned(), ..Caller::default() },
         names: &NAMES,
         dry_run: false,
+        detailed: true,
     }
 }
 
