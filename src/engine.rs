@@ -9,7 +9,6 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use tokio::time::Instant;
 
-use crate::access::Principal;
 use crate::device::Device;
 use crate::intent::{Caller, Request};
 use crate::plan::{self, Batch, Plan, PlanError, Risk, openconfig, risk};
@@ -52,9 +51,18 @@ impl Engine {
         warn_of_strangers(&world);
     }
 
-    /// rpc -> intent -> plan -> render -> transaction -> transport.
+    /// The newest configuration.
+    pub fn world(&self) -> Arc<World> {
+        self.world.load_full()
+    }
+
+    /// A change judged by the newest configuration.
     pub async fn change(&self, call: Call) -> Result<Change, Refusal> {
-        let world = self.world.load_full();
+        self.change_in(call, self.world()).await
+    }
+
+    /// rpc -> intent -> plan -> render -> transaction -> transport.
+    pub async fn change_in(&self, call: Call, world: Arc<World>) -> Result<Change, Refusal> {
         let budget = Budget::new(Instant::now(), world.request_timeout, world.lock_wait);
         let requests = requests(&call, &world)?;
         if call.dry_run {
@@ -186,12 +194,12 @@ async fn borrow(
 
 #[async_trait]
 impl crate::rpc::Engine for Engine {
-    async fn change(&self, call: Call) -> Result<Change, Refusal> {
-        Engine::change(self, call).await
+    fn world(&self) -> Arc<World> {
+        Engine::world(self)
     }
 
-    fn permits(&self, who: &Principal, method: &str) -> bool {
-        self.world.load().access.allows_method(who, method)
+    async fn change(&self, call: Call, world: Arc<World>) -> Result<Change, Refusal> {
+        self.change_in(call, world).await
     }
 }
 

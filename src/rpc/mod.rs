@@ -24,6 +24,7 @@ use tracing::{info, warn};
 use crate::access::Principal;
 use crate::intent::Caller;
 use crate::report::{Call, Change, Refusal};
+use crate::world::World;
 use envelope::Envelope;
 use error::RpcError;
 
@@ -33,11 +34,11 @@ pub use server::{Listener, RpcLimits, serve};
 /// What carries calls out.
 #[async_trait]
 pub trait Engine: Send + Sync {
-    /// Returns when the change has ended one way or another, or was refused and nothing was changed.
-    async fn change(&self, call: Call) -> Result<Change, Refusal>;
+    /// The configuration that a request is judged by, from here to its answer.
+    fn world(&self) -> Arc<World>;
 
-    /// Whether the operator lets this caller use the method on any device at all.
-    fn permits(&self, who: &Principal, method: &str) -> bool;
+    /// Returns when the change has ended one way or another, or was refused and nothing was changed.
+    async fn change(&self, call: Call, world: Arc<World>) -> Result<Change, Refusal>;
 }
 
 /// What a request asks for.
@@ -83,17 +84,18 @@ pub async fn answer(
 
 async fn carry_out(envelope: &Envelope, caller: Caller, engine: &Arc<dyn Engine>) -> Result<Value, RpcError> {
     let request_id = caller.request_id.clone();
-    if !engine.permits(&caller.principal, &envelope.method) {
+    let world = engine.world();
+    if !world.access.allows_method(&caller.principal, &envelope.method) {
         let what = error::quoted(&envelope.method);
         return Err(Refusal::Denied { who: caller.principal, what }.into());
     }
-    match understand(&envelope.method, &envelope.params, caller)? {
+    match understand(&envelope.method, &envelope.params, caller, &world)? {
         Asked::Nothing { why } => {
             info!(method = %envelope.method, request_id, "unchanged: {why}");
             to_json(&Change { outcome: "unchanged", devices: Vec::new() })
         }
         Asked::Change { call, answer } => {
-            let change = AssertUnwindSafe(engine.change(call)).catch_unwind().await;
+            let change = AssertUnwindSafe(engine.change(call, world)).catch_unwind().await;
             let change = change.map_err(|_| RpcError::Broken)??;
             if !matches!(change.outcome, "planned" | "unchanged" | "applied") {
                 return Err(RpcError::Failed(change));
@@ -104,11 +106,11 @@ async fn carry_out(envelope: &Envelope, caller: Caller, engine: &Arc<dyn Engine>
 }
 
 /// What a method with named parameters asks for, in either vocabulary.
-pub fn understand(method: &str, params: &Value, caller: Caller) -> Result<Asked, RpcError> {
+pub fn understand(method: &str, params: &Value, caller: Caller, world: &World) -> Result<Asked, RpcError> {
     match method {
         "update_port" => ironic::update_port(params, caller),
         "reset_port" => ironic::reset_port(params, caller),
-        "attach_port" => ports::attach_port(params, caller),
+        "attach_port" => ports::attach_port(params, caller, &world.inventory),
         "detach_port" => ports::detach_port(params, caller),
         other => Err(RpcError::UnknownMethod { method: error::quoted(other) }),
     }
