@@ -9,6 +9,7 @@ pub mod auth;
 pub mod envelope;
 pub mod error;
 pub mod ironic;
+mod json;
 pub mod ports;
 pub mod server;
 pub mod tls;
