@@ -114,6 +114,7 @@ impl Lab {
             switches.insert(spec.name, Arc::new(switch));
         }
         let world = Arc::new(World {
+            access: Default::default(),
             inventory: Inventory { devices, ..Inventory::default() },
             schema: SCHEMA.clone(),
             locks_dir: locks.path().to_owned(),
