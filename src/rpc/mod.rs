@@ -1,15 +1,19 @@
 //! JSON-RPC 2.0 over HTTP: two vocabularies in, one [`Call`] to the engine, codes out.
 //!
-//! [`server`] moves bytes, [`envelope`] opens and closes them, [`ironic`] and [`ports`] turn named
+//! [`server`] moves bytes, over [`tls`], and [`auth`] says who sends them, [`envelope`] opens and closes them, [`ironic`] and [`ports`] turn named
 //! [`arguments`] into a call, [`error`] turns every failure into a code. Nothing here contacts a
 //! device: a call that cannot be understood ends before the engine hears of it.
 
 pub mod arguments;
+pub mod auth;
 pub mod envelope;
 pub mod error;
 pub mod ironic;
+mod json;
+mod neutron;
 pub mod ports;
 pub mod server;
+pub mod tls;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -19,18 +23,24 @@ use futures_util::FutureExt;
 use serde_json::Value;
 use tracing::{info, warn};
 
+use crate::access::Principal;
 use crate::intent::Caller;
 use crate::report::{Call, Change, Refusal};
+use crate::world::World;
 use envelope::Envelope;
 use error::RpcError;
 
+pub use auth::{Authenticator, Policy};
 pub use server::{Listener, RpcLimits, serve};
 
 /// What carries calls out.
 #[async_trait]
 pub trait Engine: Send + Sync {
+    /// The configuration that a request is judged by, from here to its answer.
+    fn world(&self) -> Arc<World>;
+
     /// Returns when the change has ended one way or another, or was refused and nothing was changed.
-    async fn change(&self, call: Call) -> Result<Change, Refusal>;
+    async fn change(&self, call: Call, world: Arc<World>) -> Result<Change, Refusal>;
 }
 
 /// What a request asks for.
@@ -43,15 +53,20 @@ pub enum Asked {
 }
 
 /// Serves one request, from its body to its answer; a notification has none.
-pub async fn answer(body: &[u8], peer: &str, engine: &Arc<dyn Engine>) -> Option<Value> {
+pub async fn answer(
+    body: &[u8],
+    peer: &str,
+    principal: &Principal,
+    engine: &Arc<dyn Engine>,
+) -> Option<Value> {
     let envelope = match Envelope::open(body) {
         Ok(envelope) => envelope,
         Err((id, error)) => {
-            warn!(peer, code = error.code(), %error, "malformed request");
+            warn!(peer, %principal, code = error.code(), %error, "malformed request");
             return Some(envelope::close(id, Err(error)));
         }
     };
-    let caller = envelope.caller(peer);
+    let caller = envelope.caller(peer, principal);
     let result = carry_out(&envelope, caller.clone(), engine).await;
     match &result {
         // How a change ended is the engine's line in the log.
@@ -59,6 +74,7 @@ pub async fn answer(body: &[u8], peer: &str, engine: &Arc<dyn Engine>) -> Option
         Err(error) => warn!(
             method = %error::quoted(&envelope.method),
             peer,
+            %principal,
             request_id = %caller.request_id,
             code = error.code(),
             %error,
@@ -70,13 +86,18 @@ pub async fn answer(body: &[u8], peer: &str, engine: &Arc<dyn Engine>) -> Option
 
 async fn carry_out(envelope: &Envelope, caller: Caller, engine: &Arc<dyn Engine>) -> Result<Value, RpcError> {
     let request_id = caller.request_id.clone();
-    match understand(&envelope.method, &envelope.params, caller)? {
+    let world = engine.world();
+    if !world.access.allows_method(&caller.principal, &envelope.method) {
+        let what = error::quoted(&envelope.method);
+        return Err(Refusal::Denied { who: caller.principal, what }.into());
+    }
+    match understand(&envelope.method, &envelope.params, caller, &world)? {
         Asked::Nothing { why } => {
             info!(method = %envelope.method, request_id, "unchanged: {why}");
             to_json(&Change { outcome: "unchanged", devices: Vec::new() })
         }
         Asked::Change { call, answer } => {
-            let change = AssertUnwindSafe(engine.change(call)).catch_unwind().await;
+            let change = AssertUnwindSafe(engine.change(call, world)).catch_unwind().await;
             let change = change.map_err(|_| RpcError::Broken)??;
             if !matches!(change.outcome, "planned" | "unchanged" | "applied") {
                 return Err(RpcError::Failed(change));
@@ -87,12 +108,19 @@ async fn carry_out(envelope: &Envelope, caller: Caller, engine: &Arc<dyn Engine>
 }
 
 /// What a method with named parameters asks for, in either vocabulary.
-pub fn understand(method: &str, params: &Value, caller: Caller) -> Result<Asked, RpcError> {
+pub fn understand(method: &str, params: &Value, caller: Caller, world: &World) -> Result<Asked, RpcError> {
+    let inventory = &world.inventory;
     match method {
+        // One name, two vocabularies: Ironic names a switch, ML2 passes a port.
+        "update_port" if params.get("port").is_some() && params.get("switch_id").is_none() => {
+            ports::update_port(params, caller, inventory)
+        }
         "update_port" => ironic::update_port(params, caller),
         "reset_port" => ironic::reset_port(params, caller),
-        "attach_port" => ports::attach_port(params, caller),
+        "attach_port" => ports::attach_port(params, caller, inventory),
         "detach_port" => ports::detach_port(params, caller),
+        "add_network" => ports::add_network(params, caller, inventory),
+        "delete_network" => ports::delete_network(params, caller, inventory),
         other => Err(RpcError::UnknownMethod { method: error::quoted(other) }),
     }
 }

@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::Path;
 
+use hex::encode as hex;
 use md5::Md5;
 use sha2::{Digest, Sha256};
 
@@ -30,10 +31,6 @@ fn as_user(user: &str, password: &str, is_digest: bool) -> Options {
     let (user, password) = (user.to_owned(), password.into());
     let auth = if is_digest { Auth::Digest { user, password } } else { Auth::Basic { user, password } };
     Options { auth, ..Options::default() }
-}
-
-fn hex(bytes: impl AsRef<[u8]>) -> String {
-    bytes.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ mod command;
 mod digest;
 mod peer;
 mod tls;
+mod with_service;
 
 use std::time::Duration;
 

@@ -95,7 +95,7 @@ fn certificate_of(file: &Path) -> CertificateDer<'static> {
     CertificateDer::from_pem_file(file).expect("a certificate")
 }
 
-fn set_mode(file: &Path, mode: u32) {
+pub fn set_mode(file: &Path, mode: u32) {
     fs::set_permissions(file, fs::Permissions::from_mode(mode)).expect("the file is ours");
 }
 

@@ -30,6 +30,7 @@ impl Lighttpd {
                 let (host, port) = address.rsplit_once(':').expect("HOST:PORT");
                 format!("\"host\" => \"{host}\", \"port\" => {port}")
             }
+            Address::Https(_) => panic!("lighttpd speaks no TLS to what is behind it"),
             Address::Unix(path) => format!("\"host\" => \"{}\"", path.display()),
         };
         let lines = lines.replace("{dir}", &dir.path().display().to_string());

@@ -40,6 +40,9 @@ pub enum Peer {
     AsyncSsh,
     Ncclient,
     Lighttpd,
+    Curl,
+    /// Python's requests, and the keystoneauth that Ironic calls through.
+    PythonHttp,
     /// The directory of OpenConfig's own modules.
     OpenConfig,
 }
@@ -53,8 +56,9 @@ impl Peer {
                 needed.extend([openconfig_dir(), python()]);
                 needed
             }
-            Self::AsyncSsh | Self::Ncclient => vec![python()],
             Self::Lighttpd => vec![lighttpd_dir().join("usr/sbin/lighttpd"), "/usr/bin/setpriv".into()],
+            Self::AsyncSsh | Self::Ncclient | Self::PythonHttp => vec![python()],
+            Self::Curl => vec![PathBuf::from("/usr/bin/curl")],
             Self::OpenConfig => vec![openconfig_dir()],
         };
         needed.into_iter().find(|path| !path.exists())
@@ -94,7 +98,7 @@ pub fn mercury_bin() -> &'static Path {
 }
 
 /// A script in tests/peers.
-fn script(name: &str) -> PathBuf {
+pub fn script(name: &str) -> PathBuf {
     checkout().join("tests/peers").join(name)
 }
 
