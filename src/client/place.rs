@@ -36,7 +36,9 @@ impl Place {
             return Err("an address holds no user name or password: others can read it".to_owned());
         }
         let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
-        if host.is_empty() || (authority.port().is_some() && authority.port_u16().is_none()) {
+        // A port that is no port reads as none: the default would be another service.
+        let names_port = authority.as_str().len() > authority.host().len();
+        if host.is_empty() || (names_port && authority.port_u16().is_none()) {
             return Err(form());
         }
         let port = |default| authority.port_u16().unwrap_or(default);
