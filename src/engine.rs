@@ -1,12 +1,14 @@
 //! The whole flow on one page: a call becomes requests, plans, payloads, a transaction, and the
 //! words that the caller and the log get.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::device::Device;
@@ -17,6 +19,7 @@ use crate::report::{self, Call, Change, DeviceChange, Refusal};
 use crate::schema::Schema;
 use crate::slice::Slice;
 use crate::transaction::outcome::{Outcome, Phase, Timings};
+use crate::transaction::shared::{Level, Sessions, Shared, Stop};
 use crate::transaction::worker::{Connect, Live, Loan, Workers, broken_off};
 use crate::transaction::{Budget, Participant, Report, jitter, journal, transact};
 use crate::transport::ReadSet;
@@ -24,19 +27,68 @@ use crate::world::World;
 
 /// Turns calls into changes.
 pub struct Engine {
-    world: ArcSwap<World>,
+    shared: Shared,
     workers: Workers,
+    generation: AtomicU64,
+    at_work: watch::Sender<usize>,
 }
 
 impl Engine {
-    pub fn new(world: Arc<World>, connect: Connect) -> Self {
-        Self { world: ArcSwap::new(world), workers: Workers::new(connect) }
+    /// An engine that may have `sessions` open at one time.
+    pub fn new(world: Arc<World>, connect: Connect, sessions: usize) -> Self {
+        let newest = Arc::new(ArcSwap::new(world));
+        let shared = Shared { newest, sessions: Sessions::new(sessions), stop: Stop::default() };
+        let workers = Workers::new(connect, shared.clone());
+        Self { shared, workers, generation: AtomicU64::new(1), at_work: watch::Sender::new(0) }
+    }
+
+    /// What new requests are judged by.
+    pub fn world(&self) -> Arc<World> {
+        self.shared.newest.load_full()
+    }
+
+    /// Puts another configuration in the place of the present one. What runs keeps its own.
+    pub fn replace(&self, world: Arc<World>) {
+        self.shared.newest.store(world);
+        self.generation.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Says that the service ends, and how soon.
+    pub fn stop(&self, level: Level) {
+        self.shared.stop.raise(level);
+    }
+
+    /// Returns when nothing is being worked on.
+    pub async fn idle(&self) {
+        // It ends only with its sender, which is ours.
+        self.at_work.subscribe().wait_for(|calls| *calls == 0).await.map(drop).unwrap_or_default();
+    }
+
+    /// How many configurations there have been, this one included.
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Relaxed)
+    }
+
+    /// The budget of sessions.
+    pub fn sessions(&self) -> &Sessions {
+        &self.shared.sessions
+    }
+
+    /// How many jobs wait for each busy device, by name.
+    pub fn waiting(&self) -> BTreeMap<String, usize> {
+        self.workers.waiting()
+    }
+
+    fn begin_work(&self) -> AtWork {
+        self.at_work.send_modify(|calls| *calls += 1);
+        AtWork(self.at_work.clone())
     }
 
     /// Finishes what earlier processes left in the journals. Devices that cannot be reached keep
     /// theirs; it is tried again before their next change.
     pub async fn recover(&self) {
-        let world = self.world.load_full();
+        let _at_work = self.begin_work();
+        let world = self.world();
         let left = world.inventory.devices.values().filter(|device| has_journal(&world, device));
         let recoveries = left.map(|device| {
             let budget = Budget::new(Instant::now(), world.request_timeout, world.lock_wait);
@@ -53,7 +105,8 @@ impl Engine {
 
     /// rpc -> intent -> plan -> render -> transaction -> transport.
     pub async fn change(&self, call: Call) -> Result<Change, Refusal> {
-        let world = self.world.load_full();
+        let _at_work = self.begin_work();
+        let world = self.world();
         let budget = Budget::new(Instant::now(), world.request_timeout, world.lock_wait);
         let requests = requests(&call, &world)?;
         if call.dry_run {
@@ -95,13 +148,11 @@ impl Engine {
     async fn dry_run(
         &self,
         request: &Request,
-        world: &World,
+        world: &Arc<World>,
         budget: Budget,
     ) -> Result<DeviceChange, Refusal> {
         let reads = ReadSet { paths: openconfig::reads(request), schema: world.schema.clone() };
-        let unreachable = |why: String| Refusal::Unreachable { device: request.device.name.clone(), why };
-        let read = self.workers.read(&request.device, reads, budget.deadline).await;
-        let live = read.map_err(|fault| unreachable(fault.to_string()))?;
+        let live = self.workers.read(&request.device, world, reads, budget.deadline).await?;
         let change = planned(request, &live.running, &world.schema, Some(&live))?;
         tracing::info!(
             request_id = request.caller.request_id,
@@ -115,6 +166,15 @@ impl Engine {
             outcome = "planned",
         );
         Ok(change)
+    }
+}
+
+/// Counts as work until it is dropped.
+struct AtWork(watch::Sender<usize>);
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        self.0.send_modify(|calls| *calls -= 1);
     }
 }
 
@@ -163,7 +223,7 @@ async fn borrow(
         let mut loans = Vec::new();
         let until = budget.forward.min(Instant::now() + budget.lock_wait);
         for device in devices {
-            match workers.lend(device, world.clone(), until).await {
+            match workers.lend(device, world.clone(), until).await? {
                 Some(loan) => loans.push(loan),
                 None => break,
             }

@@ -48,7 +48,7 @@ pub async fn run(args: ServeArgs) -> Result<()> {
         queue_per_device: limits.queue_per_device,
     };
     let connect = |device: &Arc<_>| Arc::new(NetconfConnector::new(Arc::clone(device))) as Arc<dyn Connector>;
-    let engine = Arc::new(Engine::new(Arc::new(world), Arc::new(connect)));
+    let engine = Arc::new(Engine::new(Arc::new(world), Arc::new(connect), 4096));
 
     // Devices are recovered beside the service: one that cannot be reached must not keep the others
     // waiting, and every worker looks into its journal before it changes anything.

@@ -19,6 +19,7 @@ use crate::render::{self, Payload, RenderError};
 use crate::schema::{Schema, SchemaError, Violation};
 use crate::slice::{Edit, Slice, changes};
 use crate::vlan::VlanSet;
+use crate::world::Withdrawn;
 
 /// Why no plan can be made. Nothing was sent.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +41,9 @@ pub enum PlanError {
     Scope(#[from] ScopeError),
     #[error(transparent)]
     Schema(#[from] SchemaError),
+    /// A reload tightened what the operator allows while the request waited.
+    #[error(transparent)]
+    Withdrawn(#[from] Withdrawn),
 }
 
 fn list(violations: &[Violation]) -> String {

@@ -59,7 +59,7 @@ pub struct DeviceChange {
     pub risks: Vec<Risk>,
     /// Which transport and why.
     pub transport: String,
-    /// Milliseconds a phase.
+    /// Milliseconds a phase, in the order they ran.
     pub timings: Timings,
     /// Over the device, the edits and the running configuration they were made from.
     pub digest: String,

@@ -96,7 +96,9 @@ fn classify_refusal(refusal: &Refusal) -> (i64, Option<&'static str>) {
         Refusal::UnknownDevice { .. } => (404, Some(NO_SWITCH)),
         Refusal::Intent(_) | Refusal::PortTwice { .. } => (400, Some(INVALID_VALUE)),
         Refusal::Plan { source, .. } => match source {
-            PlanError::LagMember { .. } | PlanError::VlanMissing { .. } => (400, Some(INVALID_VALUE)),
+            PlanError::LagMember { .. } | PlanError::VlanMissing { .. } | PlanError::Withdrawn(_) => {
+                (400, Some(INVALID_VALUE))
+            }
             PlanError::OpenTrunk { .. }
             | PlanError::Invalid(_)
             | PlanError::Render(_)
