@@ -129,9 +129,11 @@ impl Engine {
             }
         };
         let mut devices = Vec::new();
+        // Rendering what nobody reads costs as much as planning it did.
+        let detailed = call.detailed || tracing::enabled!(tracing::Level::DEBUG);
         for (request, report) in reports {
             log(&request, &report);
-            let change = describe(&request, report, &world.schema);
+            let change = describe(&request, report, &world.schema, detailed);
             // Ironic's form of the answer has no room for it.
             tracing::debug!(
                 request_id = request.caller.request_id,
@@ -315,7 +317,7 @@ pub fn planned(
 }
 
 /// The answer. How it ended is told even where its plan cannot be shown.
-fn describe(request: &Request, report: Report, schema: &Schema) -> DeviceChange {
+fn describe(request: &Request, report: Report, schema: &Schema, detailed: bool) -> DeviceChange {
     let bare = |transport| DeviceChange {
         device: request.device.name.clone(),
         port: request.intent.port().to_string(),
@@ -323,7 +325,7 @@ fn describe(request: &Request, report: Report, schema: &Schema) -> DeviceChange 
         ..DeviceChange::default()
     };
     let mut change = match &report.plan {
-        Some(plan) => {
+        Some(plan) if detailed => {
             let risks = plan.risks.iter().chain(&report.risks).cloned().collect();
             let shown = device_change(plan, schema, risks, report.transport.clone());
             shown.unwrap_or_else(|error| {
@@ -331,7 +333,7 @@ fn describe(request: &Request, report: Report, schema: &Schema) -> DeviceChange 
                 bare(report.transport)
             })
         }
-        None => bare(report.transport),
+        _ => bare(report.transport),
     };
     change.outcome = Some(report.outcome);
     change.timings = report.timings;
@@ -354,7 +356,7 @@ fn device_change(
         diff: report::native_diff(&plan.before, &plan.after, schema)?,
         edits: plan.edits.clone(),
         payload: render::payload(&plan.edits, schema)?.text().to_owned(),
-        inverse: render::payload(&plan.inverse, schema)?.text().to_owned(),
+        inverse: render::payload(&plan.inverse(), schema)?.text().to_owned(),
         risks,
         transport,
         timings: Timings::default(),
@@ -434,7 +436,7 @@ mod tests {
         leaf1.mac_address = "00:1c:73:aa:bb:01".parse().ok();
         let devices = [leaf1, sample("leaf2")].map(|device| (device.name.clone(), Arc::new(device)));
         World {
-            inventory: crate::device::Inventory { devices: devices.into() },
+            inventory: crate::device::Inventory { devices: devices.into(), ..Default::default() },
             schema: SCHEMA.clone(),
             locks_dir: std::path::PathBuf::new(),
             request_timeout: Duration::from_secs(60),
@@ -453,8 +455,13 @@ mod tests {
         let by_mac = target(Some("001c.73aa.bb01"), None, "eth1");
         let ask = |other| {
             let targets = vec![by_mac.clone(), other];
-            let call =
-                Call { targets, caller: Default::default(), names: &crate::rpc::ports::NAMES, dry_run: true };
+            let call = Call {
+                targets,
+                caller: Default::default(),
+                names: &crate::rpc::ports::NAMES,
+                dry_run: true,
+                detailed: true,
+            };
             requests(&call, &world()).map(|requests| requests.len())
         };
         for same in [

@@ -209,7 +209,7 @@ impl Flags {
             }),
         };
         let target = Target { switch_id: Some(switch.clone()), switch_info: None, intent };
-        Ok(Call { targets: vec![target], caller: caller(), names: &NAMES, dry_run: true })
+        Ok(Call { targets: vec![target], caller: caller(), names: &NAMES, dry_run: true, detailed: true })
     }
 }
 
@@ -221,7 +221,8 @@ fn call_from(file: &FilePath) -> Result<Call> {
     match rpc::understand(&envelope.method, &envelope.params, caller())? {
         Asked::Change { call, .. } => Ok(call),
         Asked::Nothing { why } => {
-            let call = Call { targets: Vec::new(), caller: caller(), names: &NAMES, dry_run: true };
+            let call =
+                Call { targets: Vec::new(), caller: caller(), names: &NAMES, dry_run: true, detailed: true };
             eprintln!("nothing to do: {why}");
             Ok(call)
         }

@@ -1,6 +1,7 @@
 //! Configuration: `mercury.toml`, and through it the devices and the profiles. Loading finds
 //! every mistake in every file before it gives up, and a start with a mistake does not happen.
 
+mod inventory;
 mod item;
 pub mod reader;
 
@@ -12,9 +13,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use crate::device::credentials::CredentialPolicy;
-use crate::device::credentials::open_regular;
+use crate::device::inventory::Context;
 pub use crate::device::inventory::Defaults;
-use crate::device::inventory::{Context, doubtful};
 use crate::device::profile::Profiles;
 use crate::device::{Inventory, Profile};
 pub use reader::{ConfigError, ConfigErrors};
@@ -111,7 +111,7 @@ pub fn load_inventory(
     credentials: CredentialPolicy,
 ) -> Result<Inventory, ConfigErrors> {
     let problems = Problems::default();
-    let context = Context { defaults, doubtful: false, profiles, credentials };
+    let context = Context { defaults, doubtful: false, profiles, physical_networks: None, credentials };
     let inventory = read_file(devices, &problems, |root| Some(context.read_devices(root)));
     problems.finish(inventory)
 }
@@ -132,22 +132,7 @@ fn read_settings(file: &Path, credentials: CredentialPolicy, problems: &Problems
         if let Some(directory) = profiles_dir {
             profiles.extend(Profile::read_directory(&directory, problems));
         }
-        let inventory = root.required_table("inventory", |table| {
-            let defaults = Defaults::read(table);
-            let context = Context {
-                doubtful: doubtful(table, &defaults),
-                defaults: &defaults,
-                profiles: &profiles,
-                credentials,
-            };
-            let item = table.required("devices")?;
-            let devices = item.path()?;
-            if let Err(why) = open_regular(&devices) {
-                item.refuse(format_args!("{}: {why}", devices.display()));
-                return None;
-            }
-            read_file(&devices, problems, |root| Some(context.read_devices(root)))
-        });
+        let inventory = inventory::read(root, &profiles, credentials, problems);
         Some(Settings {
             rpc: rpc?,
             locks_dir: locks_dir?,

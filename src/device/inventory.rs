@@ -1,6 +1,6 @@
 //! The inventory: the devices of `devices.toml`, and finding one by what a caller calls it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -8,7 +8,8 @@ use crate::config::reader::{Item, Table, hint};
 use crate::device::credentials::{CredentialPolicy, credential, open_regular, public_key};
 use crate::device::profile::Profiles;
 use crate::device::{
-    Device, Endpoint, HostKey, Inventory, Mac, OnDetach, PortPattern, Profile, Save, host_and_port, safe_name,
+    Device, Endpoint, HostKey, Inventory, Mac, OnDetach, PhysicalNetwork, PortPattern, Profile, Save,
+    host_and_port, safe_name,
 };
 use crate::vlan::VlanSet;
 
@@ -39,6 +40,11 @@ pub struct Defaults {
     pub on_detach: Option<OnDetach>,
     pub create_missing_vlans: Option<bool>,
     pub save: Option<Save>,
+    pub trunk_ports: Option<Vec<String>>,
+    pub physical_networks: Option<BTreeSet<String>>,
+    pub manage_vlans: Option<bool>,
+    pub protected_vlans: Option<VlanSet>,
+    pub sessions: Option<usize>,
 }
 
 impl Defaults {
@@ -49,6 +55,7 @@ impl Defaults {
             })
         };
         let ports = |item: Item| item.list(Item::parse::<PortPattern>);
+        let names = |item: Item| item.list(Item::filled_text);
         Self {
             allowed_vlans: table.get("allowed_vlans").and_then(vlans),
             idle_vlans: table.get("idle_vlans").and_then(vlans),
@@ -59,6 +66,14 @@ impl Defaults {
             save: table
                 .get("save")
                 .and_then(|item| item.choice(&[("each", Save::Each), ("never", Save::Never)])),
+            trunk_ports: table.get("trunk_ports").and_then(names),
+            physical_networks: table.get("physical_networks").and_then(names).map(BTreeSet::from_iter),
+            manage_vlans: table.get("manage_vlans").and_then(|item| item.boolean()),
+            protected_vlans: table.get("protected_vlans").and_then(vlans),
+            sessions: table
+                .get("sessions")
+                .and_then(|item| item.integer(1..=64))
+                .and_then(|n| usize::try_from(n).ok()),
         }
     }
 }
@@ -76,6 +91,8 @@ pub(crate) struct Context<'a> {
     /// absence is not the operator's mistake.
     pub doubtful: bool,
     pub profiles: &'a Profiles,
+    /// The physical networks there are; none: not known, so any name is taken.
+    pub physical_networks: Option<&'a BTreeMap<String, PhysicalNetwork>>,
     pub credentials: CredentialPolicy,
 }
 
@@ -108,6 +125,9 @@ impl Context<'_> {
         let endpoint = self.read_endpoint(table, taken);
 
         let own = Defaults::read(table);
+        if own.physical_networks.is_some() {
+            self.check_physical_networks(table);
+        }
         let doubtful = self.doubtful || doubtful(table, &own);
         let defaults = self.defaults.clone();
         if table.get("allowed_vlans").is_none() && defaults.allowed_vlans.is_none() && !self.doubtful {
@@ -142,7 +162,27 @@ impl Context<'_> {
                 .or(defaults.create_missing_vlans)
                 .unwrap_or_default(),
             save: own.save.or(defaults.save).unwrap_or(Save::Each),
+            trunk_ports: own.trunk_ports.or(defaults.trunk_ports).unwrap_or_default(),
+            physical_networks: own.physical_networks.or(defaults.physical_networks).unwrap_or_default(),
+            manage_vlans: own.manage_vlans.or(defaults.manage_vlans).unwrap_or_default(),
+            protected_vlans: own.protected_vlans.or(defaults.protected_vlans).unwrap_or_default(),
+            frozen: table.get("frozen").and_then(|item| item.filled_text()),
+            sessions: own.sessions.or(defaults.sessions),
         })
+    }
+
+    /// A name with a typing error in it would leave the device out of its network without a word.
+    pub(crate) fn check_physical_networks(&self, table: &Table) {
+        let Some(known) = self.physical_networks else { return };
+        let Some(item) = table.get("physical_networks") else { return };
+        item.list(|name| {
+            let text = name.text()?;
+            if !known.contains_key(text) {
+                let hint = hint(text, known.keys().map(String::as_str));
+                name.refuse(format_args!("no [[physical_network]] has the name \"{text}\"{hint}"));
+            }
+            Some(())
+        });
     }
 
     fn read_endpoint(&self, table: &Table, taken: &mut Taken) -> Option<Endpoint> {

@@ -5,7 +5,7 @@ pub mod credentials;
 pub mod inventory;
 pub mod profile;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -59,6 +59,15 @@ pub struct NetconfHabits {
 pub struct Inventory {
     /// By name.
     pub devices: BTreeMap<String, Arc<Device>>,
+    /// ML2's physical networks, by name.
+    pub physical_networks: BTreeMap<String, PhysicalNetwork>,
+}
+
+/// A physical network in ML2's sense: switches that carry the same VLANs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PhysicalNetwork {
+    /// The VLAN that carries its flat network; none: flat segments are refused.
+    pub flat_vlan: Option<VlanId>,
 }
 
 /// One device: where it is, how to log in, what may be done to it.
@@ -79,6 +88,18 @@ pub struct Device {
     /// Whether an attach may create a VLAN that the switch's table lacks.
     pub create_missing_vlans: bool,
     pub save: Save,
+    /// Uplinks, by their exact names: a network that is added or deleted is added to or taken from them.
+    pub trunk_ports: Vec<String>,
+    /// The physical networks that this device is part of.
+    pub physical_networks: BTreeSet<String>,
+    /// Whether networks may be added and deleted here at all.
+    pub manage_vlans: bool,
+    /// VLANs that adding or deleting a network never creates, changes or deletes.
+    pub protected_vlans: VlanSet,
+    /// Why it is frozen for maintenance: nothing is attached, but still detached. None: it is not.
+    pub frozen: Option<String>,
+    /// The most sessions that may be open at a time; none: no limit of its own.
+    pub sessions: Option<usize>,
 }
 
 /// How to reach a device and be sure that it is the one.
@@ -301,6 +322,12 @@ pub(crate) fn sample(name: &str) -> Device {
         on_detach: OnDetach::Disable,
         create_missing_vlans: false,
         save: Save::Each,
+        trunk_ports: Vec::new(),
+        physical_networks: BTreeSet::new(),
+        manage_vlans: true,
+        protected_vlans: VlanSet::default(),
+        frozen: None,
+        sessions: None,
     }
 }
 

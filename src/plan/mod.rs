@@ -16,7 +16,7 @@ use crate::guard::{PortScope, Scope, ScopeError, guard};
 use crate::intent::{Caller, Intent, Request};
 use crate::path::Path;
 use crate::render::{self, Payload, RenderError};
-use crate::schema::{Schema, SchemaError, Violation};
+use crate::schema::{Schema, Violation};
 use crate::slice::{Edit, Slice, changes};
 use crate::vlan::VlanSet;
 use crate::world::Withdrawn;
@@ -39,8 +39,6 @@ pub enum PlanError {
     /// The plan reaches outside what was asked: a defect of a model or template, caught.
     #[error(transparent)]
     Scope(#[from] ScopeError),
-    #[error(transparent)]
-    Schema(#[from] SchemaError),
     /// A reload tightened what the operator allows while the request waited.
     #[error(transparent)]
     Withdrawn(#[from] Withdrawn),
@@ -63,7 +61,6 @@ pub struct Plan {
     pub before: Slice,
     pub after: Slice,
     pub edits: Vec<Edit>,
-    pub inverse: Vec<Edit>,
     /// What undoing restores: `before`, and what is shared stays as `after` has it.
     #[serde(skip)]
     pub restored: Slice,
@@ -78,6 +75,13 @@ impl Plan {
     /// Whether the device already is as asked.
     pub fn is_empty(&self) -> bool {
         self.edits.is_empty()
+    }
+
+    /// The edits that take the device back, as long as it still holds `after`.
+    pub fn inverse(&self) -> Vec<Edit> {
+        let mut inverse = changes(&self.after, &self.restored);
+        openconfig::narrow_before_widen(&mut inverse, &self.restored);
+        inverse
     }
 
     /// The port before and after, in words.
@@ -99,8 +103,6 @@ pub fn plan(request: &Request, before: &Slice, schema: &Schema) -> Result<Plan, 
     openconfig::narrow_before_widen(&mut edits, &target.after);
     let mut restored = before.clone();
     restored.absorb(&target.after.within(&target.shared));
-    let mut inverse = changes(&target.after, &restored);
-    openconfig::narrow_before_widen(&mut inverse, &restored);
 
     let interface = openconfig::Interface::new(port).entry;
     let created = |entry: &Path| !before.has_entry(entry) && target.after.has_entry(entry);
@@ -130,7 +132,6 @@ pub fn plan(request: &Request, before: &Slice, schema: &Schema) -> Result<Plan, 
         before,
         after: target.after,
         edits,
-        inverse,
         restored,
         risks: target.risks,
         scope,

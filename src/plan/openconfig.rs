@@ -1,6 +1,8 @@
 //! The intent in OpenConfig's model: which nodes a port has, what they should hold, and in which
 //! order they are safe to change.
 
+use std::collections::BTreeMap;
+
 use crate::device::{Device, OnDetach};
 use crate::intent::{Attach, Description, Detach, Intent, PortVlans, Request};
 use crate::path::Path;
@@ -319,17 +321,21 @@ pub fn describe(slice: &Slice, port: &str) -> String {
 /// before its list goes, a port that comes up comes last. Devices that apply an edit as one do not
 /// care; the others are why.
 pub fn narrow_before_widen(edits: &mut [Edit], after: &Slice) {
-    edits.sort_by_cached_key(|edit| rank(edit, after));
+    let mut trunks: BTreeMap<String, bool> = BTreeMap::new();
+    edits.sort_by_cached_key(|edit| rank(edit, after, &mut trunks));
 }
 
-fn rank(edit: &Edit, after: &Slice) -> u8 {
+fn rank(edit: &Edit, after: &Slice, trunks: &mut BTreeMap<String, bool>) -> u8 {
     if edit.target.steps().first().is_some_and(|step| NETWORK_INSTANCES.ends_with(&step.name)) {
         return 0;
     }
     let removes = edit.operation == Operation::Remove;
-    let entry = edit.target.steps().get(1).and_then(|step| step.keys.first()).map(|(_, name)| name.as_str());
-    let interface = Interface::new(entry.unwrap_or_default());
-    let becomes_trunk = after.leaf(&interface.switched_vlan(after).mode) == Some("TRUNK");
+    let entry = edit.target.steps().get(1).and_then(|step| step.keys.first());
+    let port = entry.map_or("", |(_, name)| name.as_str());
+    let becomes_trunk = *trunks.entry(port.to_owned()).or_insert_with(|| {
+        let vlans = Interface::new(port).switched_vlan(after);
+        after.leaf(&vlans.mode) == Some("TRUNK")
+    });
     match (edit.target.name(), becomes_trunk) {
         ("interface" | "name" | "type", _) => 0,
         ("enabled", _) if edit.value.as_deref() == Some("false") => 1,

@@ -5,7 +5,8 @@ use serde::Serialize;
 use crate::device::Device;
 use crate::intent::{Caller, Intent, IntentError, ParameterNames, PortName};
 use crate::plan::{PlanError, Risk};
-use crate::schema::{Schema, SchemaError};
+use crate::render::RenderError;
+use crate::schema::Schema;
 use crate::slice::{Edit, Slice};
 use crate::transaction::outcome::{Outcome, Timings};
 
@@ -18,6 +19,8 @@ pub struct Call {
     pub names: &'static ParameterNames,
     /// Read, plan, render, guard, and stop.
     pub dry_run: bool,
+    /// Whether the caller gets more than the outcome: the diff, the payload and its inverse.
+    pub detailed: bool,
 }
 
 /// One port of a call and the way its device was named.
@@ -92,7 +95,7 @@ impl Refusal {
 }
 
 /// The configuration of what a change touches, before and after, as a unified diff of XML.
-pub fn native_diff(before: &Slice, after: &Slice, schema: &Schema) -> Result<String, SchemaError> {
+pub fn native_diff(before: &Slice, after: &Slice, schema: &Schema) -> Result<String, RenderError> {
     let (before, after) = (schema.to_xml(before)?, schema.to_xml(after)?);
     let diff = similar::TextDiff::from_lines(&before, &after);
     Ok(diff.unified_diff().context_radius(2).header("running", "planned").to_string())

@@ -102,8 +102,7 @@ fn classify_refusal(refusal: &Refusal) -> (i64, Option<&'static str>) {
             PlanError::OpenTrunk { .. }
             | PlanError::Invalid(_)
             | PlanError::Render(_)
-            | PlanError::Scope(_)
-            | PlanError::Schema(_) => (500, Some(NETWORK)),
+            | PlanError::Scope(_) => (500, Some(NETWORK)),
         },
         Refusal::Busy { .. } | Refusal::Unreachable { .. } | Refusal::Stopping => (500, Some(NETWORK)),
     }

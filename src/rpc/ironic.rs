@@ -100,7 +100,7 @@ fn asked(
 ) -> Result<Asked, RpcError> {
     let dry_run = arguments.field("dry_run").optional(Field::flag)?.unwrap_or(false);
     let targets = vec![Target { switch_id: Some(switch_id), switch_info: None, intent }];
-    let call = Call { targets, caller, names: &NAMES, dry_run };
+    let call = Call { targets, caller, names: &NAMES, dry_run, detailed: dry_run };
     Ok(Asked::Change { call, answer: (!dry_run).then_some(answer) })
 }
 

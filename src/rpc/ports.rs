@@ -106,7 +106,7 @@ fn asked(
         intent: intent(link.port),
     };
     let targets = links.into_iter().map(target).collect();
-    Ok(Asked::Change { call: Call { targets, caller, names: &NAMES, dry_run }, answer: None })
+    Ok(Asked::Change { call: Call { targets, caller, names: &NAMES, dry_run, detailed: true }, answer: None })
 }
 
 /// An attribute of a segment, which may also be spelled as networks do: `provider:network_type`.

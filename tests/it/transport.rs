@@ -64,6 +64,12 @@ fn connector(endpoint: Endpoint, confirm: Option<Timed>, ssh_algorithms: &[&str]
         on_detach: OnDetach::Disable,
         create_missing_vlans: false,
         save: Save::Never,
+        trunk_ports: Vec::new(),
+        physical_networks: Default::default(),
+        manage_vlans: false,
+        protected_vlans: Default::default(),
+        frozen: None,
+        sessions: None,
     }))
 }
 

@@ -112,7 +112,7 @@ impl Lab {
             switches.insert(spec.name, Arc::new(switch));
         }
         let world = Arc::new(World {
-            inventory: Inventory { devices },
+            inventory: Inventory { devices, ..Inventory::default() },
             schema: SCHEMA.clone(),
             locks_dir: locks.path().to_owned(),
             request_timeout,
@@ -209,6 +209,7 @@ pub fn call(ports: &[(&str, &str)], vlans: &PortVlans) -> Call {
         caller: Caller { request_id: "req-matrix".to_owned(), ..Caller::default() },
         names: &NAMES,
         dry_run: false,
+        detailed: true,
     }
 }
 
@@ -236,6 +237,12 @@ fn device(spec: &SwitchSpec, port: u16) -> Device {
         on_detach: OnDetach::Disable,
         create_missing_vlans: false,
         save: Save::Each,
+        trunk_ports: Vec::new(),
+        physical_networks: Default::default(),
+        manage_vlans: false,
+        protected_vlans: Default::default(),
+        frozen: None,
+        sessions: None,
     }
 }
 
