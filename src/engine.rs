@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::audit;
 use crate::device::Device;
 use crate::intent::Request;
 use crate::plan::{self, Batch, Plan, PlanError, Risk, openconfig, risk};
@@ -18,7 +19,7 @@ use crate::render;
 use crate::report::{self, Call, Change, DeviceChange, Refusal};
 use crate::schema::Schema;
 use crate::slice::Slice;
-use crate::transaction::outcome::{Outcome, Phase, Timings};
+use crate::transaction::outcome::{Outcome, Timings};
 use crate::transaction::shared::{Level, Sessions, Shared, Stop};
 use crate::transaction::worker::{Connect, Live, Loan, Workers, broken_off};
 use crate::transaction::{Budget, Participant, Report, jitter, journal, transact};
@@ -107,7 +108,8 @@ impl Engine {
     pub async fn change(&self, call: Call) -> Result<Change, Refusal> {
         let _at_work = self.begin_work();
         let world = self.world();
-        let budget = Budget::new(Instant::now(), world.request_timeout, world.lock_wait);
+        let arrived = Instant::now();
+        let budget = Budget::new(arrived, world.request_timeout, world.lock_wait);
         let requests = requests(&call, &world)?;
         if call.dry_run {
             let plans = requests.iter().map(|request| self.dry_run(request, &world, budget));
@@ -132,7 +134,7 @@ impl Engine {
         // Rendering what nobody reads costs as much as planning it did.
         let detailed = call.detailed || tracing::enabled!(tracing::Level::DEBUG);
         for (request, report) in reports {
-            log(&request, &report);
+            audit::record(&request, &report, arrived.elapsed());
             let change = describe(&request, report, &world.schema, detailed);
             // Ironic's form of the answer has no room for it.
             tracing::debug!(
@@ -373,55 +375,6 @@ fn worst(devices: &[DeviceChange]) -> &'static str {
     };
     let outcomes = devices.iter().filter_map(|device| device.outcome.as_ref());
     outcomes.max_by_key(|outcome| rank(outcome)).map_or("unchanged", Outcome::word)
-}
-
-/// Who, what, when, why and how, in one line an outcome.
-fn log(request: &Request, report: &Report) {
-    let summary = report.plan.as_ref().map(Plan::summary);
-    let (before, after) = summary.unwrap_or_else(|| ("not read".to_owned(), "not planned".to_owned()));
-    let caller = &request.caller;
-    let saved = match &report.outcome {
-        Outcome::Applied { saved } => Some(tracing::field::display(saved)),
-        _ => None,
-    };
-    let risks = report.plan.iter().flat_map(|plan| &plan.risks).chain(&report.risks);
-    let risks = risks.map(ToString::to_string).collect::<Vec<_>>().join("; ");
-    let phases = report.timings.to_string();
-    let (phase, cause): (Option<Phase>, Option<&str>) = match &report.outcome {
-        Outcome::RolledBack { phase, cause } | Outcome::Unknown { phase, cause } => {
-            (Some(*phase), Some(cause))
-        }
-        _ => (None, None),
-    };
-    macro_rules! line {
-        ($level:ident) => {
-            tracing::$level!(
-                request_id = caller.request_id,
-                user = caller.user,
-                roles = caller.roles.join(","),
-                peer = caller.peer,
-                device = request.device.name,
-                port = %request.intent.port(),
-                action = request.intent.verb(),
-                before,
-                after,
-                transport = report.transport,
-                phases,
-                group = report.group,
-                digest = report.plan.as_ref().map(|plan| plan.digest.as_str()),
-                outcome = report.outcome.word(),
-                saved,
-                risks,
-                phase = phase.map(tracing::field::display),
-                cause,
-            )
-        };
-    }
-    match &report.outcome {
-        Outcome::Unchanged | Outcome::Applied { .. } => line!(info),
-        Outcome::RolledBack { .. } => line!(warn),
-        Outcome::Unknown { .. } => line!(error),
-    }
 }
 
 #[cfg(test)]

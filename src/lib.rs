@@ -14,12 +14,14 @@
 //! [`xml`] (how a node is written), [`world`] (one immutable configuration per request), [`report`] (what people and callers read),
 //! [`sim`] (the embedded simulator; it shares no planning code), [`cli`].
 
+pub mod audit;
 pub mod cli;
 pub mod config;
 pub mod device;
 pub mod engine;
 pub mod guard;
 pub mod intent;
+pub mod metrics;
 pub mod path;
 pub mod plan;
 pub mod render;
