@@ -250,17 +250,19 @@ impl crate::rpc::Engine for Engine {
     async fn change(&self, call: Call) -> Result<Change, Refusal> {
         Engine::change(self, call).await
     }
+
+    fn is_stopping(&self) -> bool {
+        self.shared.stop.level() >= Level::Drain
+    }
 }
 
 /// Journals of devices that are not in the inventory any more: nobody can finish them but a person.
 fn warn_of_strangers(world: &World) {
-    let known: Vec<String> =
+    let known: BTreeSet<String> =
         world.inventory.devices.values().map(|device| journal::file_name(&device.endpoint)).collect();
-    let Ok(files) = std::fs::read_dir(&world.locks_dir) else { return };
-    for file in files.flatten() {
-        let is_stranger = !known.iter().any(|name| *name == file.file_name().to_string_lossy());
-        if is_stranger && file.metadata().is_ok_and(|data| data.len() > 0) {
-            let path = file.path().display().to_string();
+    for path in journal::left(&world.locks_dir) {
+        if !path.file_name().is_some_and(|name| known.contains(&*name.to_string_lossy())) {
+            let path = path.display().to_string();
             tracing::error!(path, "an interrupted change of a device that is not in the inventory");
         }
     }

@@ -28,6 +28,7 @@ pub mod render;
 pub mod report;
 pub mod rpc;
 pub mod schema;
+pub mod service;
 pub mod sim;
 pub mod slice;
 pub mod transaction;

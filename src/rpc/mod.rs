@@ -31,6 +31,11 @@ pub use server::{Listener, RpcLimits, serve};
 pub trait Engine: Send + Sync {
     /// Returns when the change has ended one way or another, or was refused and nothing was changed.
     async fn change(&self, call: Call) -> Result<Change, Refusal>;
+
+    /// Whether new calls are refused because the service ends.
+    fn is_stopping(&self) -> bool {
+        false
+    }
 }
 
 /// What a request asks for.

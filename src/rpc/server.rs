@@ -182,11 +182,14 @@ async fn call(
     if request.headers().contains_key(header::ORIGIN) {
         return Err((StatusCode::FORBIDDEN, "calls from web pages are refused"));
     }
+    let stopping = (StatusCode::SERVICE_UNAVAILABLE, "the service is stopping");
+    if service.engine.is_stopping() {
+        return Err(stopping);
+    }
     let arriving = read(request.into_body(), service.limits.body_bytes);
     let body = tokio::time::timeout(service.limits.body_time, arriving)
         .await
         .map_err(|_| (StatusCode::REQUEST_TIMEOUT, "the request's body did not arrive in time"))??;
-    let stopping = (StatusCode::SERVICE_UNAVAILABLE, "the service is stopping");
     let permit = service.calls.clone().acquire_owned().await.map_err(|_| stopping)?;
     let peer = peer.to_owned();
     // On its own task: a caller that hangs up must not stop a change halfway.
