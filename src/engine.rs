@@ -31,7 +31,9 @@ pub struct Engine {
     shared: Shared,
     workers: Workers,
     generation: AtomicU64,
-    at_work: watch::Sender<usize>,
+    /// How many calls are worked on, and how many recoveries.
+    calls: watch::Sender<usize>,
+    recoveries: watch::Sender<usize>,
 }
 
 impl Engine {
@@ -40,7 +42,8 @@ impl Engine {
         let newest = Arc::new(ArcSwap::new(world));
         let shared = Shared { newest, sessions: Sessions::new(sessions), stop: Stop::default() };
         let workers = Workers::new(connect, shared.clone());
-        Self { shared, workers, generation: AtomicU64::new(1), at_work: watch::Sender::new(0) }
+        let (calls, recoveries) = (watch::Sender::new(0), watch::Sender::new(0));
+        Self { shared, workers, generation: AtomicU64::new(1), calls, recoveries }
     }
 
     /// What new requests are judged by.
@@ -59,10 +62,14 @@ impl Engine {
         self.shared.stop.raise(level);
     }
 
-    /// Returns when nothing is being worked on.
+    /// Returns when no call is being worked on.
     pub async fn idle(&self) {
-        // It ends only with its sender, which is ours.
-        self.at_work.subscribe().wait_for(|calls| *calls == 0).await.map(drop).unwrap_or_default();
+        AtWork::none(&self.calls).await;
+    }
+
+    /// Returns when no journal is being finished.
+    pub async fn recovered(&self) {
+        AtWork::none(&self.recoveries).await;
     }
 
     /// How many configurations there have been, this one included.
@@ -80,15 +87,10 @@ impl Engine {
         self.workers.waiting()
     }
 
-    fn begin_work(&self) -> AtWork {
-        self.at_work.send_modify(|calls| *calls += 1);
-        AtWork(self.at_work.clone())
-    }
-
     /// Finishes what earlier processes left in the journals. Devices that cannot be reached keep
     /// theirs; it is tried again before their next change.
     pub async fn recover(&self) {
-        let _at_work = self.begin_work();
+        let _at_work = AtWork::begin(&self.recoveries);
         let world = self.world();
         let left = world.inventory.devices.values().filter(|device| has_journal(&world, device));
         let recoveries = left.map(|device| {
@@ -104,10 +106,14 @@ impl Engine {
         warn_of_strangers(&world);
     }
 
-    /// rpc -> intent -> plan -> render -> transaction -> transport.
+    /// A change judged by the newest configuration.
     pub async fn change(&self, call: Call) -> Result<Change, Refusal> {
-        let _at_work = self.begin_work();
-        let world = self.world();
+        self.change_in(call, self.world()).await
+    }
+
+    /// rpc -> intent -> plan -> render -> transaction -> transport.
+    pub async fn change_in(&self, call: Call, world: Arc<World>) -> Result<Change, Refusal> {
+        let _at_work = AtWork::begin(&self.calls);
         let arrived = Instant::now();
         let budget = Budget::new(arrived, world.request_timeout, world.lock_wait);
         let requests = requests(&call, &world)?;
@@ -176,9 +182,21 @@ impl Engine {
 /// Counts as work until it is dropped.
 struct AtWork(watch::Sender<usize>);
 
+impl AtWork {
+    fn begin(count: &watch::Sender<usize>) -> Self {
+        count.send_modify(|count| *count += 1);
+        Self(count.clone())
+    }
+
+    async fn none(count: &watch::Sender<usize>) {
+        // It fails only when the sender is gone, and with it all work.
+        count.subscribe().wait_for(|count| *count == 0).await.map(drop).unwrap_or_default();
+    }
+}
+
 impl Drop for AtWork {
     fn drop(&mut self) {
-        self.0.send_modify(|calls| *calls -= 1);
+        self.0.send_modify(|count| *count -= 1);
     }
 }
 
@@ -247,8 +265,12 @@ async fn borrow(
 
 #[async_trait]
 impl crate::rpc::Engine for Engine {
-    async fn change(&self, call: Call) -> Result<Change, Refusal> {
-        Engine::change(self, call).await
+    fn world(&self) -> Arc<World> {
+        Engine::world(self)
+    }
+
+    async fn change(&self, call: Call, world: Arc<World>) -> Result<Change, Refusal> {
+        self.change_in(call, world).await
     }
 
     fn is_stopping(&self) -> bool {

@@ -100,11 +100,11 @@ static NAMES: ParameterNames = ParameterNames {
 
 /// Plans and prints; the exit code says whether there is anything to change.
 pub async fn run(args: PlanArgs) -> Result<ExitCode> {
+    let world = args.world()?;
     let call = match &args.call {
-        Some(file) => call_from(file)?,
+        Some(file) => call_from(file, &world)?,
         None => args.flags.call()?,
     };
-    let world = args.world()?;
     let mut devices = Vec::new();
     for request in engine::requests(&call, &world)? {
         let change = match args.live {
@@ -213,12 +213,12 @@ impl Flags {
     }
 }
 
-fn call_from(file: &FilePath) -> Result<Call> {
+fn call_from(file: &FilePath, world: &World) -> Result<Call> {
     let request = text(file)?;
     let envelope = rpc::envelope::Envelope::open(request.as_bytes())
         .map_err(|(_, error)| error)
         .with_context(|| name(file))?;
-    match rpc::understand(&envelope.method, &envelope.params, caller())? {
+    match rpc::understand(&envelope.method, &envelope.params, caller(), world)? {
         Asked::Change { call, .. } => Ok(call),
         Asked::Nothing { why } => {
             let call =

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::device::Mac;
+use crate::device::{Inventory, Mac};
 use crate::intent::{Attach, Caller, Description, Detach, Intent, ParameterNames, PortName, PortVlans};
 use crate::report::{Call, Target};
 use crate::rpc::Asked;
@@ -49,19 +49,14 @@ struct Link {
 }
 
 /// Puts every link of a port into the segment's VLAN and its sub-ports' VLANs.
-pub fn attach_port(params: &Value, caller: Caller) -> Result<Asked, RpcError> {
+pub fn attach_port(params: &Value, caller: Caller, inventory: &Inventory) -> Result<Asked, RpcError> {
     let arguments = ATTACH_PORT.bind(params)?;
     let default_vlan = arguments.field("default_vlan").optional(Field::vlan)?;
     if arguments.field("children").optional(Field::elements)?.is_some_and(|list| !list.is_empty()) {
         return Err(arguments.field("children").refuse("child ports are not supported yet"));
     }
     let (port, segment) = (arguments.field("port"), arguments.field("segment"));
-    let vlan = match network_type(&segment)?.as_str() {
-        "vlan" => spelled(&segment, "segmentation_id")?.vlan()?,
-        "unmanaged" => return Ok(UNMANAGED),
-        other => return Err(unsupported_type(&segment, other)),
-    };
-    spelled(&segment, "physical_network")?.optional(Field::text)?;
+    let Some(vlan) = segment_vlan(&segment, inventory)? else { return Ok(UNMANAGED) };
     top_segment(&arguments.field("top_segment"), vlan)?;
     let mtu = arguments.field("network").member("mtu")?.optional(|mtu| mtu.integer(MTU.0, MTU.1))?;
     let description = port.member("id")?.parse(Description::of_neutron_port)?;
@@ -125,14 +120,29 @@ fn network_type(segment: &Field) -> Result<String, RpcError> {
     spelled(segment, "network_type")?.text()
 }
 
-fn unsupported_type(segment: &Field, network_type: &str) -> RpcError {
-    let field = match spelled(segment, "network_type") {
-        Ok(field) => field,
-        Err(error) => return error,
-    };
-    match network_type {
-        "flat" | "vxlan" => field.refuse(&format!("networks of type {network_type} are not supported yet")),
-        other => field.refuse(&format!("it must be vlan, flat, vxlan or unmanaged, not {}", quoted(other))),
+/// The VLAN that a segment stands for; none: it is unmanaged.
+fn segment_vlan(segment: &Field, inventory: &Inventory) -> Result<Option<VlanId>, RpcError> {
+    let physical_network = spelled(segment, "physical_network")?;
+    let name = physical_network.optional(Field::text)?;
+    match network_type(segment)?.as_str() {
+        "vlan" => spelled(segment, "segmentation_id")?.vlan().map(Some),
+        "unmanaged" => Ok(None),
+        // Never what the switch falls back to: that is VLAN 1, which is everyone's.
+        "flat" => {
+            let network = name.as_ref().and_then(|name| inventory.physical_networks.get(name));
+            let vlan = network.and_then(|network| network.flat_vlan);
+            let why = "the inventory names no flat_vlan for this physical network";
+            vlan.map(Some).ok_or_else(|| physical_network.refuse(why))
+        }
+        other => {
+            let field = spelled(segment, "network_type")?;
+            Err(match other {
+                "vxlan" => field.refuse("networks of type vxlan are not supported yet"),
+                other => {
+                    field.refuse(&format!("it must be vlan, flat, vxlan or unmanaged, not {}", quoted(other)))
+                }
+            })
+        }
     }
 }
 

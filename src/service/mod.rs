@@ -35,6 +35,8 @@ use signals::{Asked, Signals};
 const UNDO_TIME: Duration = Duration::from_secs(10);
 /// How long callers have to take their answers when all work is done.
 const ANSWER_TIME: Duration = Duration::from_secs(2);
+/// How long journals that are being finished hold the end of the service.
+const RECOVERY_TIME: Duration = Duration::from_secs(3);
 /// File descriptors for everything but connections of callers and work on devices.
 const OTHER_FILES: u64 = 128;
 /// Each session has a socket and, while something is changed, a lock file.
@@ -66,7 +68,10 @@ pub async fn run(config: PathBuf) -> Result<ExitCode> {
     let (fixed, limits) = (Fixed::of(settings), settings.limits);
     let connect = |device: &Arc<_>| Arc::new(NetconfConnector::new(Arc::clone(device))) as Arc<dyn Connector>;
     let engine = Arc::new(Engine::new(Arc::new(loaded.into_world()), Arc::new(connect), sessions));
-    let recovery = tokio::spawn(recover(engine.clone()));
+    // Beside the service: a device that cannot be reached must not keep the others waiting, and
+    // every worker looks into its journal before it changes anything.
+    let recovering = engine.clone();
+    tokio::spawn(async move { recovering.recover().await });
 
     let (end, ended) = oneshot::channel();
     println!("listening on {}", address(&listener)?);
@@ -85,13 +90,7 @@ pub async fn run(config: PathBuf) -> Result<ExitCode> {
     tracing::info!(sessions, devices = engine.world().inventory.devices.len(), "ready");
 
     let reloader = Reloader { config, fixed, log, engine: engine.clone(), stop_timeout: limits.stop_timeout };
-    Running { engine, signals, reloader, server, end, recovery }.go().await
-}
-
-async fn recover(engine: Arc<Engine>) {
-    // Beside the service: a device that cannot be reached must not keep the others waiting, and
-    // every worker looks into its journal before it changes anything.
-    engine.recover().await;
+    Running { engine, signals, reloader, server, end }.go().await
 }
 
 /// The service between its start and its end.
@@ -102,7 +101,6 @@ struct Running {
     server: JoinHandle<std::io::Result<()>>,
     /// Ends the server.
     end: oneshot::Sender<()>,
-    recovery: JoinHandle<()>,
 }
 
 impl Running {
@@ -149,7 +147,10 @@ impl Running {
             Ok(ended) => ended.context("serving")?.context("serving")?,
             Err(_) => tracing::warn!("some callers did not take their answers"),
         }
-        self.recovery.abort();
+        // A journal that is being finished may be a moment away from it; the others wait for the next start.
+        if timeout(RECOVERY_TIME, self.engine.recovered()).await.is_err() {
+            tracing::warn!("some journals could not be finished in time");
+        }
         let is_idle = timeout(Duration::ZERO, self.engine.idle()).await.is_ok();
         let left = journal::left(&self.reloader.fixed.locks_dir);
         for path in &left {
