@@ -149,10 +149,17 @@ pub fn record(request: &Request, report: &Report, took: Duration) {
     });
 }
 
-/// A change was not even tried: the caller may not, or what it asks is wrong or not allowed.
-pub fn refused(caller: &Caller, device: Option<&str>, port: Option<&str>, code: i64, why: &str) {
+/// A change was not even tried: the caller may not, or what it asks is wrong or not allowed. `ports`
+/// are switches and ports as the caller named them, if it came so far; each gets a line.
+pub fn refused(caller: &Caller, ports: &[(String, String)], code: i64, why: &str) {
     metrics::ended("refused", &Timings::default());
-    emit(Line { outcome: "refused", device, port, code: Some(code), cause: Some(why), ..Line::of(caller) });
+    let line = || Line { outcome: "refused", code: Some(code), cause: Some(why), ..Line::of(caller) };
+    if ports.is_empty() {
+        emit(line());
+    }
+    for (device, port) in ports {
+        emit(Line { device: Some(device), port: Some(port), ..line() });
+    }
 }
 
 impl<'a> Line<'a> {

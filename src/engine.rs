@@ -309,7 +309,12 @@ pub fn requests(call: &Call, world: &World) -> Result<Vec<Request>, Refusal> {
             names: call.names,
         };
         request.check()?;
-        Ok(request)
+        match request.held_back() {
+            Some(reason) if !call.dry_run => {
+                Err(Refusal::Frozen { device: device.name.clone(), reason: reason.to_owned() })
+            }
+            _ => Ok(request),
+        }
     };
     let requests: Vec<Request> = call.targets.iter().map(request).collect::<Result<_, Refusal>>()?;
     // Two ways to name one switch end here; two intents for one port have no order.
@@ -331,6 +336,7 @@ pub fn planned(
 ) -> Result<DeviceChange, Refusal> {
     let plan = plan::plan(request, before, schema).map_err(|e| Refusal::plan(&request.device, e))?;
     let mut risks = plan.risks.clone();
+    risks.extend(request.held_back().map(|reason| Risk::Frozen { reason: reason.to_owned() }));
     match live {
         Some(live) => risks.extend(risk::of_device(&live.promises)),
         None => risks.push(Risk::NotRead),

@@ -242,6 +242,15 @@ impl Request {
         }
     }
 
+    /// Why this request may not be carried out while its device is under maintenance. What isolates a
+    /// port may.
+    pub fn held_back(&self) -> Option<&str> {
+        match &self.intent {
+            Intent::Attach(_) => self.device.frozen.as_deref(),
+            Intent::Detach(_) => None,
+        }
+    }
+
     /// The VLANs that this request may write on its port.
     pub fn writable_vlans(&self) -> VlanSet {
         match &self.intent {

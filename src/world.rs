@@ -29,6 +29,8 @@ pub enum Withdrawn {
     Removed { device: String },
     #[error("the configuration was reloaded meanwhile, and {device} is at {endpoint} now")]
     Moved { device: String, endpoint: String },
+    #[error("the configuration was reloaded meanwhile, and {device} is frozen: {reason}")]
+    Frozen { device: String, reason: String },
     #[error("the configuration was reloaded meanwhile: {0}")]
     Limits(#[from] IntentError),
 }
@@ -43,6 +45,10 @@ impl World {
         if endpoint != request.device.endpoint.to_string() {
             return Err(Withdrawn::Moved { device: name.clone(), endpoint });
         }
-        Ok(Request { device: device.clone(), ..request.clone() }.check()?)
+        let now = Request { device: device.clone(), ..request.clone() };
+        if let Some(reason) = now.held_back() {
+            return Err(Withdrawn::Frozen { device: name.clone(), reason: reason.to_owned() });
+        }
+        Ok(now.check()?)
     }
 }

@@ -33,6 +33,14 @@ pub struct Target {
     pub intent: Intent,
 }
 
+impl Target {
+    /// Switch and port in the caller's words.
+    pub fn names(&self) -> (String, String) {
+        let switch = self.switch_id.clone().or_else(|| self.switch_info.clone()).unwrap_or_default();
+        (switch, self.intent.port().to_string())
+    }
+}
+
 /// What became of a call.
 #[derive(Clone, Debug, Serialize)]
 pub struct Change {
@@ -79,6 +87,9 @@ pub enum Refusal {
     Intent(#[from] IntentError),
     #[error("{device}: {source}")]
     Plan { device: String, source: PlanError },
+    /// By the operator, for maintenance.
+    #[error("{device} is frozen: {reason}; nothing was sent")]
+    Frozen { device: String, reason: String },
     #[error("{device}: its queue is full ({waiting} waiting); nothing was sent")]
     Busy { device: String, waiting: usize },
     /// A device could not be read for a dry-run, or the deadline passed in the queue.

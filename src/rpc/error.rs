@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::plan::PlanError;
 use crate::report::{Change, DeviceChange, Refusal};
 use crate::transaction::outcome::Outcome;
+use crate::world::Withdrawn;
 
 /// Why a request is answered with an error.
 #[derive(Debug, thiserror::Error)]
@@ -96,6 +97,7 @@ fn classify_refusal(refusal: &Refusal) -> (i64, Option<&'static str>) {
         Refusal::UnknownDevice { .. } => (404, Some(NO_SWITCH)),
         Refusal::Intent(_) | Refusal::PortTwice { .. } => (400, Some(INVALID_VALUE)),
         Refusal::Plan { source, .. } => match source {
+            PlanError::Withdrawn(Withdrawn::Frozen { .. }) => (500, Some(NETWORK)),
             PlanError::LagMember { .. } | PlanError::VlanMissing { .. } | PlanError::Withdrawn(_) => {
                 (400, Some(INVALID_VALUE))
             }
@@ -104,7 +106,9 @@ fn classify_refusal(refusal: &Refusal) -> (i64, Option<&'static str>) {
             | PlanError::Render(_)
             | PlanError::Scope(_) => (500, Some(NETWORK)),
         },
-        Refusal::Busy { .. } | Refusal::Unreachable { .. } | Refusal::Stopping => (500, Some(NETWORK)),
+        Refusal::Frozen { .. } | Refusal::Busy { .. } | Refusal::Unreachable { .. } | Refusal::Stopping => {
+            (500, Some(NETWORK))
+        }
     }
 }
 

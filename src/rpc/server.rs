@@ -194,7 +194,7 @@ async fn call(
     let peer = peer.to_owned();
     // On its own task: a caller that hangs up must not stop a change halfway.
     let task = tokio::spawn(async move {
-        let answer = rpc::answer(&body, &peer, &service.engine).await;
+        let answer = rpc::answer(body, &peer, &service.engine).await;
         drop(permit);
         answer
     });

@@ -73,6 +73,11 @@ pub async fn run(config: PathBuf) -> Result<ExitCode> {
     let recovering = engine.clone();
     tokio::spawn(async move { recovering.recover().await });
 
+    if let Some(listener) = health_listener {
+        println!("metrics on http://{}", listener.local_addr()?);
+        let health = Health { engine: engine.clone(), locks_dir: fixed.locks_dir.clone() };
+        tokio::spawn(health::serve(listener, Arc::new(health)));
+    }
     let (end, ended) = oneshot::channel();
     println!("listening on {}", address(&listener)?);
     let limits_of_rpc = RpcLimits { body_bytes: limits.body_bytes, ..RpcLimits::default() };
@@ -80,11 +85,6 @@ pub async fn run(config: PathBuf) -> Result<ExitCode> {
         // Also when its other end is gone.
         ended.await.unwrap_or_default();
     }));
-    if let Some(listener) = health_listener {
-        println!("metrics on http://{}", listener.local_addr()?);
-        let health = Health { engine: engine.clone(), locks_dir: fixed.locks_dir.clone() };
-        tokio::spawn(health::serve(listener, Arc::new(health)));
-    }
     notify::keep_watchdog_calm();
     notify::tell(&[NotifyState::Ready]);
     tracing::info!(sessions, devices = engine.world().inventory.devices.len(), "ready");
