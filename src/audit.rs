@@ -110,9 +110,10 @@ pub fn install(sink: Sink) {
     *SINK.lock().unwrap_or_else(PoisonError::into_inner) = Some(sink);
 }
 
-/// One port's change ended, `took` after it arrived.
+/// The change of one port, or of a network on one device, ended `took` after it arrived.
 pub fn record(request: &Request, report: &Report, took: Duration) {
     metrics::ended(report.outcome.word(), &report.timings);
+    let subject = request.intent.subject().to_string();
     let summary = report.plan.as_ref().map(Plan::summary);
     let (before, after) = summary.unwrap_or_else(|| ("not read".to_owned(), "not planned".to_owned()));
     let (phase, cause) = match &report.outcome {
@@ -125,11 +126,11 @@ pub fn record(request: &Request, report: &Report, took: Duration) {
     emit(Line {
         outcome: report.outcome.word(),
         device: Some(&request.device.name),
-        port: Some(request.intent.port().as_str()),
+        port: Some(&subject),
         action: Some(request.intent.verb()),
         description: match &request.intent {
             Intent::Attach(attach) => attach.description.as_ref().map(|text| text.as_str()),
-            Intent::Detach(_) => None,
+            _ => None,
         },
         before: Some(before),
         after: Some(after),

@@ -8,6 +8,7 @@ pub mod arguments;
 pub mod envelope;
 pub mod error;
 pub mod ironic;
+mod neutron;
 pub mod ports;
 pub mod server;
 
@@ -136,11 +137,18 @@ fn is_change(method: &str) -> bool {
 
 /// What a method with named parameters asks for, in either vocabulary.
 pub fn understand(method: &str, params: &Value, caller: Caller, world: &World) -> Result<Asked, RpcError> {
+    let inventory = &world.inventory;
     match method {
+        // One name, two vocabularies: Ironic names a switch, ML2 passes a port.
+        "update_port" if params.get("port").is_some() && params.get("switch_id").is_none() => {
+            ports::update_port(params, caller, inventory)
+        }
         "update_port" => ironic::update_port(params, caller),
         "reset_port" => ironic::reset_port(params, caller),
-        "attach_port" => ports::attach_port(params, caller, &world.inventory),
+        "attach_port" => ports::attach_port(params, caller, inventory),
         "detach_port" => ports::detach_port(params, caller),
+        "add_network" => ports::add_network(params, caller, inventory),
+        "delete_network" => ports::delete_network(params, caller, inventory),
         other => Err(RpcError::UnknownMethod { method: error::quoted(other) }),
     }
 }
