@@ -45,6 +45,9 @@ struct Line<'a> {
     user: Option<&'a str>,
     roles: &'a [String],
     peer: &'a str,
+    /// Who it was proven to be.
+    principal: String,
+    method: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     device: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -175,6 +178,8 @@ impl<'a> Line<'a> {
             user: caller.user.as_deref(),
             roles: &caller.roles,
             peer: &caller.peer,
+            principal: caller.principal.to_string(),
+            method: &caller.method,
             ..Self::default()
         }
     }
@@ -201,6 +206,8 @@ fn emit(line: Line) {
                 user = line.user,
                 roles = line.roles.join(","),
                 peer = line.peer,
+                principal = line.principal,
+                method = line.method,
                 device = line.device,
                 port = line.port,
                 action = line.action,

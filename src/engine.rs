@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::audit;
 use crate::device::Device;
-use crate::intent::{Request, Subject};
+use crate::intent::{Caller, Request, Subject};
 use crate::plan::{self, Batch, Plan, PlanError, Risk, openconfig, risk};
 use crate::render;
 use crate::report::{self, Call, Change, DeviceChange, Refusal};
@@ -303,6 +303,11 @@ pub fn requests(call: &Call, world: &World) -> Result<Vec<Request>, Refusal> {
         let unknown =
             || Refusal::UnknownDevice { parameter: call.names.device, id: named.first().to_owned() };
         let device = device.ok_or_else(unknown)?;
+        let Caller { principal, method, .. } = &call.caller;
+        if !world.access.allows(principal, method, &device.name) {
+            let what = format!("{method} on {}", device.name);
+            return Err(Refusal::Denied { who: principal.clone(), what });
+        }
         if let Some(network) = &target.physical_network
             && !device.physical_networks.is_empty()
             && !device.physical_networks.contains(network)
@@ -429,6 +434,7 @@ mod tests {
         leaf1.mac_address = "00:1c:73:aa:bb:01".parse().ok();
         let devices = [leaf1, sample("leaf2")].map(|device| (device.name.clone(), Arc::new(device)));
         World {
+            access: Default::default(),
             inventory: crate::device::Inventory { devices: devices.into(), ..Default::default() },
             schema: SCHEMA.clone(),
             locks_dir: std::path::PathBuf::new(),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use crate::access::Principal;
 use crate::device::{Device, OnDetach, PortRefused};
 use crate::vlan::{VlanId, VlanSet};
 
@@ -101,13 +102,19 @@ pub struct ParameterNames {
     pub physical_network: &'static str,
 }
 
-/// Who asked and why; for the log, never for a decision.
+/// Who asked and why. What the caller says about that is for the log; only `principal` decides.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Caller {
     pub request_id: String,
     pub user: Option<String>,
     pub roles: Vec<String>,
     pub peer: String,
+    /// Who it was proven to be.
+    #[serde(skip)]
+    pub principal: Principal,
+    /// The method called.
+    #[serde(skip)]
+    pub method: String,
 }
 
 /// One change asked of one port, or one VLAN, of one device.

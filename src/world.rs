@@ -5,13 +5,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::access::{Access, Principal};
 use crate::device::Inventory;
-use crate::intent::{IntentError, Request};
+use crate::intent::{Caller, IntentError, Request};
 use crate::schema::Schema;
 
 /// Inventory, models and limits of one generation.
 pub struct World {
     pub inventory: Inventory,
+    /// Who may do what.
+    pub access: Access,
     pub schema: Arc<Schema>,
     pub locks_dir: PathBuf,
     /// The caller's answer comes within this, the queue included.
@@ -31,6 +34,8 @@ pub enum Withdrawn {
     Moved { device: String, endpoint: String },
     #[error("the configuration was reloaded meanwhile, and {device} is frozen: {reason}")]
     Frozen { device: String, reason: String },
+    #[error("the configuration was reloaded meanwhile, and {who} may not call {method} on {device} any more")]
+    Denied { who: Principal, method: String, device: String },
     #[error("the configuration was reloaded meanwhile: {0}")]
     Limits(#[from] IntentError),
 }
@@ -44,6 +49,11 @@ impl World {
         let endpoint = device.endpoint.to_string();
         if endpoint != request.device.endpoint.to_string() {
             return Err(Withdrawn::Moved { device: name.clone(), endpoint });
+        }
+        let Caller { principal, method, .. } = &request.caller;
+        if !self.access.allows(principal, method, name) {
+            let (who, method, device) = (principal.clone(), method.clone(), name.clone());
+            return Err(Withdrawn::Denied { who, method, device });
         }
         let now = Request { device: device.clone(), ..request.clone() };
         if let Some(reason) = now.held_back() {

@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use tokio::time::Instant;
 
+use crate::access::Access;
 use crate::config::{self, CredentialPolicy, Defaults};
 use crate::device::profile::Profiles;
 use crate::device::{Inventory, Profile};
@@ -149,6 +150,8 @@ impl PlanArgs {
         let limits = config::Limits::default();
         Ok(World {
             inventory,
+            // Whoever can read the configuration and run this is asked nothing.
+            access: Access::default(),
             schema,
             locks_dir: PathBuf::new(),
             request_timeout: limits.request_timeout,

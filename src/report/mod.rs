@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::access::Principal;
 use crate::device::Device;
 use crate::intent::{Caller, Intent, IntentError, ParameterNames, PortName, Subject};
 use crate::plan::{PlanError, Risk};
@@ -128,6 +129,9 @@ impl DeviceChange {
 pub enum Refusal {
     #[error("{parameter}: no device `{id}` in the inventory")]
     UnknownDevice { parameter: &'static str, id: String },
+    /// Of a method, or of a method on one device.
+    #[error("{who} may not call {what}")]
+    Denied { who: Principal, what: String },
     #[error("{parameter}: port {port} of {device} is named twice")]
     PortTwice { parameter: &'static str, device: String, port: PortName },
     #[error("{parameter}: {device} is not part of physical network `{network}`")]

@@ -37,6 +37,7 @@ pub enum RpcError {
 const INVALID_VALUE: &str = "InvalidParameterValue";
 const NO_SWITCH: &str = "SwitchNotFound";
 const NETWORK: &str = "NetworkError";
+const DENIED: &str = "NotAuthorized";
 
 impl RpcError {
     /// The code of the error object.
@@ -96,12 +97,14 @@ impl From<Refusal> for RpcError {
 fn classify_refusal(refusal: &Refusal) -> (i64, Option<&'static str>) {
     match refusal {
         Refusal::UnknownDevice { .. } => (404, Some(NO_SWITCH)),
+        Refusal::Denied { .. } => (403, Some(DENIED)),
         Refusal::Intent(_)
         | Refusal::PortTwice { .. }
         | Refusal::DeviceTwice { .. }
         | Refusal::OtherNetwork { .. } => (400, Some(INVALID_VALUE)),
         Refusal::Plan { source, .. } => match source {
             PlanError::Withdrawn(Withdrawn::Frozen { .. }) => (500, Some(NETWORK)),
+            PlanError::Withdrawn(Withdrawn::Denied { .. }) => (403, Some(DENIED)),
             PlanError::LagMember { .. }
             | PlanError::VlanMissing { .. }
             | PlanError::VlanInUse { .. }

@@ -1,16 +1,19 @@
 //! JSON-RPC 2.0 over HTTP: two vocabularies in, one [`Call`] to the engine, codes out.
 //!
-//! [`server`] moves bytes, [`envelope`] opens and closes them, [`ironic`] and [`ports`] turn named
+//! [`server`] moves bytes, over [`tls`], and [`auth`] says who sends them, [`envelope`] opens and closes them, [`ironic`] and [`ports`] turn named
 //! [`arguments`] into a call, [`error`] turns every failure into a code. Nothing here contacts a
 //! device: a call that cannot be understood ends before the engine hears of it.
 
 pub mod arguments;
+pub mod auth;
 pub mod envelope;
 pub mod error;
 pub mod ironic;
+mod json;
 mod neutron;
 pub mod ports;
 pub mod server;
+pub mod tls;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -21,6 +24,7 @@ use futures_util::FutureExt;
 use serde_json::Value;
 use tracing::{info, warn};
 
+use crate::access::Principal;
 use crate::audit;
 use crate::intent::Caller;
 use crate::metrics;
@@ -29,6 +33,7 @@ use crate::world::World;
 use envelope::Envelope;
 use error::RpcError;
 
+pub use auth::{Authenticator, Policy};
 pub use server::{Listener, RpcLimits, serve};
 
 /// What carries calls out.
@@ -56,7 +61,12 @@ pub enum Asked {
 }
 
 /// Serves one request, from its body to its answer; a notification has none.
-pub async fn answer(body: Vec<u8>, peer: &str, engine: &Arc<dyn Engine>) -> Option<Value> {
+pub async fn answer(
+    body: Vec<u8>,
+    peer: &str,
+    principal: &Principal,
+    engine: &Arc<dyn Engine>,
+) -> Option<Value> {
     let arrived = Instant::now();
     let opened = Envelope::open(&body);
     // A call may take a minute: what it came as must not stay in memory for so long.
@@ -64,12 +74,12 @@ pub async fn answer(body: Vec<u8>, peer: &str, engine: &Arc<dyn Engine>) -> Opti
     let envelope = match opened {
         Ok(envelope) => envelope,
         Err((id, error)) => {
-            warn!(peer, code = error.code(), %error, "malformed request");
+            warn!(peer, %principal, code = error.code(), %error, "malformed request");
             metrics::called("", Some(error.code()), arrived.elapsed());
             return Some(envelope::close(id, Err(error)));
         }
     };
-    let caller = envelope.caller(peer);
+    let caller = envelope.caller(peer, principal);
     let Envelope { id, method, params } = envelope;
     let mut ports = Vec::new();
     let result = carry_out(&method, params, caller.clone(), engine, &mut ports).await;
@@ -81,6 +91,7 @@ pub async fn answer(body: Vec<u8>, peer: &str, engine: &Arc<dyn Engine>) -> Opti
         Err(error) => warn!(
             method = %error::quoted(&method),
             peer,
+            %principal,
             request_id = %caller.request_id,
             code,
             %error,
@@ -101,6 +112,10 @@ async fn carry_out(
 ) -> Result<Value, RpcError> {
     let request_id = caller.request_id.clone();
     let world = engine.world();
+    if !world.access.allows_method(&caller.principal, method) {
+        let what = error::quoted(method);
+        return Err(Refusal::Denied { who: caller.principal, what }.into());
+    }
     let asked = understand(method, &params, caller, &world)?;
     drop(params);
     match asked {

@@ -22,7 +22,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::config::{self, Listen, Settings};
 use crate::engine::Engine;
-use crate::rpc::{self, Listener, RpcLimits};
+use crate::rpc::{self, Authenticator, Listener, RpcLimits};
 use crate::transaction::journal;
 use crate::transaction::shared::Level;
 use crate::transport::Connector;
@@ -65,6 +65,7 @@ pub async fn run(config: PathBuf) -> Result<ExitCode> {
             Some(bound.with_context(|| format!("cannot listen on {address} for metrics"))?)
         }
     };
+    let authenticator = Arc::new(Authenticator::new(settings.rpc.policy.clone())?);
     let (fixed, limits) = (Fixed::of(settings), settings.limits);
     let connect = |device: &Arc<_>| Arc::new(NetconfConnector::new(Arc::clone(device))) as Arc<dyn Connector>;
     let engine = Arc::new(Engine::new(Arc::new(loaded.into_world()), Arc::new(connect), sessions));
@@ -79,17 +80,19 @@ pub async fn run(config: PathBuf) -> Result<ExitCode> {
         tokio::spawn(health::serve(listener, Arc::new(health)));
     }
     let (end, ended) = oneshot::channel();
-    println!("listening on {}", address(&listener)?);
+    println!("listening on {}", address(&listener, &authenticator)?);
     let limits_of_rpc = RpcLimits { body_bytes: limits.body_bytes, ..RpcLimits::default() };
-    let server = tokio::spawn(rpc::serve(listener, engine.clone(), limits_of_rpc, async {
-        // Also when its other end is gone.
-        ended.await.unwrap_or_default();
-    }));
+    let server =
+        tokio::spawn(rpc::serve(listener, engine.clone(), authenticator.clone(), limits_of_rpc, async {
+            // Also when its other end is gone.
+            ended.await.unwrap_or_default();
+        }));
     notify::keep_watchdog_calm();
     notify::tell(&[NotifyState::Ready]);
     tracing::info!(sessions, devices = engine.world().inventory.devices.len(), "ready");
 
-    let reloader = Reloader { config, fixed, log, engine: engine.clone(), stop_timeout: limits.stop_timeout };
+    let stop_timeout = limits.stop_timeout;
+    let reloader = Reloader { config, fixed, log, engine: engine.clone(), authenticator, stop_timeout };
     Running { engine, signals, reloader, server, end }.go().await
 }
 
@@ -163,7 +166,7 @@ impl Running {
 }
 
 async fn listen(settings: &Settings) -> Result<Listener> {
-    Ok(match &settings.rpc {
+    Ok(match &settings.rpc.listen {
         Listen::Tcp(address) => {
             let bound = TcpListener::bind(address).await;
             Listener::Tcp(bound.with_context(|| format!("cannot listen on {address}"))?)
@@ -175,9 +178,10 @@ async fn listen(settings: &Settings) -> Result<Listener> {
     })
 }
 
-fn address(listener: &Listener) -> Result<String> {
+fn address(listener: &Listener, authenticator: &Authenticator) -> Result<String> {
+    let scheme = if authenticator.policy().tls.is_some() { "https" } else { "http" };
     Ok(match listener {
-        Listener::Tcp(tcp) => format!("http://{}", tcp.local_addr()?),
+        Listener::Tcp(tcp) => format!("{scheme}://{}", tcp.local_addr()?),
         Listener::Unix(unix) => {
             let address = unix.local_addr()?;
             format!("unix:{}", address.as_pathname().context("a socket without a path")?.display())

@@ -1,11 +1,11 @@
 //! SIGHUP: the configuration is read again, and taken over whole or not at all.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use sd_notify::NotifyState;
 
 use super::log::{self, LogHandle};
@@ -14,6 +14,7 @@ use crate::audit::Sink;
 use crate::config::{self, Listen, LogFormat, Settings};
 use crate::engine::Engine;
 use crate::metrics;
+use crate::rpc::Authenticator;
 use crate::schema::Schema;
 use crate::world::World;
 
@@ -37,6 +38,7 @@ impl Loaded {
         let limits = self.settings.limits;
         World {
             inventory: self.settings.inventory,
+            access: self.settings.access,
             schema: self.schema,
             locks_dir: self.settings.locks_dir,
             request_timeout: limits.request_timeout,
@@ -49,7 +51,7 @@ impl Loaded {
 /// What only a restart can change.
 #[derive(PartialEq)]
 pub struct Fixed {
-    rpc: Listen,
+    listen: Listen,
     pub locks_dir: PathBuf,
     metrics: Option<SocketAddr>,
     log_format: LogFormat,
@@ -60,7 +62,7 @@ pub struct Fixed {
 impl Fixed {
     pub fn of(settings: &Settings) -> Self {
         Self {
-            rpc: settings.rpc.clone(),
+            listen: settings.rpc.listen.clone(),
             locks_dir: settings.locks_dir.clone(),
             metrics: settings.metrics,
             log_format: settings.log.format,
@@ -72,7 +74,6 @@ impl Fixed {
     /// The keys whose new values are not taken over.
     fn changed(&self, new: &Self) -> Vec<&'static str> {
         let keys = [
-            ("[rpc] listen", self.rpc != new.rpc),
             ("[locks] dir", self.locks_dir != new.locks_dir),
             ("[metrics] listen", self.metrics != new.metrics),
             ("[log] format", self.log_format != new.log_format),
@@ -89,6 +90,7 @@ pub struct Reloader {
     pub fixed: Fixed,
     pub log: LogHandle,
     pub engine: Arc<Engine>,
+    pub authenticator: Arc<Authenticator>,
     pub stop_timeout: Duration,
 }
 
@@ -96,9 +98,9 @@ impl Reloader {
     /// What is wrong with the new configuration is logged, and the present one stays.
     pub async fn reload(&mut self) {
         notify::tell_reloading();
-        let config = self.config.clone();
+        let (config, listen) = (self.config.clone(), self.fixed.listen.clone());
         // Reading files, keys and modules takes long enough to be in the way of calls.
-        let prepared = tokio::task::spawn_blocking(move || prepare(config)).await;
+        let prepared = tokio::task::spawn_blocking(move || prepare(&config, &listen)).await;
         match prepared.context("reading the configuration failed").flatten() {
             Ok((loaded, sink)) => self.take_over(loaded, sink),
             Err(error) => {
@@ -122,7 +124,8 @@ impl Reloader {
         self.stop_timeout = settings.limits.stop_timeout;
         self.log.reload(settings);
         crate::audit::install(sink);
-        // Certificates, password files and rules of access: here.
+        // Who may come in, by which certificates and password files. Rules of access are the world's.
+        self.authenticator.reload(settings.rpc.policy.clone());
         self.engine.replace(Arc::new(loaded.into_world()));
         let devices = self.engine.world().inventory.devices.len();
         tracing::info!(generation = self.engine.generation(), devices, "configuration reloaded");
@@ -133,8 +136,11 @@ impl Reloader {
 }
 
 /// All that can go wrong with a new configuration.
-fn prepare(config: PathBuf) -> Result<(Loaded, Sink)> {
-    let settings = config::load(&config)?;
+fn prepare(config: &Path, listen: &Listen) -> Result<(Loaded, Sink)> {
+    let settings = config::load(config)?;
+    // Whom a service lets in is judged by where it listens: `auth = "none"` for a new loopback address
+    // must not come into force on the old one.
+    ensure!(settings.rpc.listen == *listen, "[rpc] listen or unix: only a restart can change it");
     let sink = log::audit_sink(&settings)?;
     Ok((load_models(settings)?, sink))
 }
