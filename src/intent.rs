@@ -295,6 +295,15 @@ impl Request {
         }
     }
 
+    /// Why this request may not be carried out while its device is under maintenance. What only takes
+    /// away may.
+    pub fn held_back(&self) -> Option<&str> {
+        match &self.intent {
+            Intent::Attach(_) | Intent::AddNetwork { .. } => self.device.frozen.as_deref(),
+            Intent::Detach(_) | Intent::DeleteNetwork { .. } => None,
+        }
+    }
+
     /// Whether calls may create and delete this VLAN at all.
     fn manageable(&self, vlan: VlanId) -> Result<(), IntentError> {
         let device = self.device.name.clone();

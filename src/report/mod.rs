@@ -57,6 +57,15 @@ impl DeviceNames {
     }
 }
 
+impl Target {
+    /// Switch and port in the caller's words.
+    pub fn names(&self) -> (String, String) {
+        let names = &self.device;
+        let switch = names.switch_id.clone().or_else(|| names.switch_info.clone()).unwrap_or_default();
+        (switch, self.intent.subject().to_string())
+    }
+}
+
 /// What became of a call.
 #[derive(Clone, Debug, Serialize)]
 pub struct Change {
@@ -88,7 +97,7 @@ pub struct DeviceChange {
     pub risks: Vec<Risk>,
     /// Which transport and why.
     pub transport: String,
-    /// Milliseconds a phase.
+    /// Milliseconds a phase, in the order they ran.
     pub timings: Timings,
     /// Over the device, the edits and the running configuration they were made from.
     pub digest: String,
@@ -133,6 +142,9 @@ pub enum Refusal {
     Intent(#[from] IntentError),
     #[error("{device}: {source}")]
     Plan { device: String, source: PlanError },
+    /// By the operator, for maintenance.
+    #[error("{device} is frozen: {reason}; nothing was sent")]
+    Frozen { device: String, reason: String },
     #[error("{device}: its queue is full ({waiting} waiting); nothing was sent")]
     Busy { device: String, waiting: usize },
     /// A device could not be read for a dry-run, or the deadline passed in the queue.

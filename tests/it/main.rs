@@ -5,6 +5,7 @@ mod conformance;
 mod demo;
 mod matrix;
 mod netconfd;
+mod operations;
 mod peers;
 mod plan;
 mod rpc;

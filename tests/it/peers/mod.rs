@@ -23,6 +23,7 @@ use std::time::Duration;
 
 pub use asyncssh::{AsyncSsh, Login};
 pub use netconfd::{Netconfd, Options, Shape};
+pub use process::{command, poll_pause};
 pub use proxy::{Action, Event, Proxy, Rule};
 pub use raw_client::RawClient;
 pub use serve::{Address, Serve};
@@ -41,6 +42,8 @@ pub enum Peer {
     PythonHttp,
     /// The directory of OpenConfig's own modules.
     OpenConfig,
+    /// `systemd-analyze`; systemd need not run.
+    Systemd,
 }
 
 impl Peer {
@@ -55,6 +58,7 @@ impl Peer {
             Self::AsyncSsh | Self::Ncclient | Self::PythonHttp => vec![python()],
             Self::Curl => vec![PathBuf::from("/usr/bin/curl")],
             Self::OpenConfig => vec![openconfig_dir()],
+            Self::Systemd => vec![PathBuf::from("/usr/bin/systemd-analyze")],
         };
         needed.into_iter().find(|path| !path.exists())
     }
@@ -97,6 +101,6 @@ fn checkout() -> &'static Path {
 }
 
 /// Waits for `future`, but not forever.
-async fn patiently<T>(what: &str, future: impl Future<Output = T>) -> T {
+pub async fn patiently<T>(what: &str, future: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("waited {PATIENCE:?} for {what}"))
 }
