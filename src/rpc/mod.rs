@@ -56,7 +56,7 @@ pub enum Asked {
 pub async fn answer(
     body: &[u8],
     peer: &str,
-    principal: &Principal,
+    principal: &Arc<Principal>,
     engine: &Arc<dyn Engine>,
 ) -> Option<Value> {
     let envelope = match Envelope::open(body) {

@@ -226,7 +226,7 @@ async fn call(
     // Who asks, before anything of what is asked is kept.
     let limit = service.limits.body_bytes;
     let principal = match admit(&service.authenticator, peer, &head, body.size_hint().lower(), limit).await {
-        Ok(principal) => principal,
+        Ok(principal) => Arc::new(principal),
         Err(refused) => {
             // Whoever waits to be told to go on has not sent it yet.
             if !head.headers.contains_key(header::EXPECT) {
