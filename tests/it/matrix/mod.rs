@@ -6,6 +6,7 @@
 mod crash;
 mod forever;
 mod groups;
+mod networks;
 mod others;
 mod pairs;
 mod quirks;
@@ -240,9 +241,9 @@ fn device(spec: &SwitchSpec, port: u16) -> Device {
         on_detach: OnDetach::Disable,
         create_missing_vlans: false,
         save: Save::Each,
-        trunk_ports: Vec::new(),
+        trunk_ports: spec.startup_xml.is_some().then(|| networks::UPLINK.to_owned()).into_iter().collect(),
         physical_networks: Default::default(),
-        manage_vlans: false,
+        manage_vlans: true,
         protected_vlans: Default::default(),
         frozen: None,
         sessions: None,
