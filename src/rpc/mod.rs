@@ -64,7 +64,7 @@ pub enum Asked {
 pub async fn answer(
     body: Vec<u8>,
     peer: &str,
-    principal: &Principal,
+    principal: &Arc<Principal>,
     engine: &Arc<dyn Engine>,
 ) -> Option<Value> {
     let arrived = Instant::now();
