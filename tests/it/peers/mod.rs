@@ -23,6 +23,7 @@ use std::time::Duration;
 
 pub use asyncssh::{AsyncSsh, Login};
 pub use netconfd::{Netconfd, Options, Shape};
+pub use process::poll_pause;
 pub use proxy::{Action, Event, Proxy, Rule};
 pub use raw_client::RawClient;
 pub use serve::{Address, Serve};
@@ -36,6 +37,7 @@ pub enum Peer {
     Netconfd,
     AsyncSsh,
     Ncclient,
+    Ironic,
     /// The directory of OpenConfig's own modules.
     OpenConfig,
 }
@@ -50,6 +52,7 @@ impl Peer {
                 needed
             }
             Self::AsyncSsh | Self::Ncclient => vec![python()],
+            Self::Ironic => vec![ironic_programs().join("ironic"), PathBuf::from("/usr/bin/setpriv")],
             Self::OpenConfig => vec![openconfig_dir()],
         };
         needed.into_iter().find(|path| !path.exists())
@@ -73,6 +76,11 @@ pub fn python() -> PathBuf {
     checkout().join(".venv/bin/python")
 }
 
+/// The directory of Ironic's programs, in a virtual environment of their own.
+pub fn ironic_programs() -> PathBuf {
+    checkout().join(".venv-ironic/bin")
+}
+
 /// All of OpenConfig's and the IETF's modules in one flat directory.
 pub fn openconfig_dir() -> PathBuf {
     checkout().join(".cache/openconfig")
@@ -83,8 +91,8 @@ pub fn mercury_bin() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_mercury"))
 }
 
-/// A script in tests/peers.
-fn script(name: &str) -> PathBuf {
+/// A file in tests/peers.
+pub fn script(name: &str) -> PathBuf {
     checkout().join("tests/peers").join(name)
 }
 
@@ -93,6 +101,6 @@ fn checkout() -> &'static Path {
 }
 
 /// Waits for `future`, but not forever.
-async fn patiently<T>(what: &str, future: impl Future<Output = T>) -> T {
+pub async fn patiently<T>(what: &str, future: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("waited {PATIENCE:?} for {what}"))
 }

@@ -1,0 +1,16 @@
+//! A real Ironic, unmodified, that uses Mercury in the place of its own networking service: its API
+//! and conductor from PyPI, network interface `ironic-networking`, fake hardware whose ramdisk is
+//! played by the tests, and switches behind Mercury. After every transition, and while Ironic waits
+//! for the ramdisk in the middle of one, the whole running configuration of the switch is compared
+//! with what the node's state calls for. It is never read through Mercury.
+//!
+//! * [`lab`]: what is started, once.
+//! * [`switch`]: the switches and what they hold.
+//! * [`node`], [`agent`], [`api`]: a node, its ramdisk, and Ironic's API.
+
+mod agent;
+mod api;
+mod lab;
+mod life;
+mod node;
+mod switch;
