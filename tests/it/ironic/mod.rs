@@ -10,6 +10,7 @@
 
 mod agent;
 mod api;
+mod failures;
 mod lab;
 mod life;
 mod node;

@@ -20,7 +20,7 @@ pub const SERVICING: u16 = 105;
 pub const IDLE: Vlans = Vlans::Idle(106);
 
 /// How long a transition may take.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A node with its ports, all plugged into one switch.
 pub struct Node {
@@ -37,6 +37,7 @@ pub struct Node {
 }
 
 pub struct Port {
+    /// Empty: there is none any more.
     pub uuid: String,
     pub name: String,
     /// Its `extra.switchport`: where it is while the node is in use.
@@ -49,6 +50,8 @@ pub enum Place {
     All(Vlans),
     /// Each where its `switchport` says.
     Tenant,
+    /// In the order of the node's ports.
+    Each(Vec<Vlans>),
 }
 
 impl Node {
@@ -83,6 +86,12 @@ impl Node {
 
     /// Plugs one more port in; `switchport` may be null.
     pub async fn plug(&mut self, name: &str, switchport: Value) {
+        let switch_id = self.switch.mac_address.clone();
+        self.plug_as(&switch_id, name, switchport).await;
+    }
+
+    /// The same with another name for the switch.
+    pub async fn plug_as(&mut self, switch_id: &str, name: &str, switchport: Value) {
         self.switch.plug(name);
         let extra = if switchport.is_null() { json!({}) } else { json!({ "switchport": switchport }) };
         // Another for each port of each switch.
@@ -90,7 +99,7 @@ impl Node {
         let address = format!("52:54:00:00:{}:{number:02x}", &self.switch.mac_address[15..]);
         let port = json!({
             "node_uuid": self.uuid, "address": address, "pxe_enabled": switchport["mode"] == "access",
-            "local_link_connection": { "switch_id": self.switch.mac_address, "port_id": name },
+            "local_link_connection": { "switch_id": switch_id, "port_id": name },
             "extra": extra,
         });
         let port = self.lab.ironic.call(Method::POST, "ports", port).await;
@@ -98,8 +107,8 @@ impl Node {
         self.ports.push(Port { uuid, name: name.to_owned(), switchport });
     }
 
-    /// Asks for a transition, plays the agent until it has ended in `end`, and looks at the switch
-    /// then and whenever Ironic waits for the agent. Gives the states of waiting that it looked in.
+    /// Asks for a transition, plays the agent until the node is in `end`, and looks at the switch then
+    /// and whenever Ironic waits for the agent. Gives the states of waiting that it looked in.
     pub async fn to(&mut self, target: &str, more: Value, end: &str, place: Place) -> Vec<String> {
         self.start(target, more).await;
         let waits = self.until(end).await;
@@ -115,7 +124,8 @@ impl Node {
         self.lab.ironic.call(Method::PUT, &path, body).await;
     }
 
-    /// Plays the agent until the node is in `end`.
+    /// Plays the agent until the node is in `end`, or waits for the agent in it. Gives the states of
+    /// waiting in which the switch was looked at.
     pub async fn until(&mut self, end: &str) -> Vec<String> {
         let (started, mut waits) = (Instant::now(), Vec::new());
         let (mut looked, mut said) = (Value::Null, Instant::now());
@@ -124,7 +134,11 @@ impl Node {
             let state = node["provision_state"].as_str().expect("a state");
             let failed = state.ends_with("failed") || state == "error";
             let free = node["reservation"].is_null();
-            if free && state == end && (failed || node["target_provision_state"].is_null()) {
+            if free
+                && state == end
+                && !self.networks.contains_key(end)
+                && (failed || node["target_provision_state"].is_null())
+            {
                 return waits;
             }
             assert!(
@@ -145,8 +159,13 @@ impl Node {
                     }
                     assert!(difference.is_empty(), "in {state}: {difference:#?}{}", self.story(&node));
                     looked = node["provision_updated_at"].clone();
-                    waits.push(state.to_owned());
+                    if waits.last().is_none_or(|last| last != state) {
+                        waits.push(state.to_owned());
+                    }
                     said = started;
+                }
+                if state == end {
+                    return waits;
                 }
                 if said == started || said.elapsed() > Duration::from_millis(300) {
                     self.say(state).await;
@@ -201,25 +220,54 @@ impl Node {
         } })
     }
 
+    /// A file that Ironic can fetch.
+    pub fn image(&self) -> String {
+        format!("{}/image.raw", self.agent.url)
+    }
+
     pub async fn get(&self) -> Value {
         self.lab.ironic.get(&format!("nodes/{}", self.uuid)).await
     }
 
-    /// Why the last transition failed.
-    pub async fn last_error(&self) -> String {
-        self.get().await["last_error"].as_str().unwrap_or_default().to_owned()
+    /// The node is in `end`, a failed state, and says why in words of Mercury, and of no other.
+    pub async fn assert_failed(&self, words: &[&str]) {
+        let node = self.get().await;
+        let why = node["last_error"].as_str().unwrap_or_default();
+        let said = words.iter().all(|word| why.contains(word));
+        assert!(said && !why.contains("Unexpected"), "{words:?} are not in {}", self.story(&node));
     }
 
-    /// Changes a field of the node: `/driver_info/cleaning_network`.
-    pub async fn patch(&self, path: &str, value: Value) {
+    /// Sets a field of the node: `/driver_info/cleaning_network`.
+    pub async fn set(&self, path: &str, value: Value) {
         let body = json!([{ "op": "add", "path": path, "value": value }]);
         self.lab.ironic.call(Method::PATCH, &format!("nodes/{}", self.uuid), body).await;
     }
 
-    /// Changes a port; gives the answer's status and body.
-    pub async fn patch_port(&self, port: usize, body: Value) -> (StatusCode, Value) {
-        let path = format!("ports/{}", self.ports[port].uuid);
-        self.lab.ironic.ask(Method::PATCH, &path, &body).await.expect("an answer")
+    /// Changes a port's `switchport`, null removes it; the error is what Ironic says.
+    pub async fn set_switchport(&mut self, port: usize, switchport: Value) -> Result<(), String> {
+        let extra = if switchport.is_null() { json!({}) } else { json!({ "switchport": switchport }) };
+        self.patch_port(port, "/extra", extra).await?;
+        self.ports[port].switchport = switchport;
+        Ok(())
+    }
+
+    /// Plugs a port into another of the switch; the one that it leaves has to stay idle.
+    pub async fn replug(&mut self, port: usize, name: &str) -> Result<(), String> {
+        self.switch.plug(name);
+        let link = json!({ "switch_id": self.switch.mac_address, "port_id": name });
+        self.patch_port(port, "/local_link_connection", link).await?;
+        let left = std::mem::replace(&mut self.ports[port].name, name.to_owned());
+        self.ports.push(Port { uuid: String::new(), name: left, switchport: Value::Null });
+        Ok(())
+    }
+
+    async fn patch_port(&self, port: usize, path: &str, value: Value) -> Result<(), String> {
+        let body = json!([{ "op": "replace", "path": path, "value": value }]);
+        let port = format!("ports/{}", self.ports[port].uuid);
+        match self.lab.ironic.ask(Method::PATCH, &port, &body).await.expect("an answer") {
+            (StatusCode::OK, _) => Ok(()),
+            (_, answer) => Err(answer.to_string()),
+        }
     }
 
     pub async fn delete(self) {
@@ -235,14 +283,16 @@ impl Node {
     }
 
     async fn difference(&mut self, place: Place) -> Vec<String> {
-        let port = |port: &Port| {
+        let port = |(number, port): (usize, &Port)| {
             let vlans = match &place {
+                _ if port.uuid.is_empty() => IDLE,
                 Place::All(vlans) => vlans.clone(),
                 Place::Tenant => tenant(&port.switchport),
+                Place::Each(all) => all[number].clone(),
             };
             (port.name.clone(), format!("Ironic Port {}", port.uuid), vlans)
         };
-        let ports: Vec<_> = self.ports.iter().map(port).collect();
+        let ports: Vec<_> = self.ports.iter().enumerate().map(port).collect();
         self.switch.difference(&mut self.look, &ports).await
     }
 
