@@ -1,7 +1,7 @@
 //! A `mercury serve` of a test's own: the files that it reads, and JSON-RPC to it.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ pub struct Site {
 pub struct Service {
     pub process: Serve,
     client: Client,
-    dir: Arc<TempDir>,
+    _dir: Arc<TempDir>,
 }
 
 /// Calls a service, each time over a new connection.
@@ -112,7 +112,7 @@ impl Site {
         let config = self.write(level);
         let process = Serve::start(&config).await.unwrap_or_else(|why| panic!("no service: {why}"));
         let Address::Http(address) = process.address.clone() else { panic!("it listens elsewhere") };
-        Service { process, client: Client { address }, dir: self.dir.clone() }
+        Service { process, client: Client { address }, _dir: self.dir.clone() }
     }
 
     fn write(&self, level: &str) -> PathBuf {
@@ -137,11 +137,6 @@ impl Service {
     pub fn start_call(&self, method: &'static str, params: Value) -> tokio::task::JoinHandle<Answer> {
         let client = self.client.clone();
         tokio::spawn(async move { client.call(method, params).await })
-    }
-
-    /// Where its files are.
-    pub fn dir(&self) -> &Path {
-        self.dir.path()
     }
 
     /// The events logged so far.

@@ -3,6 +3,7 @@
 
 use serde_json::json;
 
+use super::lab::Lab;
 use super::node::{IDLE, Node, PROVISIONING, Place};
 use super::switch::{REFUSED, Vlans};
 use crate::peers::{Peer, require};
@@ -136,6 +137,31 @@ async fn a_switch_that_dies_and_comes_back() {
     node.assert_failed(&["dying", "cannot connect", "the switch is as before"]).await;
     node.switch.power_on().await;
     node.assert_at(Place::Tenant).await;
+    node.to("deleted", json!({}), "available", idle()).await;
+    node.delete().await;
+}
+
+#[tokio::test]
+async fn a_mercury_that_is_killed_and_started_again() {
+    if !require(&[Peer::Ironic, Peer::Netconfd]) {
+        return;
+    }
+    let lab = Lab::get();
+    let _alone = lab.calm.write().await;
+    let mut node = Node::alone("patches", json!({})).await;
+    node.plug("eth9", json!({ "mode": "trunk", "native_vlan": 200, "allowed_vlans": [300] })).await;
+    node.to("manage", json!({}), "manageable", untouched()).await;
+    node.to("provide", json!({}), "available", idle()).await;
+    node.start("active", json!({})).await;
+    node.until("wait call-back").await;
+    lab.mercury.kill();
+    node.until("deploy failed").await;
+    node.assert_at(Place::All(Vlans::Access(PROVISIONING))).await;
+    lab.mercury.restart().await;
+    assert_eq!(node.to("active", json!({}), "active", Place::Tenant).await, ["wait call-back"]);
+    // With nothing in between: Ironic's connection was to the one that is gone.
+    lab.mercury.kill();
+    lab.mercury.restart().await;
     node.to("deleted", json!({}), "available", idle()).await;
     node.delete().await;
 }

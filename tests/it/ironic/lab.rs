@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command, Stdio};
-use std::sync::{OnceLock, mpsc};
+use std::sync::{Arc, OnceLock, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -13,22 +13,22 @@ use hyper::Method;
 use mercury::sim::Personality;
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::sync::RwLock;
 
 use super::api::Api;
+use super::mercury::{Mercury, write};
 use super::switch::Switch;
-use crate::peers::{Address, Shape, ironic_programs, poll_pause, script};
-use crate::service::{Service, Site};
+use crate::peers::{Shape, ironic_programs, poll_pause, script};
 
 /// What runs until the test process ends.
 pub struct Lab {
     pub ironic: Api,
-    pub mercury: Service,
+    pub mercury: Mercury,
+    /// Held by every node; who stops Mercury holds it alone.
+    pub calm: Arc<RwLock<()>>,
     switches: Vec<Switch>,
     dir: PathBuf,
 }
-
-/// How long a call may take in Mercury: a switch that hangs costs a test as much.
-const REQUEST_TIMEOUT: &str = "8s";
 
 /// How long Ironic may take to start: it comes up in 3 seconds on a machine that does nothing else.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -84,34 +84,20 @@ impl Lab {
             simulated("hanging", 7).await,
             simulated("dying", 8).await,
         ];
-        let site = Site::new().limits(&format!("request_timeout = \"{REQUEST_TIMEOUT}\"\n"));
-        let add = |site: Site, switch: &Switch| site.device(switch.name, &switch.inventory(dir.path()));
-        let mercury = switches.iter().fold(site, add).serve().await;
-        fs::write(dir.path().join("ironic.conf"), configuration(dir.path(), &mercury))
-            .expect("the directory is ours");
+        let mercury = Mercury::start(&switches, dir.path()).await;
+        // Where it keeps its things, and how it reaches Mercury; the rest is in tests/peers/ironic.conf.
+        let own = format!("[DEFAULT]\nstate_path = {}\n", dir.path().display());
+        write(&dir.path().join("ironic.conf"), &(own + &mercury.client_configuration()));
         let mut ironic = spawn(dir.path());
-        let dirs = switches.iter().filter_map(Switch::dir).chain([mercury.dir()]);
-        for dir in dirs {
+        for dir in switches.iter().filter_map(Switch::dir) {
             writeln!(ironic, "{}", dir.display()).expect("it reads");
         }
         let api = Api { socket: dir.path().join("api.sock") };
         ready(&api, dir.path()).await;
         // ironic.sh removes it.
         let dir = dir.keep();
-        (Self { ironic: api, mercury, switches, dir }, ironic)
+        (Self { ironic: api, mercury, calm: Arc::default(), switches, dir }, ironic)
     }
-}
-
-/// What an operator changes to let Ironic call Mercury, besides `[ironic_networking]` in
-/// tests/peers/ironic.conf.
-fn configuration(dir: &Path, mercury: &Service) -> String {
-    let Address::Http(address) = &mercury.process.address else { panic!("it listens elsewhere") };
-    let (host, port) = address.rsplit_once(':').expect("an address with a port");
-    format!(
-        "[DEFAULT]\nstate_path = {}\n[ironic_networking_json_rpc]\nhost_ip = {host}\nport = {port}\n\
-         auth_strategy = noauth\n",
-        dir.display()
-    )
 }
 
 /// Gives what keeps it running. In a process group of its own: whoever kills ours lets it tidy up.

@@ -5,6 +5,7 @@
 //! with what the node's state calls for. It is never read through Mercury.
 //!
 //! * [`lab`]: what is started, once.
+//! * [`mercury`]: the service, over TLS and with a password.
 //! * [`switch`]: the switches and what they hold.
 //! * [`node`], [`agent`], [`api`]: a node, its ramdisk, and Ironic's API.
 
@@ -13,5 +14,6 @@ mod api;
 mod failures;
 mod lab;
 mod life;
+mod mercury;
 mod node;
 mod switch;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
+use tokio::sync::OwnedRwLockReadGuard;
 use tokio::time::{Instant, sleep};
 
 use super::agent::Agent;
@@ -25,7 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A node with its ports, all plugged into one switch.
 pub struct Node {
     pub uuid: String,
-    lab: &'static Lab,
+    pub lab: &'static Lab,
+    _calm: Option<OwnedRwLockReadGuard<()>>,
     pub switch: &'static Switch,
     look: Look,
     agent: Agent,
@@ -57,6 +59,12 @@ pub enum Place {
 impl Node {
     /// Creates one with fields besides the usual ones.
     pub async fn new(switch: &'static str, fields: Value) -> Self {
+        let calm = Lab::get().calm.clone().read_owned().await;
+        Self { _calm: Some(calm), ..Self::alone(switch, fields).await }
+    }
+
+    /// The same by somebody who holds the lab's calm alone.
+    pub async fn alone(switch: &'static str, fields: Value) -> Self {
         let lab = Lab::get();
         let switch = lab.switch(switch);
         let agent = Agent::start().await;
@@ -81,7 +89,7 @@ impl Node {
         ]);
         let uuid = node["uuid"].as_str().expect("a uuid").to_owned();
         let look = switch.look().await;
-        Self { uuid, lab, switch, look, agent, token: None, ports: Vec::new(), networks }
+        Self { uuid, lab, _calm: None, switch, look, agent, token: None, ports: Vec::new(), networks }
     }
 
     /// Plugs one more port in; `switchport` may be null.
@@ -298,9 +306,7 @@ impl Node {
 
     /// What led to it, as Ironic and Mercury tell it.
     fn story(&self, node: &Value) -> String {
-        let mercury = self.lab.mercury.log();
-        let about = mercury.iter().filter(|event| event["device"] == self.switch.name);
-        let mercury: Vec<String> = about.map(Value::to_string).collect();
+        let mercury = self.lab.mercury.log_about(self.switch.name);
         format!(
             "\n--- last_error: {}\n--- Mercury on {}:\n{}\n--- Ironic:\n{}",
             node["last_error"],

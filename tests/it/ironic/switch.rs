@@ -1,7 +1,6 @@
 //! The switches behind Mercury, and all that they hold, read past Mercury.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,6 +12,7 @@ use quick_xml::events::Event as Xml;
 use secrecy::SecretString;
 use tokio::runtime::Handle;
 
+use super::mercury::write;
 use crate::peers::{Netconfd, RawClient, Shape, patiently, poll_pause};
 use crate::service::login;
 
@@ -157,7 +157,7 @@ impl Switch {
             Peer::Netconfd(server) => format!("{}profile = \"netconfd_openconfig\"\n", login(server)),
             Peer::Simulated(one) => {
                 let password = dir.join("password");
-                write_private(&password, "secret\n");
+                write(&password, "secret\n");
                 format!(
                     "address = \"127.0.0.1\"\nport = {}\nusername = \"{}\"\npassword_file = \"{}\"\n\
                      host_key = \"{}\"\nprofile = \"netconf_openconfig\"\n",
@@ -168,11 +168,7 @@ impl Switch {
                 )
             }
         };
-        format!(
-            "mac_address = \"{}\"\nallowed_vlans = \"101-105,200-209,300-309\"\nidle_vlans = \"106\"\n\
-             protected_ports = [\"eth48\"]\n{reached}",
-            self.mac_address
-        )
+        format!("mac_address = \"{}\"\n{reached}", self.mac_address)
     }
 
     /// Directories to remove when the switch is gone.
@@ -359,10 +355,4 @@ fn range(member: &str) -> Vec<String> {
 /// An identity without its prefix.
 fn local(value: &str) -> String {
     value.rsplit(':').next().unwrap_or(value).to_owned()
-}
-
-fn write_private(path: &Path, text: &str) {
-    use std::os::unix::fs::PermissionsExt as _;
-    fs::write(path, text).expect("the directory is ours");
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).expect("the file is ours");
 }
