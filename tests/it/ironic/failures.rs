@@ -3,10 +3,10 @@
 
 use serde_json::json;
 
+use super::installed;
 use super::lab::Lab;
 use super::node::{IDLE, Node, PROVISIONING, Place};
 use super::switch::{REFUSED, Vlans};
-use crate::peers::{Peer, require};
 
 fn untouched() -> Place {
     Place::All(Vlans::Untouched)
@@ -27,7 +27,7 @@ async fn available(switch: &'static str, port: &str) -> Node {
 
 #[tokio::test]
 async fn a_switch_that_nobody_knows() {
-    if !require(&[Peer::Ironic, Peer::Netconfd]) {
+    if !installed() {
         return;
     }
     let mut node = Node::new("refusing", json!({})).await;
@@ -39,7 +39,7 @@ async fn a_switch_that_nobody_knows() {
 
 #[tokio::test]
 async fn a_vlan_that_is_refused_while_cleaning() {
-    if !require(&[Peer::Ironic, Peer::Netconfd]) {
+    if !installed() {
         return;
     }
     let mut node = Node::new("refusing", json!({})).await;
@@ -60,7 +60,7 @@ async fn a_vlan_that_is_refused_while_cleaning() {
 
 #[tokio::test]
 async fn a_vlan_that_is_refused_while_deploying() {
-    if !require(&[Peer::Ironic, Peer::Netconfd]) {
+    if !installed() {
         return;
     }
     let mut node = available("refusing", "eth3").await;
@@ -77,7 +77,7 @@ async fn a_vlan_that_is_refused_while_deploying() {
 
 #[tokio::test]
 async fn a_vlan_that_is_refused_while_rescuing() {
-    if !require(&[Peer::Ironic, Peer::Netconfd]) {
+    if !installed() {
         return;
     }
     let mut node = available("refusing", "eth4").await;
@@ -95,7 +95,7 @@ async fn a_vlan_that_is_refused_while_rescuing() {
 
 #[tokio::test]
 async fn a_switch_that_hangs() {
-    if !require(&[Peer::Ironic, Peer::Netconfd]) {
+    if !installed() {
         return;
     }
     let mut node = available("hanging", "eth1").await;
@@ -121,7 +121,7 @@ async fn a_switch_that_hangs() {
 
 #[tokio::test]
 async fn a_switch_that_dies_and_comes_back() {
-    if !require(&[Peer::Ironic, Peer::Netconfd]) {
+    if !installed() {
         return;
     }
     let mut node = available("dying", "eth1").await;
@@ -148,7 +148,7 @@ async fn a_switch_that_dies_and_comes_back() {
 
 #[tokio::test]
 async fn a_mercury_that_is_killed_and_started_again() {
-    if !require(&[Peer::Ironic, Peer::Netconfd]) {
+    if !installed() {
         return;
     }
     let lab = Lab::get();

@@ -72,17 +72,16 @@ impl Lab {
 
     async fn build() -> (Self, ChildStdin) {
         let dir = TempDir::with_prefix("ironic-").expect("a temporary directory");
-        let simulated =
-            |name, number| Switch::simulated(name, number, Personality::CandidatePersist, dir.path());
+        let simulated = |name, number, personality| Switch::simulated(name, number, personality, dir.path());
         let switches = vec![
             Switch::netconfd("candidate", 1, Shape::Candidate).await,
             Switch::netconfd("startup", 2, Shape::RunningStartup).await,
-            simulated("modes", 3).await,
-            simulated("patches", 4).await,
-            simulated("crowd", 5).await,
-            simulated("refusing", 6).await,
-            simulated("hanging", 7).await,
-            simulated("dying", 8).await,
+            simulated("modes", 3, Personality::AnyCommit).await,
+            simulated("patches", 4, Personality::RunningStartup).await,
+            simulated("crowd", 5, Personality::CandidatePersist).await,
+            simulated("refusing", 6, Personality::CandidateSession).await,
+            simulated("hanging", 7, Personality::CandidatePersist).await,
+            simulated("dying", 8, Personality::CandidatePlain).await,
         ];
         let mercury = Mercury::start(&switches, dir.path()).await;
         // Where it keeps its things, and how it reaches Mercury; the rest is in tests/peers/ironic.conf.

@@ -1,12 +1,13 @@
 //! What Ironic does with a node while nothing goes wrong.
 
 use futures_util::future::join_all;
-use serde_json::json;
+use hyper::Method;
+use serde_json::{Value, json};
 
 use super::agent::STEP;
+use super::installed;
 use super::node::{IDLE, Node, Place};
 use super::switch::{REFUSED, Vlans};
-use crate::peers::{Peer, require};
 
 /// Every transition, with an access port and a trunk.
 async fn life(switch: &'static str) {
@@ -37,20 +38,33 @@ async fn life(switch: &'static str) {
     for (target, more, end, waits, place) in steps {
         let waited = node.to(target, more, end, place).await;
         assert_eq!(waited.join(","), waits, "{target}");
+        if target == "provide" {
+            ask_in_between(&mut node).await;
+        }
     }
     node.delete().await;
 }
 
+/// What Ironic's users ask for and the switch knows nothing of.
+async fn ask_in_between(node: &mut Node) {
+    let valid = node.ask(Method::GET, "validate", Value::Null).await;
+    assert_eq!(valid["network"]["result"], true, "{valid}");
+    node.ask(Method::POST, "vifs", json!({ "id": "vif" })).await;
+    node.assert_at(Place::All(IDLE)).await;
+    node.ask(Method::DELETE, "vifs/vif", Value::Null).await;
+    node.assert_at(Place::All(IDLE)).await;
+}
+
 #[tokio::test]
 async fn a_node_lives_on_netconfd() {
-    if require(&[Peer::Ironic, Peer::Netconfd]) {
+    if installed() {
         tokio::join!(life("candidate"), life("startup"));
     }
 }
 
 #[tokio::test]
 async fn modes_and_networks_of_a_nodes_own() {
-    if !require(&[Peer::Ironic, Peer::Netconfd]) {
+    if !installed() {
         return;
     }
     let driver_info = json!({
@@ -81,7 +95,7 @@ async fn modes_and_networks_of_a_nodes_own() {
 
 #[tokio::test]
 async fn a_node_is_inspected_in_the_inspection_network() {
-    if !require(&[Peer::Ironic, Peer::Netconfd]) {
+    if !installed() {
         return;
     }
     let fields = json!({ "inspect_interface": "agent", "boot_interface": "ipxe" });
@@ -97,7 +111,7 @@ async fn a_node_is_inspected_in_the_inspection_network() {
 
 #[tokio::test]
 async fn changed_ports_are_changed_on_the_switch() {
-    if !require(&[Peer::Ironic, Peer::Netconfd]) {
+    if !installed() {
         return;
     }
     let mut node = Node::new("patches", json!({})).await;
@@ -147,7 +161,7 @@ async fn changed_ports_are_changed_on_the_switch() {
 /// Several nodes on one switch, all at once, each port right at every step.
 #[tokio::test]
 async fn nodes_side_by_side() {
-    if !require(&[Peer::Ironic, Peer::Netconfd]) {
+    if !installed() {
         return;
     }
     let lives = (0..5).map(async |number| {

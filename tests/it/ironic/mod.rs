@@ -17,3 +17,10 @@ mod life;
 mod mercury;
 mod node;
 mod switch;
+
+use crate::peers::{Peer, require};
+
+/// Whether all that the lab starts is installed.
+fn installed() -> bool {
+    require(&[Peer::Ironic, Peer::Netconfd])
+}

@@ -21,12 +21,15 @@ pub const SERVICING: u16 = 105;
 pub const IDLE: Vlans = Vlans::Idle(106);
 
 /// How long a transition may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How often the agent says that it runs.
+const HEARTBEAT: Duration = Duration::from_millis(300);
 
 /// A node with its ports, all plugged into one switch.
 pub struct Node {
     pub uuid: String,
-    pub lab: &'static Lab,
+    lab: &'static Lab,
     _calm: Option<OwnedRwLockReadGuard<()>>,
     pub switch: &'static Switch,
     look: Look,
@@ -128,15 +131,14 @@ impl Node {
     pub async fn start(&mut self, target: &str, mut body: Value) {
         self.token = None;
         body["target"] = json!(target);
-        let path = format!("nodes/{}/states/provision", self.uuid);
-        self.lab.ironic.call(Method::PUT, &path, body).await;
+        self.ask(Method::PUT, "states/provision", body).await;
     }
 
     /// Plays the agent until the node is in `end`, or waits for the agent in it. Gives the states of
     /// waiting in which the switch was looked at.
     pub async fn until(&mut self, end: &str) -> Vec<String> {
         let (started, mut waits) = (Instant::now(), Vec::new());
-        let (mut looked, mut said) = (Value::Null, Instant::now());
+        let (mut looked, mut said) = (Value::Null, None::<Instant>);
         loop {
             let node = self.get().await;
             let state = node["provision_state"].as_str().expect("a state");
@@ -170,14 +172,14 @@ impl Node {
                     if waits.last().is_none_or(|last| last != state) {
                         waits.push(state.to_owned());
                     }
-                    said = started;
+                    said = None;
                 }
                 if state == end {
                     return waits;
                 }
-                if said == started || said.elapsed() > Duration::from_millis(300) {
+                if said.is_none_or(|said| said.elapsed() > HEARTBEAT) {
                     self.say(state).await;
-                    said = Instant::now();
+                    said = Some(Instant::now());
                 }
             }
             // Nobody tells when Ironic is done.
@@ -226,6 +228,11 @@ impl Node {
             "cpu": { "count": 1, "architecture": "x86_64" }, "memory": { "physical_mb": 1024 },
             "disks": [], "interfaces": interfaces,
         } })
+    }
+
+    /// A question about the node, or an order, that has nothing to do with transitions.
+    pub async fn ask(&self, method: Method, path: &str, body: Value) -> Value {
+        self.lab.ironic.call(method, &format!("nodes/{}/{path}", self.uuid), body).await
     }
 
     /// A file that Ironic can fetch.

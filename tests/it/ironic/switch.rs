@@ -205,6 +205,8 @@ impl Switch {
     /// The difference to these ports being in these VLANs and all else being as it was in the
     /// beginning; empty if there is none. Ports of other nodes are theirs to look at.
     pub async fn difference(&self, look: &mut Look, ports: &[(String, String, Vlans)]) -> Vec<String> {
+        let found = self.holds(look).await;
+        // Asked for after it was read: who was plugged in meanwhile may have changed it.
         let others: Vec<String> = {
             let used = self.used.lock().expect("not poisoned");
             let other = |name: &&String| ports.iter().all(|(port, ..)| port != *name);
@@ -215,7 +217,7 @@ impl Switch {
         for (port, description, vlans) in ports {
             expected.extend(port_lines(port, description, vlans));
         }
-        let found: Lines = self.holds(look).await.iter().filter(ours).cloned().collect();
+        let found: Lines = found.iter().filter(ours).cloned().collect();
         let missing = expected.difference(&found).map(|line| format!("missing {line}"));
         missing.chain(found.difference(&expected).map(|line| format!("not expected {line}"))).collect()
     }
