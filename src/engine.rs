@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 
 use crate::device::Device;
-use crate::intent::{Caller, Request};
+use crate::intent::{Caller, Request, Subject};
 use crate::plan::{self, Batch, Plan, PlanError, Risk, openconfig, risk};
 use crate::render;
 use crate::report::{self, Call, Change, DeviceChange, Refusal};
@@ -94,7 +94,7 @@ impl Engine {
             tracing::debug!(
                 request_id = request.caller.request_id,
                 device = change.device,
-                port = change.port,
+                port = %change.subject,
                 inverse = change.inverse,
                 "what takes this change back"
             );
@@ -109,7 +109,7 @@ impl Engine {
         world: &World,
         budget: Budget,
     ) -> Result<DeviceChange, Refusal> {
-        let reads = ReadSet { paths: openconfig::reads(request), schema: world.schema.clone() };
+        let reads = ReadSet { paths: openconfig::consulted(request), schema: world.schema.clone() };
         let unreachable = |why: String| Refusal::Unreachable { device: request.device.name.clone(), why };
         let read = self.workers.read(&request.device, reads, budget.deadline).await;
         let live = read.map_err(|fault| unreachable(fault.to_string()))?;
@@ -118,7 +118,7 @@ impl Engine {
             request_id = request.caller.request_id,
             user = request.caller.user,
             device = request.device.name,
-            port = %request.intent.port(),
+            port = %request.intent.subject(),
             action = request.intent.verb(),
             before = change.before,
             after = change.after,
@@ -225,32 +225,44 @@ fn has_journal(world: &World, device: &Device) -> bool {
 /// The devices that a call names, and whether the operator allows what it asks of each.
 pub fn requests(call: &Call, world: &World) -> Result<Vec<Request>, Refusal> {
     let request = |target: &report::Target| {
-        let device = world.inventory.find(target.switch_id.as_deref(), target.switch_info.as_deref());
-        let id = || target.switch_id.clone().or(target.switch_info.clone()).unwrap_or_default();
-        let device =
-            device.ok_or_else(|| Refusal::UnknownDevice { parameter: call.names.device, id: id() })?;
+        let named = &target.device;
+        let device = world.inventory.find(named.switch_id.as_deref(), named.switch_info.as_deref());
+        let unknown =
+            || Refusal::UnknownDevice { parameter: call.names.device, id: named.first().to_owned() };
+        let device = device.ok_or_else(unknown)?;
         let Caller { principal, method, .. } = &call.caller;
         if !world.access.allows(principal, method, &device.name) {
-            return Err(Refusal::Denied {
-                who: principal.clone(),
-                what: format!("{method} on {}", device.name),
-            });
+            let what = format!("{method} on {}", device.name);
+            return Err(Refusal::Denied { who: principal.clone(), what });
+        }
+        if let Some(network) = &target.physical_network
+            && !device.physical_networks.is_empty()
+            && !device.physical_networks.contains(network)
+        {
+            let (parameter, device) = (call.names.physical_network, device.name.clone());
+            return Err(Refusal::OtherNetwork { parameter, device, network: network.clone() });
         }
         let request = Request {
             intent: target.intent.clone(),
             device: device.clone(),
             caller: call.caller.clone(),
             names: call.names,
+            level: target.level,
         };
         request.check()?;
         Ok(request)
     };
     let requests: Vec<Request> = call.targets.iter().map(request).collect::<Result<_, Refusal>>()?;
     // Two ways to name one switch end here; two intents for one port have no order.
-    let port = |request: &Request| (request.device.name.clone(), request.intent.port().clone());
+    let subject = |request: &Request| (request.device.name.clone(), request.intent.subject());
     let mut seen = BTreeSet::new();
-    match requests.iter().map(port).find(|port| !seen.insert(port.clone())) {
-        Some((device, port)) => Err(Refusal::PortTwice { parameter: call.names.port, device, port }),
+    match requests.iter().map(subject).find(|subject| !seen.insert(subject.clone())) {
+        Some((device, Subject::Port(port))) => {
+            Err(Refusal::PortTwice { parameter: call.names.port, device, port })
+        }
+        Some((device, Subject::Vlan(_))) => {
+            Err(Refusal::DeviceTwice { parameter: call.names.device, device })
+        }
         None => Ok(requests),
     }
 }
@@ -278,12 +290,8 @@ pub fn planned(
 
 /// The answer. How it ended is told even where its plan cannot be shown.
 fn describe(request: &Request, report: Report, schema: &Schema, detailed: bool) -> DeviceChange {
-    let bare = |transport| DeviceChange {
-        device: request.device.name.clone(),
-        port: request.intent.port().to_string(),
-        transport,
-        ..DeviceChange::default()
-    };
+    let (device, subject) = (request.device.name.clone(), request.intent.subject());
+    let bare = |transport| DeviceChange::new(device.clone(), subject.clone(), transport);
     let mut change = match &report.plan {
         Some(plan) if detailed => {
             let risks = plan.risks.iter().chain(&report.risks).cloned().collect();
@@ -309,7 +317,7 @@ fn device_change(
     let (before, after) = plan.summary();
     Ok(DeviceChange {
         device: plan.device.clone(),
-        port: plan.intent.port().to_string(),
+        subject: plan.intent.subject(),
         outcome: None,
         before,
         after,
@@ -361,7 +369,7 @@ fn log(request: &Request, report: &Report) {
                 roles = caller.roles.join(","),
                 peer = caller.peer,
                 device = request.device.name,
-                port = %request.intent.port(),
+                port = %request.intent.subject(),
                 action = request.intent.verb(),
                 before,
                 after,
@@ -409,8 +417,13 @@ mod tests {
     #[test]
     fn a_port_is_named_once_however_its_switch_is_called() {
         let target = |switch_id: Option<&str>, switch_info: Option<&str>, port: &str| report::Target {
-            switch_id: switch_id.map(str::to_owned),
-            switch_info: switch_info.map(str::to_owned),
+            device: report::DeviceNames {
+                switch_id: switch_id.map(str::to_owned),
+                switch_info: switch_info.map(str::to_owned),
+                hostname: None,
+            },
+            physical_network: None,
+            level: 0,
             intent: Intent::Detach(Detach { port: PortName::new(port, "p").unwrap(), default_vlan: None }),
         };
         let by_mac = target(Some("001c.73aa.bb01"), None, "eth1");

@@ -113,7 +113,7 @@ pub fn load_inventory(
 fn read_settings(file: &Path, credentials: CredentialPolicy, problems: &Problems) -> Option<Settings> {
     read_file(file, problems, |root| {
         let rpc = root.required_table("rpc", |table| rpc::read(table, credentials, problems));
-        let access = rpc::read_access(root);
+        let access = rpc::read_access(root, rpc.as_ref());
         let locks_dir = root.required_table("locks", |locks| locks.required("dir")?.path());
         let limits = root.table("limits", read_limits).unwrap_or_default();
         let log = root.table("log", read_log).unwrap_or_default();

@@ -8,6 +8,7 @@ use super::reader::{Item, Problems, Table};
 use crate::access::{Access, Pattern, Rule};
 use crate::device::credentials::CredentialPolicy;
 use crate::rpc::auth::basic::Htpasswd;
+use crate::rpc::auth::digest::Htdigest;
 use crate::rpc::auth::file::{Parse, UserFile};
 use crate::rpc::auth::{Methods, Policy};
 use crate::rpc::tls::{self, ClientCa, MinVersion, Tls};
@@ -33,10 +34,12 @@ pub enum Listen {
 enum Auth {
     None,
     Basic,
+    Digest,
     Mtls,
 }
 
-const WORDS: [(&str, Auth); 3] = [("none", Auth::None), ("basic", Auth::Basic), ("mtls", Auth::Mtls)];
+const WORDS: [(&str, Auth); 4] =
+    [("none", Auth::None), ("basic", Auth::Basic), ("digest", Auth::Digest), ("mtls", Auth::Mtls)];
 const DEFAULT_REALM: &str = "mercury";
 /// `sun_path` of unix(7) less the NUL at its end.
 const MAX_SOCKET_PATH: usize = 107;
@@ -69,8 +72,11 @@ pub(super) fn read(table: &Table, credentials: CredentialPolicy, problems: &Prob
     Some(Rpc { listen, policy: Policy { networks, tls, methods } })
 }
 
-/// Reads every `[[access]]`.
-pub(super) fn read_access(root: &Table) -> Option<Access> {
+/// Reads every `[[access]]`, for callers that `[rpc]` lets in.
+pub(super) fn read_access(root: &Table, rpc: Option<&Rpc>) -> Option<Access> {
+    if root.get("access").is_some() && rpc.is_some_and(|rpc| rpc.policy.methods.is_none()) {
+        root.refuse("access", "callers have no names with `auth = \"none\"`: every call would be refused");
+    }
     // `access = []` is a list of rules, and it is empty.
     root.get("access").map_or(Some(Access::Unlimited), |_| {
         let mut rules = Some(Vec::new());
@@ -85,6 +91,7 @@ pub(super) fn read_access(root: &Table) -> Option<Access> {
 fn read_rule(table: &Table) -> Option<Rule> {
     let patterns = |item: Item| item.list(|item| item.read(Pattern::new));
     let required = |key| table.required(key).and_then(patterns);
+    let (methods, devices) = (required("methods"), required("devices"));
     let (users, certificates) = (table.get("users"), table.get("certificates"));
     if users.is_none() && certificates.is_none() {
         table.refuse("users", "missing; give `users`, `certificates` or both");
@@ -92,7 +99,6 @@ fn read_rule(table: &Table) -> Option<Rule> {
     }
     let callers = |item: Option<Item>| item.map_or(Some(Vec::new()), patterns);
     let (users, certificates) = (callers(users), callers(certificates));
-    let (methods, devices) = (required("methods"), required("devices"));
     Some(Rule { users: users?, certificates: certificates?, methods: methods?, devices: devices? })
 }
 
@@ -164,7 +170,10 @@ impl Reader<'_> {
     fn methods(&self, table: &Table) -> Option<Methods> {
         let realm = table.get("realm").map_or(Some(DEFAULT_REALM.to_owned()), |item| item.read(realm));
         let basic = self.users(table, "htpasswd", Auth::Basic, Box::new(Htpasswd::parse));
-        Some(Methods { realm: realm?, basic: basic?, certificates: None })
+        let of_realm = realm.clone().unwrap_or_default();
+        let parse = move |text: &str| Htdigest::parse(text, &of_realm);
+        let digest = self.users(table, "htdigest", Auth::Digest, Box::new(parse));
+        Some(Methods { realm: realm?, basic: basic?, digest: digest?, certificates: None })
     }
 
     /// The file of users that one of the methods needs, and no other.

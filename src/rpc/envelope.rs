@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use crate::access::Principal;
 use crate::intent::Caller;
 use crate::rpc::error::RpcError;
+use crate::rpc::json;
 
 /// A request whose envelope is in order; its parameters have not been looked at.
 #[derive(Debug)]
@@ -18,8 +19,7 @@ pub struct Envelope {
 impl Envelope {
     /// Opens a body. An error comes with the id to answer it with.
     pub fn open(body: &[u8]) -> Result<Self, (Value, RpcError)> {
-        // serde_json refuses more than 128 levels, so nothing that recurses over a value can overflow.
-        let mut request: Map<String, Value> = match serde_json::from_slice(body) {
+        let mut request: Map<String, Value> = match json::parse(body) {
             Ok(Value::Object(request)) => request,
             Ok(Value::Array(_)) => {
                 return Err(invalid(Value::Null, "batches are not supported: send one request a POST"));

@@ -9,6 +9,8 @@ pub mod auth;
 pub mod envelope;
 pub mod error;
 pub mod ironic;
+mod json;
+mod neutron;
 pub mod ports;
 pub mod server;
 pub mod tls;
@@ -107,11 +109,18 @@ async fn carry_out(envelope: &Envelope, caller: Caller, engine: &Arc<dyn Engine>
 
 /// What a method with named parameters asks for, in either vocabulary.
 pub fn understand(method: &str, params: &Value, caller: Caller, world: &World) -> Result<Asked, RpcError> {
+    let inventory = &world.inventory;
     match method {
+        // One name, two vocabularies: Ironic names a switch, ML2 passes a port.
+        "update_port" if params.get("port").is_some() && params.get("switch_id").is_none() => {
+            ports::update_port(params, caller, inventory)
+        }
         "update_port" => ironic::update_port(params, caller),
         "reset_port" => ironic::reset_port(params, caller),
-        "attach_port" => ports::attach_port(params, caller, &world.inventory),
+        "attach_port" => ports::attach_port(params, caller, inventory),
         "detach_port" => ports::detach_port(params, caller),
+        "add_network" => ports::add_network(params, caller, inventory),
+        "delete_network" => ports::delete_network(params, caller, inventory),
         other => Err(RpcError::UnknownMethod { method: error::quoted(other) }),
     }
 }

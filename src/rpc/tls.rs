@@ -84,7 +84,10 @@ impl Tls {
             Some(verifier) => builder.with_client_cert_verifier(verifier.clone()),
             None => builder.with_no_client_auth(),
         };
-        let mut config = builder.with_single_cert(chain, key).map_err(|error| error.to_string())?;
+        let mut config = builder.with_single_cert(chain, key).map_err(|error| match error {
+            rustls::Error::InconsistentKeys(_) => "is not the certificate of `key`".to_owned(),
+            error => error.to_string(),
+        })?;
         // curl's Digest does not survive HTTP/2, and nothing here gains from it.
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), verifier })

@@ -2,13 +2,15 @@
 //! certificates, and what failure costs. What they may do then is [`crate::access`]'s.
 
 pub mod basic;
+pub mod digest;
 pub mod file;
+pub mod nonce;
 pub mod throttle;
 
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use axum::http::request::Parts;
@@ -21,7 +23,9 @@ use tokio::sync::Semaphore;
 use crate::access::{Pattern, Principal, matches};
 use crate::rpc::tls::{ClientCertificate, Tls};
 use basic::{Credentials, Htpasswd};
+use digest::Htdigest;
 use file::UserFile;
+use nonce::Nonces;
 use throttle::{Throttle, TooMany, Turn};
 
 /// What the operator says about callers, in `[rpc]`.
@@ -40,6 +44,7 @@ pub struct Methods {
     /// Letters, digits and spaces, so that it needs no escapes.
     pub realm: String,
     pub basic: Option<Arc<UserFile<Htpasswd>>>,
+    pub digest: Option<Arc<UserFile<Htdigest>>>,
     /// The names of client certificates that are let in.
     pub certificates: Option<Vec<Pattern>>,
 }
@@ -48,6 +53,7 @@ pub struct Methods {
 pub struct Authenticator {
     policy: ArcSwap<Policy>,
     throttle: Throttle,
+    nonces: Nonces,
     key: Key,
     /// Places for password hashing.
     hashing: Arc<Semaphore>,
@@ -79,6 +85,15 @@ pub enum Failure {
     Malformed,
     #[error("this way to authenticate is not offered")]
     NotOffered,
+    #[error("for another realm")]
+    WrongRealm,
+    #[error("for another URI than the request's")]
+    WrongUri,
+    #[error("an answer that was sent before")]
+    Replayed,
+    /// All is right but the nonce: an old one, or one of an earlier process.
+    #[error("a nonce that is over")]
+    Stale,
     #[error("no such user")]
     UnknownUser,
     #[error("wrong password")]
@@ -143,10 +158,12 @@ impl Authenticator {
     /// An error: the system has no random numbers.
     pub fn new(policy: Policy) -> Result<Self, getrandom::Error> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let key = Key::new()?;
         Ok(Self {
             policy: ArcSwap::from_pointee(policy),
             throttle: Throttle::default(),
-            key: Key::new()?,
+            nonces: Nonces::new(key.clone(), Instant::now()),
+            key,
             // Changing switches needs a processor too.
             hashing: Arc::new(Semaphore::new(cores.div_ceil(2))),
         })
@@ -170,26 +187,34 @@ impl Authenticator {
         match (given.next(), given.next()) {
             // Whoever shows a password as well is known by it.
             (Some(given), None) if methods.takes_passwords() => {
-                self.by_password(given, methods, peer.origin).await
+                self.by_password(given, head, methods, peer.origin).await
             }
-            (Some(_), Some(_)) if methods.takes_passwords() => Err(methods.wrong(Failure::Malformed, None)),
-            _ => methods.by_certificate(peer, &policy),
+            (Some(_), Some(_)) if methods.takes_passwords() => {
+                self.fail(Failure::Malformed, None, methods, peer.origin).await
+            }
+            _ => methods.by_certificate(peer, &policy, &self.nonces),
         }
     }
 
     async fn by_password(
         &self,
         given: &HeaderValue,
+        head: &Parts,
         methods: &Methods,
         origin: Origin,
     ) -> Result<Principal, Denied> {
-        let given = given.to_str().ok().and_then(|text| text.split_once(' '));
-        match (given, &methods.basic) {
-            (Some((scheme, encoded)), Some(file)) if scheme.eq_ignore_ascii_case("basic") => {
-                self.by_basic(encoded, &file.users(), methods, origin).await
+        let Ok(given) = given.to_str() else {
+            return self.fail(Failure::Malformed, None, methods, origin).await;
+        };
+        let (scheme, rest) = given.split_once(' ').unwrap_or((given, ""));
+        match (scheme.to_ascii_lowercase().as_str(), &methods.basic, &methods.digest) {
+            ("basic", Some(file), _) => self.by_basic(rest, &file.users(), methods, origin).await,
+            ("digest", _, Some(file)) => {
+                let turn = self.throttle.turn(origin).await?;
+                let result = file.users().check(given, head, &methods.realm, &self.nonces, Instant::now());
+                result.map(Principal::User).map_err(|(why, user)| self.failed(turn, why, user, methods))
             }
-            (Some(_), _) => self.fail(Failure::NotOffered, None, methods, origin).await,
-            (None, _) => self.fail(Failure::Malformed, None, methods, origin).await,
+            _ => self.fail(Failure::NotOffered, None, methods, origin).await,
         }
     }
 
@@ -216,7 +241,7 @@ impl Authenticator {
         }
         match users.clone().check(given, &self.key, &self.hashing).await {
             Ok(()) => Ok(Principal::User(user)),
-            Err(why) => Err(methods.failed(turn, why, Some(user))),
+            Err(why) => Err(self.failed(turn, why, Some(user), methods)),
         }
     }
 
@@ -228,18 +253,32 @@ impl Authenticator {
         origin: Origin,
     ) -> Result<Principal, Denied> {
         let turn = self.throttle.turn(origin).await?;
-        Err(methods.failed(turn, why, user))
+        Err(self.failed(turn, why, user, methods))
+    }
+
+    fn failed(&self, turn: Turn, why: Failure, user: Option<String>, methods: &Methods) -> Denied {
+        // What broke here, and an old nonce with the right password, is no guess.
+        if !matches!(why, Failure::Broken | Failure::Stale) {
+            turn.failed();
+        }
+        let challenges = methods.challenges(&self.nonces, why == Failure::Stale);
+        Denied::Wrong { why, user, challenges }
     }
 }
 
 impl Methods {
     fn takes_passwords(&self) -> bool {
-        self.basic.is_some()
+        self.basic.is_some() || self.digest.is_some()
     }
 
-    fn by_certificate(&self, peer: &Peer, policy: &Arc<Policy>) -> Result<Principal, Denied> {
+    fn by_certificate(
+        &self,
+        peer: &Peer,
+        policy: &Arc<Policy>,
+        nonces: &Nonces,
+    ) -> Result<Principal, Denied> {
         let (Some(expected), Some(certificate)) = (&self.certificates, &peer.certificate) else {
-            return Err(Denied::Missing { challenges: self.challenges() });
+            return Err(Denied::Missing { challenges: self.challenges(nonces, false) });
         };
         let denied = |why| Err(Denied::Certificate { names: certificate.names.clone(), why });
         if certificate.has_ended() {
@@ -256,22 +295,17 @@ impl Methods {
         Ok(Principal::Certificate(certificate.names.clone()))
     }
 
-    fn failed(&self, turn: Turn, why: Failure, user: Option<String>) -> Denied {
-        // What broke here is not the caller's fault.
-        if why != Failure::Broken {
-            turn.failed();
-        }
-        self.wrong(why, user)
-    }
-
-    fn wrong(&self, why: Failure, user: Option<String>) -> Denied {
-        Denied::Wrong { why, user, challenges: self.challenges() }
-    }
-
     /// What a 401 offers, the strongest first.
-    fn challenges(&self) -> Vec<HeaderValue> {
-        let basic = self.basic.as_ref().map(|_| format!("Basic realm=\"{}\"", self.realm));
-        basic.iter().filter_map(|challenge| HeaderValue::from_str(challenge).ok()).collect()
+    fn challenges(&self, nonces: &Nonces, stale: bool) -> Vec<HeaderValue> {
+        let mut challenges = Vec::new();
+        if let Some(file) = &self.digest {
+            match nonces.issue(Instant::now()) {
+                Ok(nonce) => challenges.extend(file.users().challenges(&self.realm, &nonce, stale)),
+                Err(error) => tracing::error!("no nonce can be made: {error}"),
+            }
+        }
+        challenges.extend(self.basic.as_ref().map(|_| format!("Basic realm=\"{}\"", self.realm)));
+        challenges.iter().filter_map(|challenge| HeaderValue::from_str(challenge).ok()).collect()
     }
 }
 

@@ -37,6 +37,9 @@ pub enum Peer {
     Netconfd,
     AsyncSsh,
     Ncclient,
+    Curl,
+    /// Python's requests, and the keystoneauth that Ironic calls through.
+    PythonHttp,
     Ironic,
     /// The directory of OpenConfig's own modules.
     OpenConfig,
@@ -51,7 +54,8 @@ impl Peer {
                 needed.extend([openconfig_dir(), python()]);
                 needed
             }
-            Self::AsyncSsh | Self::Ncclient => vec![python()],
+            Self::AsyncSsh | Self::Ncclient | Self::PythonHttp => vec![python()],
+            Self::Curl => vec![PathBuf::from("/usr/bin/curl")],
             Self::Ironic => vec![ironic_programs().join("ironic"), PathBuf::from("/usr/bin/setpriv")],
             Self::OpenConfig => vec![openconfig_dir()],
         };

@@ -66,6 +66,14 @@ impl Serve {
         assert!(found.is_ok(), "the service ended without {text:?}");
     }
 
+    /// The most memory that it has had resident, in KiB.
+    pub fn peak_memory(&mut self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.child().id()));
+        let status = status.expect("the process is there");
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
+        peak.trim().trim_end_matches(" kB").parse().expect("a number")
+    }
+
     /// SIGKILL, and waits for the end.
     pub fn kill(&mut self) {
         self.process.kill();

@@ -188,8 +188,8 @@ fn device_change(target: &Target, end: Ends, dry_run: bool) -> DeviceChange {
         Ends::Unknown { phase, cause } => Outcome::Unknown { phase, cause },
     };
     DeviceChange {
-        device: target.switch_info.clone().or(target.switch_id.clone()).unwrap_or_default(),
-        port: target.intent.port().to_string(),
+        device: target.device.first().to_owned(),
+        subject: target.intent.subject(),
         outcome: (!dry_run).then_some(outcome),
         before: "ACCESS 1".to_owned(),
         after: "ACCESS 100".to_owned(),
