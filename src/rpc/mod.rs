@@ -47,7 +47,7 @@ pub trait Engine: Send + Sync {
 #[derive(Debug)]
 pub enum Asked {
     /// A change; success is answered with `answer` or, without one, with the change itself.
-    Change { call: Call, answer: Option<Value> },
+    Change { call: Box<Call>, answer: Option<Value> },
     /// Nothing has to be done, and why.
     Nothing { why: &'static str },
 }
@@ -97,7 +97,7 @@ async fn carry_out(envelope: &Envelope, caller: Caller, engine: &Arc<dyn Engine>
             to_json(&Change { outcome: "unchanged", devices: Vec::new() })
         }
         Asked::Change { call, answer } => {
-            let change = AssertUnwindSafe(engine.change(call, world)).catch_unwind().await;
+            let change = AssertUnwindSafe(engine.change(*call, world)).catch_unwind().await;
             let change = change.map_err(|_| RpcError::Broken)??;
             if !matches!(change.outcome, "planned" | "unchanged" | "applied") {
                 return Err(RpcError::Failed(change));
