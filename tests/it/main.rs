@@ -3,6 +3,7 @@
 mod config;
 mod conformance;
 mod demo;
+mod ironic;
 mod matrix;
 mod netconfd;
 mod operations;
