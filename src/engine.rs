@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 
 use crate::device::Device;
-use crate::intent::Request;
+use crate::intent::{PortName, Request};
 use crate::plan::{self, Batch, Plan, PlanError, Risk, openconfig, risk};
 use crate::render;
 use crate::report::{self, Call, Change, DeviceChange, Refusal};
@@ -215,7 +215,9 @@ pub fn requests(call: &Call, world: &World) -> Result<Vec<Request>, Refusal> {
         let device =
             device.ok_or_else(|| Refusal::UnknownDevice { parameter: call.names.device, id: id() })?;
         let request = Request {
-            intent: target.intent.clone(),
+            intent: target
+                .intent
+                .on_port(|port| PortName::new(&device.port_name(port.as_str()), call.names.port))?,
             device: device.clone(),
             caller: call.caller.clone(),
             names: call.names,
@@ -225,10 +227,16 @@ pub fn requests(call: &Call, world: &World) -> Result<Vec<Request>, Refusal> {
     };
     let requests: Vec<Request> = call.targets.iter().map(request).collect::<Result<_, Refusal>>()?;
     // Two ways to name one switch end here; two intents for one port have no order.
-    let port = |request: &Request| (request.device.name.clone(), request.intent.port().clone());
+    let key = |request: &Request| {
+        (request.device.name.clone(), request.device.port_key(request.intent.port().as_str()))
+    };
     let mut seen = BTreeSet::new();
-    match requests.iter().map(port).find(|port| !seen.insert(port.clone())) {
-        Some((device, port)) => Err(Refusal::PortTwice { parameter: call.names.port, device, port }),
+    match requests.iter().find(|request| !seen.insert(key(request))) {
+        Some(request) => Err(Refusal::PortTwice {
+            parameter: call.names.port,
+            device: request.device.name.clone(),
+            port: request.intent.port().clone(),
+        }),
         None => Ok(requests),
     }
 }
@@ -366,7 +374,7 @@ fn log(request: &Request, report: &Report) {
 mod tests {
     use super::*;
     use crate::device::sample;
-    use crate::intent::{Detach, Intent, PortName};
+    use crate::intent::{Detach, Intent};
     use crate::plan::tests::SCHEMA;
 
     fn world() -> World {

@@ -196,6 +196,15 @@ impl Intent {
         }
     }
 
+    /// The same for the port that `rename` makes of this one's.
+    pub fn on_port<E>(&self, rename: impl FnOnce(&PortName) -> Result<PortName, E>) -> Result<Self, E> {
+        let port = rename(self.port())?;
+        Ok(match self.clone() {
+            Intent::Attach(attach) => Intent::Attach(Attach { port, ..attach }),
+            Intent::Detach(detach) => Intent::Detach(Detach { port, ..detach }),
+        })
+    }
+
     /// The word for logs and messages.
     pub fn verb(&self) -> &'static str {
         match self {

@@ -10,7 +10,8 @@
 //! * [`transaction`]: lock, read, stage, timed commit, read back, confirm, save; or the one undo.
 //! * [`transport`]: sessions to devices. One method is one flight.
 //!
-//! Beside the flow: [`config`] and [`device`] (what the operator wrote), [`schema`] (libyang),
+//! Beside the flow: [`config`] and [`device`] (what the operator wrote), [`import`] (what he wrote for
+//! others: their inventories), [`schema`] (libyang),
 //! [`world`] (one immutable configuration per request), [`report`] (what people and callers read),
 //! [`sim`] (the embedded simulator; it shares no planning code), [`cli`].
 
@@ -19,6 +20,7 @@ pub mod config;
 pub mod device;
 pub mod engine;
 pub mod guard;
+pub mod import;
 pub mod intent;
 pub mod path;
 pub mod plan;

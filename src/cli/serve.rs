@@ -32,6 +32,9 @@ pub struct ServeArgs {
 pub async fn run(args: ServeArgs) -> Result<()> {
     let settings = config::load(&args.config)?;
     start_log(&settings.log);
+    for remark in &settings.inventory.remarks {
+        tracing::warn!(remark, "without effect in the inventory");
+    }
     let schema = match &settings.schema_dir {
         Some(dir) => Schema::from_dir(dir)?,
         None => Schema::builtin()?,

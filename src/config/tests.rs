@@ -31,7 +31,12 @@ fn the_examples_show_every_key_and_no_other() {
     let asked = problems.asked.borrow().clone();
     problems.finish(settings).unwrap();
 
-    let files = ["examples/mercury.toml", "examples/devices.toml", "netconf_openconfig.toml"];
+    let files = [
+        "examples/mercury.toml",
+        "examples/devices.toml",
+        "examples/profiles/site_os.toml",
+        "netconf_openconfig.toml",
+    ];
     let shown: BTreeSet<String> =
         files.iter().flat_map(|file| shown(&std::fs::read_to_string(devices.join(file)).unwrap())).collect();
     assert_eq!(shown, asked);

@@ -70,6 +70,11 @@ fn lay_out(layers: &[&Path]) -> TempDir {
     for layer in layers {
         copy(layer, directory.path());
     }
+    // Git keeps no modes, and this file may hold passwords.
+    let switches = directory.path().join("switches.conf");
+    if switches.exists() {
+        fs::set_permissions(switches, Permissions::from_mode(0o640)).unwrap();
+    }
     directory
 }
 
