@@ -392,6 +392,37 @@ mod tests {
     }
 
     #[test]
+    fn a_port_is_renamed_before_it_is_checked() {
+        let mut world = world();
+        let mut leaf1 = sample("leaf1");
+        leaf1.port_names = vec![crate::device::PortRename::new("^Eth([0-9])", "Ethernet$1").unwrap()];
+        leaf1.protected_ports = vec!["Ethernet9".parse().unwrap()];
+        let mut profile = leaf1.profile.as_ref().clone();
+        profile.port_names_ignore_case = true;
+        leaf1.profile = profile.into();
+        world.inventory.devices.insert("leaf1".to_owned(), Arc::new(leaf1));
+        let ask = |ports: &[&str]| {
+            let target = |port: &&str| report::Target {
+                switch_id: Some("leaf1".to_owned()),
+                switch_info: None,
+                intent: Intent::Detach(Detach {
+                    port: PortName::new(port, "p").unwrap(),
+                    default_vlan: None,
+                }),
+            };
+            let targets = ports.iter().map(target).collect();
+            let call =
+                Call { targets, caller: Default::default(), names: &crate::rpc::ports::NAMES, dry_run: true };
+            let ports = |requests: Vec<Request>| requests[0].intent.port().to_string();
+            requests(&call, &world).map(ports).map_err(|error| error.to_string())
+        };
+        assert_eq!(ask(&["Eth1"]).as_deref(), Ok("Ethernet1"));
+        assert!(ask(&["Eth9"]).unwrap_err().contains("port `Ethernet9` of leaf1 is protected"));
+        assert!(ask(&["Eth1", "ETHERNET1"]).unwrap_err().contains("is named twice"));
+        assert_eq!(ask(&["Eth1", "Eth2"]).as_deref(), Ok("Ethernet1"));
+    }
+
+    #[test]
     fn a_port_is_named_once_however_its_switch_is_called() {
         let target = |switch_id: Option<&str>, switch_info: Option<&str>, port: &str| report::Target {
             switch_id: switch_id.map(str::to_owned),

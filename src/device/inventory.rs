@@ -153,6 +153,9 @@ impl Context<'_> {
             let reason = format_args!("VLAN {vlan} is neither in idle_vlans nor in allowed_vlans");
             table.refuse("on_detach", reason);
         }
+        // All keys are asked for before the first that is missing ends it.
+        let (frozen, port_names) =
+            (table.get("frozen").and_then(|item| item.filled_text()), port_names(table));
         let profile = profile?;
         let mut protected_ports = own.protected_ports.or(defaults.protected_ports).unwrap_or_default();
         if profile.port_names_ignore_case {
@@ -174,7 +177,7 @@ impl Context<'_> {
             idle_vlans,
             allowed_ports: own.allowed_ports.or(defaults.allowed_ports),
             protected_ports,
-            port_names: port_names(table),
+            port_names,
             on_detach,
             create_missing_vlans: own
                 .create_missing_vlans
@@ -185,7 +188,7 @@ impl Context<'_> {
             physical_networks: own.physical_networks.or(defaults.physical_networks).unwrap_or_default(),
             manage_vlans: own.manage_vlans.or(defaults.manage_vlans).unwrap_or_default(),
             protected_vlans: own.protected_vlans.or(defaults.protected_vlans).unwrap_or_default(),
-            frozen: table.get("frozen").and_then(|item| item.filled_text()),
+            frozen,
             sessions: own.sessions.or(defaults.sessions),
         })
     }

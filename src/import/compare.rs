@@ -58,15 +58,10 @@ fn networks(here: &Inventory, there: &IronicConf, differences: &mut Vec<String>)
         };
         let mut refused: Vec<(String, String)> = here.devices.values().filter_map(refused).collect();
         refused.sort();
-        let lists = if idle { "idle_vlans nor in allowed_vlans" } else { "allowed_vlans" };
-        let not = if idle { "is neither in" } else { "is not in" };
+        let lists = if idle { "neither in idle_vlans nor in allowed_vlans" } else { "not in allowed_vlans" };
         for same in refused.chunk_by(|a, b| a.0 == b.0) {
             let devices: Vec<&str> = same.iter().map(|(_, device)| device.as_str()).collect();
-            differences.push(format!(
-                "{network}: VLAN {} {not} {lists} of {}",
-                same[0].0,
-                devices.join(", ")
-            ));
+            differences.push(format!("{network}: VLAN {} {lists} of {}", same[0].0, devices.join(", ")));
         }
     }
 }

@@ -115,8 +115,7 @@ impl<'a> Take<'a> {
     }
 
     /// A password. Never shown, not even when it is wrong.
-    pub(super) fn secret(&mut self, option: &str) -> Option<SecretString> {
-        let entry = self.option(option)?;
+    fn password(&self, entry: &Entry) -> Option<SecretString> {
         match password(entry.value.clone()) {
             Ok(secret) => Some(secret),
             Err(why) => {
@@ -128,8 +127,8 @@ impl<'a> Take<'a> {
 
     /// How to log in: a key file, else a password. Upstream offers the key first, too.
     pub(super) fn login(&mut self, key_file: &'static str) {
-        let (key, password) = (self.option(key_file), self.left.get("password").copied());
-        let secret = self.secret("password");
+        let (key, password) = (self.option(key_file), self.option("password"));
+        let secret = password.and_then(|entry| self.password(entry));
         match (key, password) {
             (Some(key), beside) => {
                 self.set("key_file", absolute(self.source.file, &key.value), &key.span);
@@ -142,17 +141,14 @@ impl<'a> Take<'a> {
                 // Nothing comes of it, but other mistakes are still to be found.
                 self.imported.password = Some(SecretString::default());
                 let key = format!("[{}] password", self.section.name.escape_debug());
-                self.source.report(
-                    self.section.span.clone(),
-                    key,
-                    format_args!("missing; give `password` or `{key_file}`"),
-                );
+                let why = format_args!("missing; give `password` or `{key_file}`");
+                self.source.report(self.section.span.clone(), key, why);
             }
         }
     }
 
     pub(super) fn enable_secret(&mut self, option: &str) {
-        self.imported.enable_secret = self.secret(option);
+        self.imported.enable_secret = self.option(option).and_then(|entry| self.password(entry));
     }
 
     /// What callers send as `switch_id`.

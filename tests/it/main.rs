@@ -3,6 +3,7 @@
 mod config;
 mod conformance;
 mod demo;
+mod inventory;
 mod matrix;
 mod netconfd;
 mod peers;
