@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 
 use crate::device::Device;
-use crate::intent::{PortName, Request};
+use crate::intent::{PortName, Request, Subject};
 use crate::plan::{self, Batch, Plan, PlanError, Risk, openconfig, risk};
 use crate::render;
 use crate::report::{self, Call, Change, DeviceChange, Refusal};
@@ -51,9 +51,18 @@ impl Engine {
         warn_of_strangers(&world);
     }
 
-    /// rpc -> intent -> plan -> render -> transaction -> transport.
+    /// The newest configuration.
+    pub fn world(&self) -> Arc<World> {
+        self.world.load_full()
+    }
+
+    /// A change judged by the newest configuration.
     pub async fn change(&self, call: Call) -> Result<Change, Refusal> {
-        let world = self.world.load_full();
+        self.change_in(call, self.world()).await
+    }
+
+    /// rpc -> intent -> plan -> render -> transaction -> transport.
+    pub async fn change_in(&self, call: Call, world: Arc<World>) -> Result<Change, Refusal> {
         let budget = Budget::new(Instant::now(), world.request_timeout, world.lock_wait);
         let requests = requests(&call, &world)?;
         if call.dry_run {
@@ -76,14 +85,16 @@ impl Engine {
             }
         };
         let mut devices = Vec::new();
+        // Rendering what nobody reads costs as much as planning it did.
+        let detailed = call.detailed || tracing::enabled!(tracing::Level::DEBUG);
         for (request, report) in reports {
             log(&request, &report);
-            let change = describe(&request, report, &world.schema);
+            let change = describe(&request, report, &world.schema, detailed);
             // Ironic's form of the answer has no room for it.
             tracing::debug!(
                 request_id = request.caller.request_id,
                 device = change.device,
-                port = change.port,
+                port = %change.subject,
                 inverse = change.inverse,
                 "what takes this change back"
             );
@@ -98,7 +109,7 @@ impl Engine {
         world: &World,
         budget: Budget,
     ) -> Result<DeviceChange, Refusal> {
-        let reads = ReadSet { paths: openconfig::reads(request), schema: world.schema.clone() };
+        let reads = ReadSet { paths: openconfig::consulted(request), schema: world.schema.clone() };
         let unreachable = |why: String| Refusal::Unreachable { device: request.device.name.clone(), why };
         let read = self.workers.read(&request.device, reads, budget.deadline).await;
         let live = read.map_err(|fault| unreachable(fault.to_string()))?;
@@ -107,7 +118,7 @@ impl Engine {
             request_id = request.caller.request_id,
             user = request.caller.user,
             device = request.device.name,
-            port = %request.intent.port(),
+            port = %request.intent.subject(),
             action = request.intent.verb(),
             before = change.before,
             after = change.after,
@@ -183,8 +194,12 @@ async fn borrow(
 
 #[async_trait]
 impl crate::rpc::Engine for Engine {
-    async fn change(&self, call: Call) -> Result<Change, Refusal> {
-        Engine::change(self, call).await
+    fn world(&self) -> Arc<World> {
+        Engine::world(self)
+    }
+
+    async fn change(&self, call: Call, world: Arc<World>) -> Result<Change, Refusal> {
+        self.change_in(call, world).await
     }
 }
 
@@ -210,10 +225,22 @@ fn has_journal(world: &World, device: &Device) -> bool {
 /// The devices that a call names, and whether the operator allows what it asks of each.
 pub fn requests(call: &Call, world: &World) -> Result<Vec<Request>, Refusal> {
     let request = |target: &report::Target| {
-        let device = world.inventory.find(target.switch_id.as_deref(), target.switch_info.as_deref());
-        let id = || target.switch_id.clone().or(target.switch_info.clone()).unwrap_or_default();
-        let device =
-            device.ok_or_else(|| Refusal::UnknownDevice { parameter: call.names.device, id: id() })?;
+        let named = &target.device;
+        let device = world.inventory.find_link(
+            named.switch_id.as_deref(),
+            named.switch_info.as_deref(),
+            named.hostname.as_deref(),
+        );
+        let unknown =
+            || Refusal::UnknownDevice { parameter: call.names.device, id: named.first().to_owned() };
+        let device = device.ok_or_else(unknown)?;
+        if let Some(network) = &target.physical_network
+            && !device.physical_networks.is_empty()
+            && !device.physical_networks.contains(network)
+        {
+            let (parameter, device) = (call.names.physical_network, device.name.clone());
+            return Err(Refusal::OtherNetwork { parameter, device, network: network.clone() });
+        }
         let request = Request {
             intent: target
                 .intent
@@ -221,6 +248,7 @@ pub fn requests(call: &Call, world: &World) -> Result<Vec<Request>, Refusal> {
             device: device.clone(),
             caller: call.caller.clone(),
             names: call.names,
+            level: target.level,
         };
         request.check()?;
         Ok(request)
@@ -228,15 +256,21 @@ pub fn requests(call: &Call, world: &World) -> Result<Vec<Request>, Refusal> {
     let requests: Vec<Request> = call.targets.iter().map(request).collect::<Result<_, Refusal>>()?;
     // Two ways to name one switch end here; two intents for one port have no order.
     let key = |request: &Request| {
-        (request.device.name.clone(), request.device.port_key(request.intent.port().as_str()))
+        let what = match request.intent.subject() {
+            Subject::Port(port) => Ok(request.device.port_key(port.as_str())),
+            Subject::Vlan(vlan) => Err(vlan),
+        };
+        (request.device.name.clone(), what)
     };
     let mut seen = BTreeSet::new();
     match requests.iter().find(|request| !seen.insert(key(request))) {
-        Some(request) => Err(Refusal::PortTwice {
-            parameter: call.names.port,
-            device: request.device.name.clone(),
-            port: request.intent.port().clone(),
-        }),
+        Some(request) => {
+            let device = request.device.name.clone();
+            Err(match request.intent.subject() {
+                Subject::Port(port) => Refusal::PortTwice { parameter: call.names.port, device, port },
+                Subject::Vlan(_) => Refusal::DeviceTwice { parameter: call.names.device, device },
+            })
+        }
         None => Ok(requests),
     }
 }
@@ -263,15 +297,11 @@ pub fn planned(
 }
 
 /// The answer. How it ended is told even where its plan cannot be shown.
-fn describe(request: &Request, report: Report, schema: &Schema) -> DeviceChange {
-    let bare = |transport| DeviceChange {
-        device: request.device.name.clone(),
-        port: request.intent.port().to_string(),
-        transport,
-        ..DeviceChange::default()
-    };
+fn describe(request: &Request, report: Report, schema: &Schema, detailed: bool) -> DeviceChange {
+    let (device, subject) = (request.device.name.clone(), request.intent.subject());
+    let bare = |transport| DeviceChange::new(device.clone(), subject.clone(), transport);
     let mut change = match &report.plan {
-        Some(plan) => {
+        Some(plan) if detailed => {
             let risks = plan.risks.iter().chain(&report.risks).cloned().collect();
             let shown = device_change(plan, schema, risks, report.transport.clone());
             shown.unwrap_or_else(|error| {
@@ -279,7 +309,7 @@ fn describe(request: &Request, report: Report, schema: &Schema) -> DeviceChange 
                 bare(report.transport)
             })
         }
-        None => bare(report.transport),
+        _ => bare(report.transport),
     };
     change.outcome = Some(report.outcome);
     change.timings = report.timings;
@@ -295,14 +325,14 @@ fn device_change(
     let (before, after) = plan.summary();
     Ok(DeviceChange {
         device: plan.device.clone(),
-        port: plan.intent.port().to_string(),
+        subject: plan.intent.subject(),
         outcome: None,
         before,
         after,
         diff: report::native_diff(&plan.before, &plan.after, schema)?,
         edits: plan.edits.clone(),
         payload: render::payload(&plan.edits, schema)?.text().to_owned(),
-        inverse: render::payload(&plan.inverse, schema)?.text().to_owned(),
+        inverse: render::payload(&plan.inverse(), schema)?.text().to_owned(),
         risks,
         transport,
         timings: Timings::default(),
@@ -347,7 +377,7 @@ fn log(request: &Request, report: &Report) {
                 roles = caller.roles.join(","),
                 peer = caller.peer,
                 device = request.device.name,
-                port = %request.intent.port(),
+                port = %request.intent.subject(),
                 action = request.intent.verb(),
                 before,
                 after,
@@ -403,17 +433,23 @@ mod tests {
         world.inventory.devices.insert("leaf1".to_owned(), Arc::new(leaf1));
         let ask = |ports: &[&str]| {
             let target = |port: &&str| report::Target {
-                switch_id: Some("leaf1".to_owned()),
-                switch_info: None,
+                device: report::DeviceNames::switch("leaf1"),
+                physical_network: None,
+                level: 0,
                 intent: Intent::Detach(Detach {
                     port: PortName::new(port, "p").unwrap(),
                     default_vlan: None,
                 }),
             };
             let targets = ports.iter().map(target).collect();
-            let call =
-                Call { targets, caller: Default::default(), names: &crate::rpc::ports::NAMES, dry_run: true };
-            let ports = |requests: Vec<Request>| requests[0].intent.port().to_string();
+            let call = Call {
+                targets,
+                caller: Default::default(),
+                names: &crate::rpc::ports::NAMES,
+                dry_run: true,
+                detailed: true,
+            };
+            let ports = |requests: Vec<Request>| requests[0].intent.subject().to_string();
             requests(&call, &world).map(ports).map_err(|error| error.to_string())
         };
         assert_eq!(ask(&["Eth1"]).as_deref(), Ok("Ethernet1"));
@@ -425,15 +461,25 @@ mod tests {
     #[test]
     fn a_port_is_named_once_however_its_switch_is_called() {
         let target = |switch_id: Option<&str>, switch_info: Option<&str>, port: &str| report::Target {
-            switch_id: switch_id.map(str::to_owned),
-            switch_info: switch_info.map(str::to_owned),
+            device: report::DeviceNames {
+                switch_id: switch_id.map(str::to_owned),
+                switch_info: switch_info.map(str::to_owned),
+                hostname: None,
+            },
+            physical_network: None,
+            level: 0,
             intent: Intent::Detach(Detach { port: PortName::new(port, "p").unwrap(), default_vlan: None }),
         };
         let by_mac = target(Some("001c.73aa.bb01"), None, "eth1");
         let ask = |other| {
             let targets = vec![by_mac.clone(), other];
-            let call =
-                Call { targets, caller: Default::default(), names: &crate::rpc::ports::NAMES, dry_run: true };
+            let call = Call {
+                targets,
+                caller: Default::default(),
+                names: &crate::rpc::ports::NAMES,
+                dry_run: true,
+                detailed: true,
+            };
             requests(&call, &world()).map(|requests| requests.len())
         };
         for same in [

@@ -11,7 +11,7 @@
 //! * [`transport`]: sessions to devices. One method is one flight.
 //!
 //! Beside the flow: [`config`] and [`device`] (what the operator wrote), [`import`] (what he wrote for
-//! others: their inventories), [`schema`] (libyang),
+//! others: their inventories), [`schema`] (libyang), [`xml`] (how a node is written),
 //! [`world`] (one immutable configuration per request), [`report`] (what people and callers read),
 //! [`sim`] (the embedded simulator; it shares no planning code), [`cli`].
 
@@ -34,3 +34,4 @@ pub mod transaction;
 pub mod transport;
 pub mod vlan;
 pub mod world;
+pub mod xml;

@@ -15,10 +15,10 @@ use crate::device::profile::Profiles;
 use crate::device::{Inventory, Profile};
 use crate::engine;
 use crate::intent::{
-    Attach, Caller, Description, Detach, Intent, ParameterNames, PortName, PortVlans, Request,
+    Attach, Caller, Description, Detach, Intent, ParameterNames, PortName, PortVlans, Request, Subject,
 };
 use crate::plan::openconfig;
-use crate::report::{self, Call, Change, Target};
+use crate::report::{self, Call, Change, DeviceNames, Target};
 use crate::rpc::{self, Asked};
 use crate::schema::Schema;
 use crate::slice::{Slice, Value};
@@ -96,15 +96,16 @@ static NAMES: ParameterNames = ParameterNames {
     tagged: "--trunk",
     default_vlan: "--default-vlan",
     description: "--description",
+    physical_network: "physical_network",
 };
 
 /// Plans and prints; the exit code says whether there is anything to change.
 pub async fn run(args: PlanArgs) -> Result<ExitCode> {
+    let world = args.world()?;
     let call = match &args.call {
-        Some(file) => call_from(file)?,
+        Some(file) => call_from(file, &world)?,
         None => args.flags.call()?,
     };
-    let world = args.world()?;
     let mut devices = Vec::new();
     for request in engine::requests(&call, &world)? {
         let change = match args.live {
@@ -160,7 +161,10 @@ impl PlanArgs {
         if let Some(file) = &self.running {
             return schema.read_xml(&text(file)?).with_context(|| name(file));
         }
-        let port = request.intent.port().as_str();
+        let Subject::Port(port) = request.intent.subject() else {
+            bail!("what becomes of a VLAN depends on what every port runs: use --live or --running");
+        };
+        let port = port.as_str();
         let interface = openconfig::Interface::new(port);
         let leaf = |path, value: &str| (path, Value::Leaf(value.to_owned()));
         let kind = &request.device.profile.openconfig.interface_type;
@@ -208,20 +212,22 @@ impl Flags {
                 default_vlan,
             }),
         };
-        let target = Target { switch_id: Some(switch.clone()), switch_info: None, intent };
-        Ok(Call { targets: vec![target], caller: caller(), names: &NAMES, dry_run: true })
+        let device = DeviceNames::switch(switch);
+        let target = Target { device, physical_network: None, level: 0, intent };
+        Ok(Call { targets: vec![target], caller: caller(), names: &NAMES, dry_run: true, detailed: true })
     }
 }
 
-fn call_from(file: &FilePath) -> Result<Call> {
+fn call_from(file: &FilePath, world: &World) -> Result<Call> {
     let request = text(file)?;
     let envelope = rpc::envelope::Envelope::open(request.as_bytes())
         .map_err(|(_, error)| error)
         .with_context(|| name(file))?;
-    match rpc::understand(&envelope.method, &envelope.params, caller())? {
+    match rpc::understand(&envelope.method, &envelope.params, caller(), world)? {
         Asked::Change { call, .. } => Ok(call),
         Asked::Nothing { why } => {
-            let call = Call { targets: Vec::new(), caller: caller(), names: &NAMES, dry_run: true };
+            let call =
+                Call { targets: Vec::new(), caller: caller(), names: &NAMES, dry_run: true, detailed: true };
             eprintln!("nothing to do: {why}");
             Ok(call)
         }

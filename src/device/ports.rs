@@ -27,6 +27,8 @@ pub struct PortRename {
 pub enum PortRefused {
     #[error("port `{port}` of {device} is protected")]
     Protected { device: String, port: String },
+    #[error("port `{port}` of {device} is one of its trunk_ports")]
+    Uplink { device: String, port: String },
     #[error("port `{port}` of {device} is not among its allowed ports")]
     NotAllowed { device: String, port: String },
 }
@@ -53,6 +55,9 @@ impl Device {
         let (device, port) = (self.name.clone(), port.to_owned());
         if matched(&self.protected_ports) {
             return Err(PortRefused::Protected { device, port });
+        }
+        if self.trunk_ports.iter().any(|uplink| self.port_key(uplink) == self.port_key(&port)) {
+            return Err(PortRefused::Uplink { device, port });
         }
         match &self.allowed_ports {
             Some(allowed) if !matched(allowed) => Err(PortRefused::NotAllowed { device, port }),

@@ -15,13 +15,14 @@ static NAMES: ParameterNames = ParameterNames {
     tagged: "allowed_vlans",
     default_vlan: "default_vlan",
     description: "description",
+    physical_network: "physical_network",
 };
 
 /// Reading the modules takes longer than planning with them.
 pub(crate) static SCHEMA: LazyLock<Arc<Schema>> = LazyLock::new(|| Schema::builtin().unwrap());
 
 pub(crate) fn request(intent: Intent, device: Device) -> Request {
-    Request { intent, device: Arc::new(device), caller: Caller::default(), names: &NAMES }
+    Request { intent, device: Arc::new(device), caller: Caller::default(), names: &NAMES, level: 0 }
 }
 
 pub(crate) fn vlan(id: i64) -> VlanId {
@@ -55,7 +56,7 @@ fn plan_of(intent: Intent, before: &Slice) -> Plan {
 fn nothing_is_sent_for_what_is_there() {
     let before = running("", "<interface-mode>ACCESS</interface-mode><access-vlan>100</access-vlan>");
     let plan = plan_of(attach(PortVlans::Access { vlan: vlan(100) }), &before);
-    assert!(plan.is_empty() && plan.inverse.is_empty(), "{:?}", plan.edits);
+    assert!(plan.is_empty() && plan.inverse().is_empty(), "{:?}", plan.edits);
 }
 
 #[test]
@@ -106,7 +107,7 @@ fn an_absent_interface_is_created_and_its_inverse_removes_only_it() {
     let plan = plan_of(attach(PortVlans::Access { vlan: vlan(100) }), &Slice::default());
     assert!(plan.risks.iter().any(|risk| matches!(risk, Risk::CreatesInterface { .. })));
     let batch = Batch::new(&[&plan], &device, &SCHEMA).unwrap();
-    assert_eq!(plan.inverse.len(), 1);
+    assert_eq!(plan.inverse().len(), 1);
     assert!(batch.inverse.text().contains("nc:operation=\"remove\""), "{}", batch.inverse.text());
 }
 
@@ -284,7 +285,7 @@ proptest! {
             let device = sample("leaf1");
         let plan = plan(&request(intent.clone(), device.clone()), &before, &SCHEMA).unwrap();
         prop_assert!(apply(&plan.before, &plan.edits).same_as(&plan.after));
-        prop_assert!(apply(&plan.after, &plan.inverse).same_as(&plan.before));
+        prop_assert!(apply(&plan.after, &plan.inverse()).same_as(&plan.before));
         // Both directions render, and the guard lets them pass.
         Batch::new(&[&plan], &device, &SCHEMA).unwrap();
         let again = super::plan(&request(intent, device), &plan.after, &SCHEMA).unwrap();

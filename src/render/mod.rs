@@ -15,6 +15,7 @@ pub enum Payload {
 
 use crate::schema::Schema;
 use crate::slice::Edit;
+use crate::xml::UnknownModule;
 
 /// Why edits cannot be rendered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -23,6 +24,12 @@ pub enum RenderError {
     UnknownModule { module: String, target: String },
     #[error("edit of {target} does not fit the edits around it: {why}")]
     Conflict { target: String, why: &'static str },
+}
+
+impl From<UnknownModule> for RenderError {
+    fn from(unknown: UnknownModule) -> Self {
+        Self::UnknownModule { module: unknown.module, target: unknown.name }
+    }
 }
 
 /// Renders edits for a device that speaks NETCONF.

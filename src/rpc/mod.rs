@@ -8,6 +8,7 @@ pub mod arguments;
 pub mod envelope;
 pub mod error;
 pub mod ironic;
+mod neutron;
 pub mod ports;
 pub mod server;
 
@@ -21,6 +22,7 @@ use tracing::{info, warn};
 
 use crate::intent::Caller;
 use crate::report::{Call, Change, Refusal};
+use crate::world::World;
 use envelope::Envelope;
 use error::RpcError;
 
@@ -29,8 +31,11 @@ pub use server::{Listener, RpcLimits, serve};
 /// What carries calls out.
 #[async_trait]
 pub trait Engine: Send + Sync {
+    /// The configuration that a request is judged by, from here to its answer.
+    fn world(&self) -> Arc<World>;
+
     /// Returns when the change has ended one way or another, or was refused and nothing was changed.
-    async fn change(&self, call: Call) -> Result<Change, Refusal>;
+    async fn change(&self, call: Call, world: Arc<World>) -> Result<Change, Refusal>;
 }
 
 /// What a request asks for.
@@ -70,13 +75,14 @@ pub async fn answer(body: &[u8], peer: &str, engine: &Arc<dyn Engine>) -> Option
 
 async fn carry_out(envelope: &Envelope, caller: Caller, engine: &Arc<dyn Engine>) -> Result<Value, RpcError> {
     let request_id = caller.request_id.clone();
-    match understand(&envelope.method, &envelope.params, caller)? {
+    let world = engine.world();
+    match understand(&envelope.method, &envelope.params, caller, &world)? {
         Asked::Nothing { why } => {
             info!(method = %envelope.method, request_id, "unchanged: {why}");
             to_json(&Change { outcome: "unchanged", devices: Vec::new() })
         }
         Asked::Change { call, answer } => {
-            let change = AssertUnwindSafe(engine.change(call)).catch_unwind().await;
+            let change = AssertUnwindSafe(engine.change(call, world)).catch_unwind().await;
             let change = change.map_err(|_| RpcError::Broken)??;
             if !matches!(change.outcome, "planned" | "unchanged" | "applied") {
                 return Err(RpcError::Failed(change));
@@ -87,12 +93,19 @@ async fn carry_out(envelope: &Envelope, caller: Caller, engine: &Arc<dyn Engine>
 }
 
 /// What a method with named parameters asks for, in either vocabulary.
-pub fn understand(method: &str, params: &Value, caller: Caller) -> Result<Asked, RpcError> {
+pub fn understand(method: &str, params: &Value, caller: Caller, world: &World) -> Result<Asked, RpcError> {
+    let inventory = &world.inventory;
     match method {
+        // One name, two vocabularies: Ironic names a switch, ML2 passes a port.
+        "update_port" if params.get("port").is_some() && params.get("switch_id").is_none() => {
+            ports::update_port(params, caller, inventory)
+        }
         "update_port" => ironic::update_port(params, caller),
         "reset_port" => ironic::reset_port(params, caller),
-        "attach_port" => ports::attach_port(params, caller),
+        "attach_port" => ports::attach_port(params, caller, inventory),
         "detach_port" => ports::detach_port(params, caller),
+        "add_network" => ports::add_network(params, caller, inventory),
+        "delete_network" => ports::delete_network(params, caller, inventory),
         other => Err(RpcError::UnknownMethod { method: error::quoted(other) }),
     }
 }

@@ -19,6 +19,7 @@ use yang5::context::Context;
 
 use crate::path::Path;
 use crate::slice::Slice;
+use crate::xml::{Forest, UnknownModule};
 use source::Source;
 
 /// The subset in `yang/`, part of the binary.
@@ -126,12 +127,12 @@ impl Schema {
         tree::validate(&self.context, slice)
     }
 
-    /// The configuration as XML, two spaces a level, defaults left out.
+    /// The configuration as XML, two spaces a level, defaults left out. Only printed, not checked.
     ///
     /// # Errors
-    /// A path the modules do not define, a value that does not fit its type.
-    pub fn to_xml(&self, slice: &Slice) -> Result<String, SchemaError> {
-        tree::print(&self.context, slice)
+    /// A path in a module that is not there.
+    pub fn to_xml(&self, slice: &Slice) -> Result<String, UnknownModule> {
+        Forest::of(slice).print(|module| self.namespace(module))
     }
 
     /// The libyang context, for stores that hold trees of their own.

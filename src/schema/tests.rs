@@ -211,7 +211,6 @@ fn control_characters_and_odd_paths_do_not_reach_libyang() {
     ] {
         let slice = Slice::from_iter([(path, leaf(value))]);
         assert_eq!(schema.validate(&slice).unwrap_err().len(), 1);
-        assert!(schema.to_xml(&slice).is_err());
     }
 }
 

@@ -1,9 +1,7 @@
 //! Between slices, device XML and libyang's trees, which never leave a function of this file.
 
 use yang5::context::Context;
-use yang5::data::{
-    Data, DataFormat, DataNodeRef, DataParserFlags, DataPrinterFlags, DataTree, DataValidationFlags,
-};
+use yang5::data::{DataFormat, DataNodeRef, DataParserFlags, DataTree, DataValidationFlags};
 use yang5::schema::SchemaNodeKind;
 
 use super::ffi::{self, Report};
@@ -107,19 +105,6 @@ pub(super) fn validate(context: &Context, slice: &Slice) -> Result<(), Vec<Viola
         }
     }
     if violations.is_empty() { Ok(()) } else { Err(violations) }
-}
-
-pub(super) fn print(context: &Context, slice: &Slice) -> Result<String, SchemaError> {
-    let (tree, violations) = build(context, slice);
-    if let Some(violation) = violations.into_iter().next() {
-        return Err(SchemaError::Data(violation));
-    }
-    if tree.reference().is_none() {
-        return Ok(String::new());
-    }
-    let flags = DataPrinterFlags::WITH_SIBLINGS | DataPrinterFlags::WD_EXPLICIT;
-    let (text, reports) = ffi::with_reports(context, || tree.print_string(DataFormat::XML, flags));
-    text.map_err(|_| SchemaError::Data(first(reports)))
 }
 
 /// A tree of everything configured, and all that could not become part of it.

@@ -22,7 +22,7 @@ use async_trait::async_trait;
 use mercury::device::{Credential, Device, Endpoint, HostKey, Inventory, OnDetach, Profile, Save};
 use mercury::engine::Engine;
 use mercury::intent::{Attach, Caller, Intent, ParameterNames, PortName, PortVlans};
-use mercury::report::{Call, Change, Target};
+use mercury::report::{Call, Change, DeviceNames, Target};
 use mercury::schema::Schema;
 use mercury::sim::{FaultSpec, Nth, Personality, Switch, SwitchSpec, What};
 use mercury::transaction::outcome::{Outcome, Phase};
@@ -43,6 +43,7 @@ pub static NAMES: ParameterNames = ParameterNames {
     tagged: "allowed_vlans",
     default_vlan: "default_vlan",
     description: "description",
+    physical_network: "physical_network",
 };
 
 static SCHEMA: LazyLock<Arc<Schema>> = LazyLock::new(|| Schema::builtin().unwrap());
@@ -193,8 +194,9 @@ pub fn attach(ports: &[(&str, &str)], vlan: i64) -> Call {
 
 pub fn call(ports: &[(&str, &str)], vlans: &PortVlans) -> Call {
     let target = |(device, port): &(&str, &str)| Target {
-        switch_id: Some((*device).to_owned()),
-        switch_info: None,
+        device: DeviceNames::switch(device),
+        physical_network: None,
+        level: 0,
         intent: Intent::Attach(Attach {
             port: PortName::new(port, "port_name").unwrap(),
             vlans: vlans.clone(),
@@ -209,6 +211,7 @@ pub fn call(ports: &[(&str, &str)], vlans: &PortVlans) -> Call {
         caller: Caller { request_id: "req-matrix".to_owned(), ..Caller::default() },
         names: &NAMES,
         dry_run: false,
+        detailed: true,
     }
 }
 

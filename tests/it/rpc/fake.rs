@@ -1,7 +1,8 @@
 //! An engine that records what it is asked and answers from a script, and a server in front of it.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,13 +11,16 @@ use hyper::body::Bytes;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
-use mercury::device::PortRefused;
+use mercury::config::{CredentialPolicy, Defaults, Limits, load_inventory};
+use mercury::device::{PortRefused, Profile};
 use mercury::intent::IntentError;
 use mercury::plan::PlanError;
 use mercury::report::{Call, Change, DeviceChange, Refusal, Target};
 use mercury::rpc::{Engine, Listener, RpcLimits, serve};
+use mercury::schema::Schema;
 use mercury::transaction::outcome::{Outcome, Phase, Saved, Timings};
 use mercury::vlan::VlanId;
+use mercury::world::World;
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
@@ -63,6 +67,22 @@ pub struct Gate {
     pub left: Semaphore,
 }
 
+/// The devices of the plans' golden cases.
+static WORLD: LazyLock<Arc<World>> = LazyLock::new(|| {
+    let devices = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/plan/_base/devices.toml");
+    let profiles = Profile::builtin().unwrap();
+    let inventory = load_inventory(&devices, &Defaults::default(), &profiles, CredentialPolicy::Skip);
+    let limits = Limits::default();
+    Arc::new(World {
+        inventory: inventory.unwrap_or_else(|errors| panic!("{errors}")),
+        schema: Schema::builtin().unwrap(),
+        locks_dir: PathBuf::new(),
+        request_timeout: limits.request_timeout,
+        lock_wait: limits.lock_wait,
+        queue_per_device: limits.queue_per_device,
+    })
+});
+
 pub struct Fake {
     pub calls: Mutex<Vec<Call>>,
     script: Option<Script>,
@@ -92,7 +112,11 @@ impl Gate {
 
 #[async_trait]
 impl Engine for Fake {
-    async fn change(&self, call: Call) -> Result<Change, Refusal> {
+    fn world(&self) -> Arc<World> {
+        WORLD.clone()
+    }
+
+    async fn change(&self, call: Call, _: Arc<World>) -> Result<Change, Refusal> {
         self.calls.lock().unwrap().push(call.clone());
         if let Some(gate) = &self.gate {
             gate.entered.add_permits(1);
@@ -154,8 +178,8 @@ fn device_change(target: &Target, end: Ends, dry_run: bool) -> DeviceChange {
         Ends::Unknown { phase, cause } => Outcome::Unknown { phase, cause },
     };
     DeviceChange {
-        device: target.switch_info.clone().or(target.switch_id.clone()).unwrap_or_default(),
-        port: target.intent.port().to_string(),
+        device: target.device.first().to_owned(),
+        subject: target.intent.subject(),
         outcome: (!dry_run).then_some(outcome),
         before: "ACCESS 1".to_owned(),
         after: "ACCESS 100".to_owned(),
