@@ -3,6 +3,7 @@
 mod config;
 mod conformance;
 mod demo;
+mod inventory;
 mod ironic;
 mod matrix;
 mod netconfd;
