@@ -111,7 +111,7 @@ pub struct Caller {
     pub peer: String,
     /// Who it was proven to be.
     #[serde(skip)]
-    pub principal: Principal,
+    pub principal: Arc<Principal>,
     /// The method called.
     #[serde(skip)]
     pub method: String,
@@ -239,6 +239,15 @@ impl Intent {
         }
     }
 
+    /// The same for the port that `rename` makes of this one's.
+    pub fn on_port<E>(&self, rename: impl FnOnce(&PortName) -> Result<PortName, E>) -> Result<Self, E> {
+        let mut intent = self.clone();
+        if let Intent::Attach(Attach { port, .. }) | Intent::Detach(Detach { port, .. }) = &mut intent {
+            *port = rename(port)?;
+        }
+        Ok(intent)
+    }
+
     /// The word for logs and messages.
     pub fn verb(&self) -> &'static str {
         match self {
@@ -292,6 +301,15 @@ impl Request {
                 self.allowed_idle(names.vlan, *vlan)
             }
             Intent::DeleteNetwork { vlan, .. } => self.manageable(*vlan),
+        }
+    }
+
+    /// Why this request may not be carried out while its device is under maintenance. What only takes
+    /// away may.
+    pub fn held_back(&self) -> Option<&str> {
+        match &self.intent {
+            Intent::Attach(_) | Intent::AddNetwork { .. } => self.device.frozen.as_deref(),
+            Intent::Detach(_) | Intent::DeleteNetwork { .. } => None,
         }
     }
 

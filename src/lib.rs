@@ -11,24 +11,29 @@
 //! * [`transport`]: sessions to devices. One method is one flight.
 //!
 //! Beside the flow: [`access`] (who may do what), [`config`] and [`device`] (what the operator wrote),
-//! [`schema`] (libyang), [`xml`] (how a node is written), [`world`] (one immutable configuration per
-//! request), [`report`] (what people and callers read),
+//! [`import`] (what he wrote for others: their inventories), [`schema`] (libyang), [`xml`] (how a node
+//! is written), [`world`] (one immutable configuration per request), [`report`] (what people and
+//! callers read), [`audit`] and [`metrics`], [`service`] (the process: start, reload, end),
 //! [`sim`] (the embedded simulator; it shares no planning code), [`client`] (for those who call), [`cli`].
 
 pub mod access;
+pub mod audit;
 pub mod cli;
 pub mod client;
 pub mod config;
 pub mod device;
 pub mod engine;
 pub mod guard;
+pub mod import;
 pub mod intent;
+pub mod metrics;
 pub mod path;
 pub mod plan;
 pub mod render;
 pub mod report;
 pub mod rpc;
 pub mod schema;
+pub mod service;
 pub mod sim;
 pub mod slice;
 pub mod transaction;

@@ -1,7 +1,9 @@
 //! The command line: each subcommand is one file.
 
 pub mod call;
+pub mod check_config;
 pub mod demo;
+pub mod inventory;
 pub mod plan;
 pub mod serve;
 pub mod simulate;
@@ -26,6 +28,11 @@ enum Command {
     Plan(Box<plan::PlanArgs>),
     /// Call a running service. Exit 0: done, 1: refused or failed, 3: whether it was carried out is not known.
     Call(Box<call::CallArgs>),
+    /// Turn the inventories of others into ours.
+    #[command(subcommand)]
+    Inventory(inventory::InventoryCommand),
+    /// Find every mistake in the configuration. Exit 0: none, 2: differs from what it is compared with, 1: error.
+    CheckConfig(check_config::CheckConfigArgs),
     /// Run simulated switches (NETCONF over SSH) until interrupted.
     Simulate(simulate::SimulateArgs),
     /// Show the whole flow on simulated switches. Exit 0: every step held.
@@ -51,13 +58,17 @@ pub fn main() -> ExitCode {
     };
     let ended = runtime.block_on(async {
         match cli.command {
-            Command::Serve(args) => serve::run(args).await.map(|()| ExitCode::SUCCESS),
+            Command::Serve(args) => serve::run(args).await,
             Command::Plan(args) => plan::run(*args).await,
             Command::Call(args) => call::run(*args).await,
+            Command::Inventory(command) => inventory::run(command),
+            Command::CheckConfig(args) => check_config::run(&args),
             Command::Simulate(args) => simulate::run(args).await.map(|()| ExitCode::SUCCESS),
             Command::Demo => demo::run().await.map(|()| ExitCode::SUCCESS),
         }
     });
+    // What still hangs in a thread, such as a look-up of a host name, must not hold the process.
+    runtime.shutdown_background();
     ended.unwrap_or_else(|error| {
         eprintln!("mercury: {}", chain(&error));
         ExitCode::FAILURE

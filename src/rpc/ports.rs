@@ -112,7 +112,11 @@ pub fn update_port(params: &Value, caller: Caller, inventory: &Inventory) -> Res
     let mut targets = new.unwrap_or_default();
     // Two ways to name one switch are one link.
     let place = |device: &DeviceNames, port: &PortName| {
-        let found = inventory.find(device.switch_id.as_deref(), device.switch_info.as_deref());
+        let found = inventory.find_link(
+            device.switch_id.as_deref(),
+            device.switch_info.as_deref(),
+            device.hostname.as_deref(),
+        );
         (found.map_or_else(|| device.first().to_owned(), |device| device.name.clone()), port.clone())
     };
     let kept: BTreeSet<(String, PortName)> = targets
@@ -182,7 +186,7 @@ fn network_change(
         intent: intent(vlan),
     };
     let call = change(arguments, names.into_iter().map(target).collect(), caller, &NETWORK_NAMES)?;
-    Ok(Asked::Change { call, answer: None })
+    Ok(Asked::Change { call: Box::new(call), answer: None })
 }
 
 /// Every link of `port` in the VLANs it should be in; none: its segment is unmanaged.
@@ -236,7 +240,7 @@ fn detached(link: Link, default_vlan: Option<VlanId>) -> Target {
 }
 
 fn asked(arguments: &Arguments, targets: Vec<Target>, caller: Caller) -> Result<Asked, RpcError> {
-    Ok(Asked::Change { call: change(arguments, targets, caller, &NAMES)?, answer: None })
+    Ok(Asked::Change { call: Box::new(change(arguments, targets, caller, &NAMES)?), answer: None })
 }
 
 fn change(

@@ -11,7 +11,7 @@ use mercury::sim::{self, Switch, SwitchSpec};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::peers::{Netconfd, Serve};
+use crate::peers::{Address, Netconfd, Serve, command, mercury_bin};
 
 /// What an operator would have written, in a private directory. Several services may be started
 /// from it; they are then processes of one host, with one directory of locks.
@@ -21,6 +21,17 @@ pub struct Site {
     rpc: String,
     limits: String,
     devices: String,
+    sections: String,
+}
+
+/// How a simulated switch is reached with the password `secret`, which [`Site::new`] has in a file.
+pub fn simulated(switch: &Switch) -> String {
+    format!(
+        "address = \"127.0.0.1\"\nport = {}\nusername = \"admin\"\npassword_file = \"secret\"\nhost_key = \"{}\"\n\
+         profile = \"netconf_openconfig\"\nallowed_vlans = \"100-199\"\n",
+        switch.addr().port(),
+        switch.host_key()
+    )
 }
 
 /// A running service. Dropping it kills it; what it logged is shown when the test failed.
@@ -46,11 +57,27 @@ pub fn login(server: &Netconfd) -> String {
 impl Site {
     pub fn new() -> Self {
         let dir = TempDir::with_prefix("mercury-").expect("a temporary directory");
-        Self {
+        let site = Self {
             dir: Arc::new(dir),
             rpc: "listen = \"127.0.0.1:0\"\nauth = \"none\"\n".to_owned(),
             limits: String::new(),
             devices: String::new(),
+            sections: String::new(),
+        };
+        let secret = site.path("secret");
+        fs::write(&secret, "secret\n").expect("the directory is ours");
+        fs::set_permissions(secret, fs::Permissions::from_mode(0o600)).expect("the file is ours");
+        site
+    }
+
+    /// The same place with nothing written in it yet, for another configuration.
+    pub fn blank(&self) -> Self {
+        Self {
+            dir: self.dir.clone(),
+            rpc: self.rpc.clone(),
+            limits: String::new(),
+            devices: String::new(),
+            sections: String::new(),
         }
     }
 
@@ -67,27 +94,15 @@ impl Site {
 
     /// A site with one device, `leaf1`, that is a simulated switch; VLANs 100 to 199 are allowed on it.
     pub async fn simulated() -> (Self, Switch) {
-        let password = "leaf1's own";
         let spec = SwitchSpec {
             ports: ["eth1", "eth2"].map(str::to_owned).to_vec(),
             vlans: vec![100, 101, 102],
-            password: Some(password.to_owned().into()),
+            password: Some("secret".into()),
             ..SwitchSpec::default()
         };
         let schema = Schema::builtin().expect("it is built in");
         let switch = sim::start(spec, schema, ([127, 0, 0, 1], 0).into()).await.expect("a free port");
-        let site = Self::new();
-        let (file, address) = (site.path("password"), switch.addr());
-        fs::write(&file, password).expect("the directory is ours");
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("the file is ours");
-        let lines = format!(
-            "address = \"{}\"\nport = {}\nhost_key = \"{}\"\nusername = \"admin\"\npassword_file = \"password\"\n\
-             profile = \"netconf_openconfig\"\nallowed_vlans = \"100-199\"\n",
-            address.ip(),
-            address.port(),
-            switch.host_key()
-        );
-        (site.device("leaf1", &lines), switch)
+        (Self::new().device("leaf1", &simulated(&switch)), switch)
     }
 
     /// Other lines for `[rpc]`, and the tables below it.
@@ -99,6 +114,12 @@ impl Site {
     /// Adds lines to `[limits]`.
     pub fn limits(mut self, lines: &str) -> Self {
         self.limits += lines;
+        self
+    }
+
+    /// Adds a section or several, as they are written.
+    pub fn section(mut self, lines: &str) -> Self {
+        self.sections += lines;
         self
     }
 
@@ -132,19 +153,28 @@ impl Site {
 
     /// The same with another level of the log.
     pub async fn serve_at(&self, level: &str) -> Service {
+        self.serve_with(level, &[]).await
+    }
+
+    /// The same with more in its environment.
+    pub async fn serve_with(&self, level: &str, environment: &[(&str, &str)]) -> Service {
         let config = self.write(level);
-        let process = Serve::start(&config).await.unwrap_or_else(|why| panic!("no service: {why}"));
+        let mut serve = command(mercury_bin());
+        serve.arg("serve").arg("--config").arg(config).envs(environment.iter().copied());
+        let process = Serve::start_command(&mut serve).await;
+        let process = process.unwrap_or_else(|why| panic!("no service: {why}"));
         let client = Client::new(&process.address.to_string(), Options::default());
         let client = Arc::new(client.unwrap_or_else(|why| panic!("no client: {why}")));
         Service { process, client, _dir: self.dir.clone() }
     }
 
-    fn write(&self, level: &str) -> PathBuf {
+    /// Writes the files.
+    pub fn write(&self, level: &str) -> PathBuf {
         let config = self.path("mercury.toml");
         let text = format!(
             "[rpc]\n{}[inventory]\ndevices = \"devices.toml\"\n\
-             [locks]\ndir = \"locks\"\n[limits]\n{}\n[log]\nformat = \"json\"\nlevel = \"{level}\"\n",
-            self.rpc, self.limits
+             [locks]\ndir = \"locks\"\n[limits]\n{}\n[log]\nformat = \"json\"\nlevel = \"{level}\"\n{}",
+            self.rpc, self.limits, self.sections
         );
         fs::write(&config, text).expect("the directory is ours");
         fs::write(self.path("devices.toml"), &self.devices).expect("the directory is ours");
@@ -170,6 +200,16 @@ impl Service {
     }
 }
 
+impl Service {
+    /// `127.0.0.1:PORT` where calls are taken.
+    pub fn address(&self) -> &str {
+        match &self.process.address {
+            Address::Http(address) => address,
+            other => panic!("it listens at {other}"),
+        }
+    }
+}
+
 impl Drop for Service {
     fn drop(&mut self) {
         if std::thread::panicking() {
@@ -184,7 +224,10 @@ pub type Answer = Result<Value, Failure>;
 /// Panics when there is no answer that JSON-RPC allows, or none within Ironic's patience.
 async fn call(client: &Client, method: &str, mut params: Value) -> Answer {
     // What the log calls it.
-    params["context"]["request_id"] = json!("req-1");
+    let request_id = &mut params["context"]["request_id"];
+    if request_id.is_null() {
+        *request_id = json!("req-1");
+    }
     client.call(method, params).await.map_err(|error| match error {
         ClientError::Rpc(failure) => failure,
         other => panic!("{method}: {other}"),
