@@ -425,6 +425,7 @@ fn worst(devices: &[DeviceChange]) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::{Access, Pattern, Principal, Rule};
     use crate::device::sample;
     use crate::intent::{Detach, Intent, PortName};
     use crate::plan::tests::SCHEMA;
@@ -442,6 +443,37 @@ mod tests {
             lock_wait: Duration::from_secs(10),
             queue_per_device: 1,
         }
+    }
+
+    #[test]
+    fn rules_are_about_devices_however_they_are_called() {
+        let patterns = |text: &str| vec![Pattern::new(text).unwrap()];
+        let rule = Rule {
+            users: patterns("ironic"),
+            certificates: Vec::new(),
+            methods: patterns("detach_port"),
+            devices: patterns("leaf2"),
+        };
+        let world = World { access: Access::Rules(vec![rule]), ..world() };
+        let ask = |user: &str, method: &str, switch: &str| {
+            let port = PortName::new("eth1", "p").unwrap();
+            let intent = Intent::Detach(Detach { port, default_vlan: None });
+            let device = report::DeviceNames::switch(switch);
+            let targets = vec![report::Target { device, physical_network: None, level: 0, intent }];
+            let principal = Arc::new(Principal::User(user.to_owned()));
+            let caller = Caller { principal, method: method.to_owned(), ..Caller::default() };
+            let names = &crate::rpc::ports::NAMES;
+            let call = Call { targets, caller, names, dry_run: true, detailed: true };
+            requests(&call, &world).map(drop).map_err(|refusal| refusal.to_string())
+        };
+        assert_eq!(ask("ironic", "detach_port", "leaf2"), Ok(()));
+        let denied = |user: &str, method: &str| Err(format!("user `{user}` may not call {method} on leaf1"));
+        assert_eq!(ask("ironic", "detach_port", "leaf1"), denied("ironic", "detach_port"));
+        assert_eq!(ask("ironic", "detach_port", "001c.73aa.bb01"), denied("ironic", "detach_port"));
+        assert!(
+            ask("ironic", "attach_port", "leaf2").is_err() && ask("other", "detach_port", "leaf2").is_err()
+        );
+        assert!(ask("ironic", "detach_port", "leaf9").unwrap_err().contains("no device"));
     }
 
     #[test]

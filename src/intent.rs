@@ -111,7 +111,7 @@ pub struct Caller {
     pub peer: String,
     /// Who it was proven to be.
     #[serde(skip)]
-    pub principal: Principal,
+    pub principal: Arc<Principal>,
     /// The method called.
     #[serde(skip)]
     pub method: String,

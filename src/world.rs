@@ -35,7 +35,7 @@ pub enum Withdrawn {
     #[error("the configuration was reloaded meanwhile, and {device} is frozen: {reason}")]
     Frozen { device: String, reason: String },
     #[error("the configuration was reloaded meanwhile, and {who} may not call {method} on {device} any more")]
-    Denied { who: Principal, method: String, device: String },
+    Denied { who: Arc<Principal>, method: String, device: String },
     #[error("the configuration was reloaded meanwhile: {0}")]
     Limits(#[from] IntentError),
 }

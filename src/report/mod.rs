@@ -1,5 +1,7 @@
 //! What callers, reviewers and the log read about a change.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use crate::access::Principal;
@@ -131,7 +133,7 @@ pub enum Refusal {
     UnknownDevice { parameter: &'static str, id: String },
     /// Of a method, or of a method on one device.
     #[error("{who} may not call {what}")]
-    Denied { who: Principal, what: String },
+    Denied { who: Arc<Principal>, what: String },
     #[error("{parameter}: port {port} of {device} is named twice")]
     PortTwice { parameter: &'static str, device: String, port: PortName },
     #[error("{parameter}: {device} is not part of physical network `{network}`")]

@@ -55,7 +55,7 @@ pub trait Engine: Send + Sync {
 #[derive(Debug)]
 pub enum Asked {
     /// A change; success is answered with `answer` or, without one, with the change itself.
-    Change { call: Call, answer: Option<Value> },
+    Change { call: Box<Call>, answer: Option<Value> },
     /// Nothing has to be done, and why.
     Nothing { why: &'static str },
 }
@@ -64,7 +64,7 @@ pub enum Asked {
 pub async fn answer(
     body: Vec<u8>,
     peer: &str,
-    principal: &Principal,
+    principal: &Arc<Principal>,
     engine: &Arc<dyn Engine>,
 ) -> Option<Value> {
     let arrived = Instant::now();
@@ -125,7 +125,7 @@ async fn carry_out(
         }
         Asked::Change { call, answer } => {
             ports.extend(call.targets.iter().map(Target::names));
-            let change = AssertUnwindSafe(engine.change(call, world)).catch_unwind().await;
+            let change = AssertUnwindSafe(engine.change(*call, world)).catch_unwind().await;
             let change = change.map_err(|_| RpcError::Broken)??;
             if !matches!(change.outcome, "planned" | "unchanged" | "applied") {
                 return Err(RpcError::Failed(change));

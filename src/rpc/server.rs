@@ -233,7 +233,7 @@ async fn call(
         false => admit(&service.authenticator, peer, &head, body.size_hint().lower(), limit).await,
     };
     let principal = match admitted {
-        Ok(principal) => principal,
+        Ok(principal) => Arc::new(principal),
         Err(refused) => {
             // Whoever waits to be told to go on has not sent it yet.
             if !head.headers.contains_key(header::EXPECT) {

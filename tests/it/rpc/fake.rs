@@ -11,7 +11,7 @@ use hyper::body::Bytes;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
-use mercury::access::Access;
+use mercury::access::{Access, Principal};
 use mercury::config::{CredentialPolicy, Defaults, Limits, load_inventory};
 use mercury::device::{PortRefused, Profile};
 use mercury::intent::IntentError;
@@ -102,6 +102,13 @@ impl Fake {
     /// One that lets callers do what the rules say.
     pub fn with_access(access: Access) -> Arc<Self> {
         Arc::new(Self { calls: Mutex::default(), script: None, gate: None, world: world(access) })
+    }
+}
+
+impl Fake {
+    /// Who made the calls so far.
+    pub fn callers(&self) -> Vec<Principal> {
+        self.calls.lock().unwrap().iter().map(|call| call.caller.principal.as_ref().clone()).collect()
     }
 }
 
