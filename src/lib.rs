@@ -13,7 +13,8 @@
 //! Beside the flow: [`access`] (who may do what), [`config`] and [`device`] (what the operator wrote),
 //! [`schema`] (libyang), [`xml`] (how a node is written), [`world`] (one immutable configuration per
 //! request), [`report`] (what people and callers read),
-//! [`sim`] (the embedded simulator; it shares no planning code), [`cli`].
+//! [`sim`] (the embedded simulator; it shares no planning code), [`cli`], [`service`] (start, reload, stop),
+//! [`audit`] and [`metrics`] (what is told of it).
 
 pub mod access;
 pub mod audit;
