@@ -25,6 +25,7 @@ pub struct Site {
     limits: String,
     devices: String,
     sections: String,
+    rpc: String,
 }
 
 /// How a simulated switch is reached with the password `secret`, which [`Site::new`] has in a file.
@@ -36,6 +37,9 @@ pub fn simulated(switch: &Switch) -> String {
         switch.host_key()
     )
 }
+
+/// `[rpc]` of a site that asks nobody who they are.
+const OPEN: &str = "listen = \"127.0.0.1:0\"\nauth = \"none\"\n";
 
 /// A running service. Dropping it kills it; what it logged is shown when the test failed.
 pub struct Service {
@@ -77,6 +81,7 @@ impl Site {
             limits: String::new(),
             devices: String::new(),
             sections: String::new(),
+            rpc: OPEN.to_owned(),
         };
         let secret = site.path("secret");
         fs::write(&secret, "secret\n").expect("the directory is ours");
@@ -86,7 +91,7 @@ impl Site {
 
     /// The same place with nothing written in it yet, for another configuration.
     pub fn blank(&self) -> Self {
-        Self { dir: self.dir.clone(), limits: String::new(), devices: String::new(), sections: String::new() }
+        Self { dir: self.dir.clone(), ..Self::new() }
     }
 
     /// A site with one device, `leaf1`, that is netconfd with no VLAN table; VLANs 100 to 199 are
@@ -103,6 +108,12 @@ impl Site {
     /// Adds lines to `[limits]`.
     pub fn limits(mut self, lines: &str) -> Self {
         self.limits += lines;
+        self
+    }
+
+    /// Other lines for `[rpc]` than those that let in everybody here.
+    pub fn rpc(mut self, lines: &str) -> Self {
+        self.rpc = lines.to_owned();
         self
     }
 
@@ -160,9 +171,9 @@ impl Site {
     pub fn write(&self, level: &str) -> PathBuf {
         let config = self.path("mercury.toml");
         let text = format!(
-            "[rpc]\nlisten = \"127.0.0.1:0\"\nauth = \"none\"\n[inventory]\ndevices = \"devices.toml\"\n\
+            "[rpc]\n{}[inventory]\ndevices = \"devices.toml\"\n\
              [locks]\ndir = \"locks\"\n[limits]\n{}\n[log]\nformat = \"json\"\nlevel = \"{level}\"\n{}",
-            self.limits, self.sections
+            self.rpc, self.limits, self.sections
         );
         fs::write(&config, text).expect("the directory is ours");
         fs::write(self.path("devices.toml"), &self.devices).expect("the directory is ours");
