@@ -14,11 +14,12 @@
 //! [`import`] (what he wrote for others: their inventories), [`schema`] (libyang), [`xml`] (how a node
 //! is written), [`world`] (one immutable configuration per request), [`report`] (what people and
 //! callers read), [`audit`] and [`metrics`], [`service`] (the process: start, reload, end),
-//! [`sim`] (the embedded simulator; it shares no planning code), [`cli`].
+//! [`sim`] (the embedded simulator; it shares no planning code), [`client`] (for those who call), [`cli`].
 
 pub mod access;
 pub mod audit;
 pub mod cli;
+pub mod client;
 pub mod config;
 pub mod device;
 pub mod engine;

@@ -1,5 +1,6 @@
 //! One binary for all integration tests: each more would link everything again.
 
+mod client;
 mod config;
 mod conformance;
 mod demo;
