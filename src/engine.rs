@@ -1,7 +1,7 @@
 //! The whole flow on one page: a call becomes requests, plans, payloads, a transaction, and the
 //! words that the caller and the log get.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use crate::device::Device;
 use crate::intent::Request;
 use crate::plan::{self, Batch, Plan, PlanError, Risk, openconfig, risk};
+use crate::query;
 use crate::render;
 use crate::report::{self, Call, Change, DeviceChange, Refusal};
 use crate::schema::Schema;
@@ -201,6 +202,14 @@ impl crate::rpc::Engine for Engine {
     async fn change(&self, call: Call, world: Arc<World>) -> Result<Change, Refusal> {
         self.change_in(call, world).await
     }
+
+    async fn observe(
+        &self,
+        requests: &[Request],
+        world: &Arc<World>,
+    ) -> Result<BTreeMap<String, query::Seen>, Refusal> {
+        query::observe(&self.workers, requests, world).await
+    }
 }
 
 /// Journals of devices that are not in the inventory any more: nobody can finish them but a person.
@@ -222,19 +231,23 @@ fn has_journal(world: &World, device: &Device) -> bool {
     std::fs::metadata(path).is_ok_and(|file| file.len() > 0)
 }
 
+/// A port of a call and its device, not yet held against the operator's limits.
+pub fn addressed(call: &Call, target: &report::Target, world: &World) -> Result<Request, Refusal> {
+    let device = world.inventory.find(target.switch_id.as_deref(), target.switch_info.as_deref());
+    let id = || target.switch_id.clone().or(target.switch_info.clone()).unwrap_or_default();
+    let device = device.ok_or_else(|| Refusal::UnknownDevice { parameter: call.names.device, id: id() })?;
+    Ok(Request {
+        intent: target.intent.clone(),
+        device: device.clone(),
+        caller: call.caller.clone(),
+        names: call.names,
+    })
+}
+
 /// The devices that a call names, and whether the operator allows what it asks of each.
 pub fn requests(call: &Call, world: &World) -> Result<Vec<Request>, Refusal> {
     let request = |target: &report::Target| {
-        let device = world.inventory.find(target.switch_id.as_deref(), target.switch_info.as_deref());
-        let id = || target.switch_id.clone().or(target.switch_info.clone()).unwrap_or_default();
-        let device =
-            device.ok_or_else(|| Refusal::UnknownDevice { parameter: call.names.device, id: id() })?;
-        let request = Request {
-            intent: target.intent.clone(),
-            device: device.clone(),
-            caller: call.caller.clone(),
-            names: call.names,
-        };
+        let request = addressed(call, target, world)?;
         request.check()?;
         Ok(request)
     };

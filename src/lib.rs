@@ -10,7 +10,7 @@
 //! * [`transaction`]: lock, read, stage, timed commit, read back, confirm, save; or the one undo.
 //! * [`transport`]: sessions to devices. One method is one flight.
 //!
-//! Beside the flow: [`config`] and [`device`] (what the operator wrote), [`schema`] (libyang),
+//! Beside the flow: [`query`] (questions, which change nothing), [`config`] and [`device`] (what the operator wrote), [`schema`] (libyang),
 //! [`xml`] (how a node is written), [`world`] (one immutable configuration per request), [`report`] (what people and callers read),
 //! [`sim`] (the embedded simulator; it shares no planning code), [`cli`].
 
@@ -22,6 +22,7 @@ pub mod guard;
 pub mod intent;
 pub mod path;
 pub mod plan;
+pub mod query;
 pub mod render;
 pub mod report;
 pub mod rpc;

@@ -1,16 +1,19 @@
 //! JSON-RPC 2.0 over HTTP: two vocabularies in, one [`Call`] to the engine, codes out.
 //!
-//! [`server`] moves bytes, [`envelope`] opens and closes them, [`ironic`] and [`ports`] turn named
-//! [`arguments`] into a call, [`error`] turns every failure into a code. Nothing here contacts a
+//! [`server`] moves bytes, [`envelope`] opens and closes them, [`ironic`], [`lags`] and [`ports`] turn
+//! named [`arguments`] into a call, [`queries`] into a question, [`error`] turns every failure into a code. Nothing here contacts a
 //! device: a call that cannot be understood ends before the engine hears of it.
 
 pub mod arguments;
 pub mod envelope;
 pub mod error;
 pub mod ironic;
+pub mod lags;
 pub mod ports;
+pub mod queries;
 pub mod server;
 
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -19,7 +22,8 @@ use futures_util::FutureExt;
 use serde_json::Value;
 use tracing::{info, warn};
 
-use crate::intent::Caller;
+use crate::intent::{Caller, Request};
+use crate::query::Seen;
 use crate::report::{Call, Change, Refusal};
 use crate::world::World;
 use envelope::Envelope;
@@ -35,6 +39,13 @@ pub trait Engine: Send + Sync {
 
     /// Returns when the change has ended one way or another, or was refused and nothing was changed.
     async fn change(&self, call: Call, world: Arc<World>) -> Result<Change, Refusal>;
+
+    /// What the devices of these requests run and report, by name. Nothing is locked or changed.
+    async fn observe(
+        &self,
+        requests: &[Request],
+        world: &Arc<World>,
+    ) -> Result<BTreeMap<String, Seen>, Refusal>;
 }
 
 /// What a request asks for.
@@ -44,6 +55,10 @@ pub enum Asked {
     Change { call: Call, answer: Option<Value> },
     /// Nothing has to be done, and why.
     Nothing { why: &'static str },
+    /// Nothing but an answer, and this is it.
+    Known(Value),
+    /// An answer that the devices have to give.
+    Question(queries::Question),
 }
 
 /// Serves one request, from its body to its answer; a notification has none.
@@ -80,6 +95,13 @@ async fn carry_out(envelope: &Envelope, caller: Caller, engine: &Arc<dyn Engine>
             info!(method = %envelope.method, request_id, "unchanged: {why}");
             to_json(&Change { outcome: "unchanged", devices: Vec::new() })
         }
+        Asked::Known(answer) => Ok(answer),
+        Asked::Question(question) => {
+            let seen = AssertUnwindSafe(engine.observe(&question.requests, &world)).catch_unwind().await;
+            let answer = question.answer(&seen.map_err(|_| RpcError::Broken)??, &world)?;
+            info!(method = %envelope.method, request_id, "answered, nothing was changed");
+            Ok(answer)
+        }
         Asked::Change { call, answer } => {
             let change = AssertUnwindSafe(engine.change(call, world)).catch_unwind().await;
             let change = change.map_err(|_| RpcError::Broken)??;
@@ -98,6 +120,14 @@ pub fn understand(method: &str, params: &Value, caller: Caller, world: &World) -
         "reset_port" => ironic::reset_port(params, caller),
         "attach_port" => ports::attach_port(params, caller, &world.inventory),
         "detach_port" => ports::detach_port(params, caller),
+        "update_lag" => lags::update_lag(params, &world.inventory),
+        "delete_lag" => lags::delete_lag(params, &world.inventory),
+        "get_switches" => queries::get_switches(params, &world.inventory),
+        "get_allowed_network_types" => queries::get_allowed_network_types(params, &world.inventory),
+        "is_port_supported" => queries::is_port_supported(params),
+        "is_link_valid" => queries::is_link_valid(params, caller, world),
+        "check_port" => queries::check_port(params, caller, world),
+        "plan" => queries::plan(params, caller, world),
         other => Err(RpcError::UnknownMethod { method: error::quoted(other) }),
     }
 }

@@ -105,7 +105,7 @@ fn asked(
 }
 
 /// An attribute of a segment, which may also be spelled as networks do: `provider:network_type`.
-fn spelled<'v>(segment: &Field<'v>, key: &str) -> Result<Field<'v>, RpcError> {
+pub(super) fn spelled<'v>(segment: &Field<'v>, key: &str) -> Result<Field<'v>, RpcError> {
     let (plain, provider) = (segment.member(key)?, segment.member(&format!("provider:{key}"))?);
     if provider.value.is_null() {
         return Ok(plain);
@@ -116,7 +116,7 @@ fn spelled<'v>(segment: &Field<'v>, key: &str) -> Result<Field<'v>, RpcError> {
     Ok(provider)
 }
 
-fn network_type(segment: &Field) -> Result<String, RpcError> {
+pub(super) fn network_type(segment: &Field) -> Result<String, RpcError> {
     spelled(segment, "network_type")?.text()
 }
 
