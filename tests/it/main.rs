@@ -7,6 +7,7 @@ mod matrix;
 mod netconfd;
 mod peers;
 mod plan;
+mod queries;
 mod rpc;
 mod service;
 mod sim;
