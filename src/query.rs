@@ -275,40 +275,36 @@ pub async fn observe(
     world: &Arc<World>,
 ) -> Result<BTreeMap<String, Seen>, Refusal> {
     let budget = Budget::new(Instant::now(), world.request_timeout, world.lock_wait);
-    let mut wanted: BTreeMap<&str, (&Arc<Device>, BTreeSet<Path>, BTreeSet<Path>)> = BTreeMap::new();
+    let mut by_device: BTreeMap<&str, Vec<&Request>> = BTreeMap::new();
     for request in requests {
-        let device = &request.device;
-        let (_, running, state) =
-            wanted.entry(&device.name).or_insert_with(|| (device, BTreeSet::new(), BTreeSet::new()));
-        running.extend(openconfig::reads(request));
-        state.extend(state_of(request));
+        by_device.entry(&request.device.name).or_default().push(request);
     }
-    let reads =
-        |paths: BTreeSet<Path>| ReadSet { paths: paths.into_iter().collect(), schema: world.schema.clone() };
-    let readings = wanted.into_values().map(|(device, running, state)| {
-        let (running, state) = (reads(running), reads(state));
-        async move {
-            let seen = observe_one(workers, device, world, &running, &state, budget.deadline).await;
-            seen.map(|seen| (device.name.clone(), seen))
-        }
+    let readings = by_device.into_iter().map(|(name, requests)| async move {
+        let seen = observe_one(workers, &requests, world, budget.deadline).await?;
+        Ok((name.to_owned(), seen))
     });
     // All are waited for: a session given up in the middle of an answer is of no use to the next.
     join_all(readings).await.into_iter().collect()
 }
 
+/// Requests of one device.
 async fn observe_one(
     workers: &Workers,
-    device: &Arc<Device>,
+    requests: &[&Request],
     world: &Arc<World>,
-    running: &ReadSet,
-    state: &ReadSet,
     deadline: Instant,
 ) -> Result<Seen, Refusal> {
+    let Some(device) = requests.first().map(|request| &request.device) else { return Ok(Seen::default()) };
+    let reads = |of: fn(&Request) -> Vec<Path>| {
+        let paths: BTreeSet<Path> = requests.iter().flat_map(|request| of(request)).collect();
+        ReadSet { paths: paths.into_iter().collect(), schema: world.schema.clone() }
+    };
+    let (running, state) = (reads(openconfig::reads), reads(state_of));
     let unreachable = |why: String| Refusal::Unreachable { device: device.name.clone(), why };
     let Some(mut loan) = workers.lend(device, world.clone(), deadline).await else {
         return Err(unreachable("it was busy for all the time there was".to_owned()));
     };
-    let observed = loan.lease.observe(running, state, deadline).await;
+    let observed = loan.lease.observe(&running, &state, deadline).await;
     // A worker that ended meanwhile needs no session.
     drop(loan.back.send(loan.lease.give_back()));
     let Observed { running, state } = observed.map_err(|fault| unreachable(fault.to_string()))?;
