@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 
 use crate::device::Device;
-use crate::intent::Request;
+use crate::intent::{Caller, Request, Subject};
 use crate::plan::{self, Batch, Plan, PlanError, Risk, openconfig, risk};
 use crate::query;
 use crate::render;
@@ -95,7 +95,7 @@ impl Engine {
             tracing::debug!(
                 request_id = request.caller.request_id,
                 device = change.device,
-                port = change.port,
+                port = %change.subject,
                 inverse = change.inverse,
                 "what takes this change back"
             );
@@ -110,7 +110,7 @@ impl Engine {
         world: &World,
         budget: Budget,
     ) -> Result<DeviceChange, Refusal> {
-        let reads = ReadSet { paths: openconfig::reads(request), schema: world.schema.clone() };
+        let reads = ReadSet { paths: openconfig::consulted(request), schema: world.schema.clone() };
         let unreachable = |why: String| Refusal::Unreachable { device: request.device.name.clone(), why };
         let read = self.workers.read(&request.device, reads, budget.deadline).await;
         let live = read.map_err(|fault| unreachable(fault.to_string()))?;
@@ -119,7 +119,7 @@ impl Engine {
             request_id = request.caller.request_id,
             user = request.caller.user,
             device = request.device.name,
-            port = %request.intent.port(),
+            port = %request.intent.subject(),
             action = request.intent.verb(),
             before = change.before,
             after = change.after,
@@ -231,32 +231,64 @@ fn has_journal(world: &World, device: &Device) -> bool {
     std::fs::metadata(path).is_ok_and(|file| file.len() > 0)
 }
 
-/// A port of a call and its device, not yet held against the operator's limits.
+/// The device that is meant, if there is one and the caller may call this method on it.
+pub fn device<'w>(
+    names: &report::DeviceNames,
+    parameter: &'static str,
+    caller: &Caller,
+    world: &'w World,
+) -> Result<&'w Arc<Device>, Refusal> {
+    let device = world.inventory.find(names.switch_id.as_deref(), names.switch_info.as_deref());
+    let unknown = || Refusal::UnknownDevice { parameter, id: names.first().to_owned() };
+    let device = device.ok_or_else(unknown)?;
+    let Caller { principal, method, .. } = caller;
+    if !world.access.allows(principal, method, &device.name) {
+        let what = format!("{method} on {}", device.name);
+        return Err(Refusal::Denied { who: principal.clone(), what });
+    }
+    Ok(device)
+}
+
+/// A target and its device, not yet held against the operator's limits.
 pub fn addressed(call: &Call, target: &report::Target, world: &World) -> Result<Request, Refusal> {
-    let device = world.inventory.find(target.switch_id.as_deref(), target.switch_info.as_deref());
-    let id = || target.switch_id.clone().or(target.switch_info.clone()).unwrap_or_default();
-    let device = device.ok_or_else(|| Refusal::UnknownDevice { parameter: call.names.device, id: id() })?;
     Ok(Request {
         intent: target.intent.clone(),
-        device: device.clone(),
+        device: device(&target.device, call.names.device, &call.caller, world)?.clone(),
         caller: call.caller.clone(),
         names: call.names,
+        level: target.level,
     })
+}
+
+/// A target of a call as the operator allows it.
+pub fn request(call: &Call, target: &report::Target, world: &World) -> Result<Request, Refusal> {
+    let request = addressed(call, target, world)?;
+    let device = &request.device;
+    if let Some(network) = &target.physical_network
+        && !device.physical_networks.is_empty()
+        && !device.physical_networks.contains(network)
+    {
+        let (parameter, device) = (call.names.physical_network, device.name.clone());
+        return Err(Refusal::OtherNetwork { parameter, device, network: network.clone() });
+    }
+    request.check()?;
+    Ok(request)
 }
 
 /// The devices that a call names, and whether the operator allows what it asks of each.
 pub fn requests(call: &Call, world: &World) -> Result<Vec<Request>, Refusal> {
-    let request = |target: &report::Target| {
-        let request = addressed(call, target, world)?;
-        request.check()?;
-        Ok(request)
-    };
-    let requests: Vec<Request> = call.targets.iter().map(request).collect::<Result<_, Refusal>>()?;
+    let requests = call.targets.iter().map(|target| request(call, target, world));
+    let requests: Vec<Request> = requests.collect::<Result<_, Refusal>>()?;
     // Two ways to name one switch end here; two intents for one port have no order.
-    let port = |request: &Request| (request.device.name.clone(), request.intent.port().clone());
+    let subject = |request: &Request| (request.device.name.clone(), request.intent.subject());
     let mut seen = BTreeSet::new();
-    match requests.iter().map(port).find(|port| !seen.insert(port.clone())) {
-        Some((device, port)) => Err(Refusal::PortTwice { parameter: call.names.port, device, port }),
+    match requests.iter().map(subject).find(|subject| !seen.insert(subject.clone())) {
+        Some((device, Subject::Port(port))) => {
+            Err(Refusal::PortTwice { parameter: call.names.port, device, port })
+        }
+        Some((device, Subject::Vlan(_))) => {
+            Err(Refusal::DeviceTwice { parameter: call.names.device, device })
+        }
         None => Ok(requests),
     }
 }
@@ -284,12 +316,8 @@ pub fn planned(
 
 /// The answer. How it ended is told even where its plan cannot be shown.
 fn describe(request: &Request, report: Report, schema: &Schema, detailed: bool) -> DeviceChange {
-    let bare = |transport| DeviceChange {
-        device: request.device.name.clone(),
-        port: request.intent.port().to_string(),
-        transport,
-        ..DeviceChange::default()
-    };
+    let (device, subject) = (request.device.name.clone(), request.intent.subject());
+    let bare = |transport| DeviceChange::new(device.clone(), subject.clone(), transport);
     let mut change = match &report.plan {
         Some(plan) if detailed => {
             let risks = plan.risks.iter().chain(&report.risks).cloned().collect();
@@ -315,7 +343,7 @@ fn device_change(
     let (before, after) = plan.summary();
     Ok(DeviceChange {
         device: plan.device.clone(),
-        port: plan.intent.port().to_string(),
+        subject: plan.intent.subject(),
         outcome: None,
         before,
         after,
@@ -367,7 +395,7 @@ fn log(request: &Request, report: &Report) {
                 roles = caller.roles.join(","),
                 peer = caller.peer,
                 device = request.device.name,
-                port = %request.intent.port(),
+                port = %request.intent.subject(),
                 action = request.intent.verb(),
                 before,
                 after,
@@ -402,6 +430,7 @@ mod tests {
         leaf1.mac_address = "00:1c:73:aa:bb:01".parse().ok();
         let devices = [leaf1, sample("leaf2")].map(|device| (device.name.clone(), Arc::new(device)));
         World {
+            access: Default::default(),
             inventory: crate::device::Inventory { devices: devices.into(), ..Default::default() },
             schema: SCHEMA.clone(),
             locks_dir: std::path::PathBuf::new(),
@@ -414,8 +443,13 @@ mod tests {
     #[test]
     fn a_port_is_named_once_however_its_switch_is_called() {
         let target = |switch_id: Option<&str>, switch_info: Option<&str>, port: &str| report::Target {
-            switch_id: switch_id.map(str::to_owned),
-            switch_info: switch_info.map(str::to_owned),
+            device: report::DeviceNames {
+                switch_id: switch_id.map(str::to_owned),
+                switch_info: switch_info.map(str::to_owned),
+                hostname: None,
+            },
+            physical_network: None,
+            level: 0,
             intent: Intent::Detach(Detach { port: PortName::new(port, "p").unwrap(), default_vlan: None }),
         };
         let by_mac = target(Some("001c.73aa.bb01"), None, "eth1");

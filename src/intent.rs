@@ -1,4 +1,4 @@
-//! What a caller wants of a port, vendor-neutral and in OpenConfig's words, and whether the
+//! What a caller wants of a port or of a network's VLAN, vendor-neutral and in OpenConfig's words, and whether the
 //! operator's limits allow it. Nothing here knows what the device runs.
 
 use std::collections::BTreeMap;
@@ -7,15 +7,44 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use crate::access::Principal;
 use crate::device::{Device, OnDetach, PortRefused};
 use crate::vlan::{VlanId, VlanSet};
 
-/// The complete desired state of a port's VLANs; what is `None` is left alone.
+/// What should hold on one device afterwards.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Intent {
+    /// The complete desired state of a port's VLANs; what is `None` is left alone.
     Attach(Attach),
     Detach(Detach),
+    /// A network's VLAN is in the device's table and on its uplinks.
+    AddNetwork {
+        vlan: VlanId,
+    },
+    /// It is neither.
+    DeleteNetwork {
+        vlan: VlanId,
+        /// Also if ports still use it.
+        force: bool,
+    },
+}
+
+/// What a change is about.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Subject {
+    Port(PortName),
+    Vlan(VlanId),
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Port(port) => write!(f, "{port}"),
+            Self::Vlan(vlan) => write!(f, "VLAN {vlan}"),
+        }
+    }
 }
 
 /// Put a port into VLANs.
@@ -70,24 +99,33 @@ pub struct ParameterNames {
     pub tagged: &'static str,
     pub default_vlan: &'static str,
     pub description: &'static str,
+    pub physical_network: &'static str,
 }
 
-/// Who asked and why; for the log, never for a decision.
+/// Who asked and why. What the caller says about that is for the log; only `principal` decides.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Caller {
     pub request_id: String,
     pub user: Option<String>,
     pub roles: Vec<String>,
     pub peer: String,
+    /// Who it was proven to be.
+    #[serde(skip)]
+    pub principal: Principal,
+    /// The method called.
+    #[serde(skip)]
+    pub method: String,
 }
 
-/// One change asked of one port of one device.
+/// One change asked of one port, or one VLAN, of one device.
 #[derive(Clone, Debug)]
 pub struct Request {
     pub intent: Intent,
     pub device: Arc<Device>,
     pub caller: Caller,
     pub names: &'static ParameterNames,
+    /// Carried out after every lower level holds: a child is reached through its parent's port.
+    pub level: u8,
 }
 
 /// Why an intent is refused before any device is contacted.
@@ -107,6 +145,10 @@ pub enum IntentError {
     Port { parameter: &'static str, why: PortRefused },
     #[error("{parameter}: VLAN {vlan} is not allowed on {device} (allowed: {allowed})")]
     VlanNotAllowed { parameter: &'static str, vlan: VlanId, device: String, allowed: String },
+    #[error("{parameter}: VLAN {vlan} is protected on {device}")]
+    VlanProtected { parameter: &'static str, vlan: VlanId, device: String },
+    #[error("{parameter}: the VLANs of {device} are not managed here (manage_vlans is not set)")]
+    VlansNotManaged { parameter: &'static str, device: String },
     #[error("{parameter}: a trunk needs a native VLAN, a list of tagged VLANs, or both")]
     EmptyTrunk { parameter: &'static str },
 }
@@ -189,10 +231,11 @@ impl Description {
 }
 
 impl Intent {
-    pub fn port(&self) -> &PortName {
+    pub fn subject(&self) -> Subject {
         match self {
-            Intent::Attach(attach) => &attach.port,
-            Intent::Detach(detach) => &detach.port,
+            Intent::Attach(attach) => Subject::Port(attach.port.clone()),
+            Intent::Detach(detach) => Subject::Port(detach.port.clone()),
+            Intent::AddNetwork { vlan } | Intent::DeleteNetwork { vlan, .. } => Subject::Vlan(*vlan),
         }
     }
 
@@ -201,6 +244,8 @@ impl Intent {
         match self {
             Intent::Attach(_) => "attach",
             Intent::Detach(_) => "detach",
+            Intent::AddNetwork { .. } => "add network",
+            Intent::DeleteNetwork { .. } => "delete network",
         }
     }
 }
@@ -220,10 +265,11 @@ impl Request {
     /// looked at, or a shrunk list would leave a tenant in.
     pub fn check(&self) -> Result<(), IntentError> {
         let names = self.names;
-        let port = self.intent.port();
-        self.device
-            .may_touch(port.as_str())
-            .map_err(|why| IntentError::Port { parameter: names.port, why })?;
+        if let Subject::Port(port) = self.intent.subject() {
+            self.device
+                .may_touch(port.as_str())
+                .map_err(|why| IntentError::Port { parameter: names.port, why })?;
+        }
         match &self.intent {
             Intent::Attach(attach) => {
                 match &attach.vlans {
@@ -238,11 +284,30 @@ impl Request {
                 }
                 Ok(())
             }
-            Intent::Detach(detach) => detach.default_vlan.map_or(Ok(()), |vlan| self.allowed_idle(vlan)),
+            Intent::Detach(detach) => {
+                detach.default_vlan.map_or(Ok(()), |vlan| self.allowed_idle(names.default_vlan, vlan))
+            }
+            Intent::AddNetwork { vlan } => {
+                self.manageable(*vlan)?;
+                self.allowed_idle(names.vlan, *vlan)
+            }
+            Intent::DeleteNetwork { vlan, .. } => self.manageable(*vlan),
         }
     }
 
-    /// The VLANs that this request may write on its port.
+    /// Whether calls may create and delete this VLAN at all.
+    fn manageable(&self, vlan: VlanId) -> Result<(), IntentError> {
+        let device = self.device.name.clone();
+        if !self.device.manage_vlans {
+            return Err(IntentError::VlansNotManaged { parameter: self.names.device, device });
+        }
+        if self.device.protected_vlans.contains(vlan) {
+            return Err(IntentError::VlanProtected { parameter: self.names.vlan, vlan, device });
+        }
+        Ok(())
+    }
+
+    /// The VLANs that this request may write on its port, or on the uplinks.
     pub fn writable_vlans(&self) -> VlanSet {
         match &self.intent {
             Intent::Attach(attach) => attach.vlans.all(),
@@ -253,6 +318,8 @@ impl Request {
                 };
                 detach.default_vlan.or(quarantine).into_iter().collect()
             }
+            Intent::AddNetwork { vlan } => VlanSet::from_iter([*vlan]),
+            Intent::DeleteNetwork { .. } => VlanSet::default(),
         }
     }
 
@@ -264,7 +331,7 @@ impl Request {
             {
                 self.names.tagged
             }
-            Intent::Attach(_) => self.names.vlan,
+            Intent::Attach(_) | Intent::AddNetwork { .. } | Intent::DeleteNetwork { .. } => self.names.vlan,
             Intent::Detach(Detach { default_vlan: Some(_), .. }) => self.names.default_vlan,
             Intent::Detach(_) => "on_detach",
         }
@@ -303,6 +370,8 @@ impl Request {
                     may("interface-mode", Some("ACCESS".to_owned()));
                 }
             }
+            // On uplinks only the list changes.
+            Intent::AddNetwork { .. } | Intent::DeleteNetwork { .. } => {}
         }
         leaves
     }
@@ -319,14 +388,10 @@ impl Request {
         }
     }
 
-    fn allowed_idle(&self, vlan: VlanId) -> Result<(), IntentError> {
+    fn allowed_idle(&self, parameter: &'static str, vlan: VlanId) -> Result<(), IntentError> {
         let allowed: VlanSet =
             self.device.allowed_vlans.iter().chain(self.device.idle_vlans.iter()).collect();
-        if allowed.contains(vlan) {
-            Ok(())
-        } else {
-            Err(self.refused(self.names.default_vlan, vlan, &allowed))
-        }
+        if allowed.contains(vlan) { Ok(()) } else { Err(self.refused(parameter, vlan, &allowed)) }
     }
 
     fn refused(&self, parameter: &'static str, vlan: VlanId, allowed: &VlanSet) -> IntentError {

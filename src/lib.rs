@@ -10,10 +10,12 @@
 //! * [`transaction`]: lock, read, stage, timed commit, read back, confirm, save; or the one undo.
 //! * [`transport`]: sessions to devices. One method is one flight.
 //!
-//! Beside the flow: [`query`] (questions, which change nothing), [`config`] and [`device`] (what the operator wrote), [`schema`] (libyang),
-//! [`xml`] (how a node is written), [`world`] (one immutable configuration per request), [`report`] (what people and callers read),
+//! Beside the flow: [`access`] (who may do what), [`query`] (questions, which change nothing), [`config`]
+//! and [`device`] (what the operator wrote), [`schema`] (libyang), [`xml`] (how a node is written),
+//! [`world`] (one immutable configuration per request), [`report`] (what people and callers read),
 //! [`sim`] (the embedded simulator; it shares no planning code), [`cli`].
 
+pub mod access;
 pub mod cli;
 pub mod config;
 pub mod device;

@@ -15,7 +15,7 @@ use crate::intent::Request;
 use crate::path::Path;
 use crate::plan::openconfig::{self, Interface};
 use crate::plan::{self, PlanError, Risk};
-use crate::report::{self, Call, Refusal, Target};
+use crate::report::{self, Call, Refusal};
 use crate::schema::Schema;
 use crate::slice::Slice;
 use crate::transaction::Budget;
@@ -80,15 +80,15 @@ pub struct CheckedPort {
     pub risks: Vec<Risk>,
 }
 
-/// Every switch, by name.
-pub fn switches(inventory: &Inventory) -> BTreeMap<&str, SwitchInfo> {
+/// These switches, by name.
+pub fn switches<'d>(devices: impl IntoIterator<Item = &'d Arc<Device>>) -> BTreeMap<&'d str, SwitchInfo> {
     let info = |device: &Arc<Device>| SwitchInfo {
         switch_id: device.mac_address.map_or_else(|| device.name.clone(), |mac| mac.to_string()),
         device_name: device.name.clone(),
         device_type: device.profile.name.clone(),
         allowed_vlans: (device.allowed_vlans.len() < EVERY_VLAN).then(|| one_by_one(&device.allowed_vlans)),
     };
-    inventory.devices.iter().map(|(name, device)| (name.as_str(), info(device))).collect()
+    devices.into_iter().map(|device| (device.name.as_str(), info(device))).collect()
 }
 
 /// How many VLAN ids there are.
@@ -132,31 +132,29 @@ impl Verdict {
 
 /// Whether every link of a change could be used for it, as far as the configuration tells: the device
 /// is known and part of the physical network, port and VLANs are allowed.
-pub fn links(call: &Call, physical_network: Option<&str>, world: &World) -> Verdict {
-    let problem = |target: &Target| {
-        let request = match engine::addressed(call, target, world) {
-            Ok(request) => request,
-            Err(refusal) => return Some(refusal.to_string()),
-        };
-        if let Err(error) = request.check() {
-            return Some(error.to_string());
+///
+/// # Errors
+/// The caller may not ask about one of the devices.
+pub fn links(call: &Call, world: &World) -> Result<Verdict, Refusal> {
+    let mut verdict = Verdict::default();
+    for target in &call.targets {
+        match engine::request(call, target, world) {
+            Ok(_) => {}
+            Err(denied @ Refusal::Denied { .. }) => return Err(denied),
+            Err(refusal) => verdict.reasons.push(refusal.to_string()),
         }
-        let networks = &request.device.physical_networks;
-        let name = physical_network.filter(|name| !networks.is_empty() && !networks.contains(*name))?;
-        Some(format!("{} is not part of physical network {name}", request.device.name))
-    };
-    let reasons: Vec<String> = call.targets.iter().filter_map(problem).collect();
-    if !reasons.is_empty() {
-        return Verdict { reasons };
     }
     // What can be wrong with all of them together.
-    engine::requests(call, world).map_or_else(Verdict::no, |_| Verdict::default())
+    if let (true, Err(refusal)) = (verdict.is_yes(), engine::requests(call, world)) {
+        verdict = Verdict::no(refusal);
+    }
+    Ok(verdict)
 }
 
 /// Whether the switches have these ports: configured, or at least reported.
 pub fn presence(requests: &[Request], seen: &BTreeMap<String, Seen>) -> Verdict {
     let is_there = |request: &&Request| {
-        let interface = Interface::new(request.intent.port().as_str());
+        let interface = interface(request);
         seen.get(&request.device.name).is_some_and(|seen| {
             seen.running.has_entry(&interface.entry)
                 || Status::ALL.iter().any(|status| seen.state.leaf(&status.of(&interface)).is_some())
@@ -164,8 +162,13 @@ pub fn presence(requests: &[Request], seen: &BTreeMap<String, Seen>) -> Verdict 
     };
     let missing = requests.iter().filter(|request| !is_there(request));
     let reason =
-        |request: &Request| format!("{} shows no port {}", request.device.name, request.intent.port());
+        |request: &Request| format!("{} shows no port {}", request.device.name, request.intent.subject());
     Verdict { reasons: missing.map(reason).collect() }
+}
+
+/// Questions are about ports.
+fn interface(request: &Request) -> Interface {
+    Interface::new(&request.intent.subject().to_string())
 }
 
 /// What an interface reports of itself.
@@ -194,7 +197,7 @@ fn vlan_status(device: &Device, vlan: VlanId) -> Option<Path> {
 
 /// The state that matters to a request.
 fn state_of(request: &Request) -> Vec<Path> {
-    let interface = Interface::new(request.intent.port().as_str());
+    let interface = interface(request);
     let vlans = request.writable_vlans();
     let vlans = vlans.iter().filter_map(|vlan| vlan_status(&request.device, vlan));
     Status::ALL.iter().map(|status| status.of(&interface)).chain(vlans).collect()
@@ -215,13 +218,12 @@ pub fn check(requests: &[Request], seen: &BTreeMap<String, Seen>, schema: &Schem
 }
 
 fn check_port(request: &Request, seen: &Seen, schema: &Schema) -> Result<CheckedPort, Refusal> {
-    let port = request.intent.port().as_str();
-    let interface = Interface::new(port);
+    let (port, interface) = (request.intent.subject().to_string(), interface(request));
     let mut checked = CheckedPort {
         device: request.device.name.clone(),
-        port: port.to_owned(),
         matches: false,
-        before: openconfig::describe(&seen.running, port),
+        before: openconfig::describe(&seen.running, &port),
+        port,
         after: None,
         diff: String::new(),
         reason: None,
@@ -299,7 +301,7 @@ async fn observe_one(
         let paths: BTreeSet<Path> = requests.iter().flat_map(|request| of(request)).collect();
         ReadSet { paths: paths.into_iter().collect(), schema: world.schema.clone() }
     };
-    let (running, state) = (reads(openconfig::reads), reads(state_of));
+    let (running, state) = (reads(openconfig::consulted), reads(state_of));
     let unreachable = |why: String| Refusal::Unreachable { device: device.name.clone(), why };
     let Some(mut loan) = workers.lend(device, world.clone(), deadline).await else {
         return Err(unreachable("it was busy for all the time there was".to_owned()));

@@ -5,12 +5,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::access::Access;
 use crate::device::Inventory;
 use crate::schema::Schema;
 
 /// Inventory, models and limits of one generation.
 pub struct World {
     pub inventory: Inventory,
+    /// Who may do what.
+    pub access: Access,
     pub schema: Arc<Schema>,
     pub locks_dir: PathBuf,
     /// The caller's answer comes within this, the queue included.

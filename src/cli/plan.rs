@@ -10,15 +10,16 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use tokio::time::Instant;
 
+use crate::access::Access;
 use crate::config::{self, CredentialPolicy, Defaults};
 use crate::device::profile::Profiles;
 use crate::device::{Inventory, Profile};
 use crate::engine;
 use crate::intent::{
-    Attach, Caller, Description, Detach, Intent, ParameterNames, PortName, PortVlans, Request,
+    Attach, Caller, Description, Detach, Intent, ParameterNames, PortName, PortVlans, Request, Subject,
 };
 use crate::plan::openconfig;
-use crate::report::{self, Call, Change, Target};
+use crate::report::{self, Call, Change, DeviceNames, Target};
 use crate::rpc::{self, Asked};
 use crate::schema::Schema;
 use crate::slice::{Slice, Value};
@@ -96,6 +97,7 @@ static NAMES: ParameterNames = ParameterNames {
     tagged: "--trunk",
     default_vlan: "--default-vlan",
     description: "--description",
+    physical_network: "physical_network",
 };
 
 /// Plans and prints; the exit code says whether there is anything to change.
@@ -148,6 +150,8 @@ impl PlanArgs {
         let limits = config::Limits::default();
         Ok(World {
             inventory,
+            // Whoever can read the configuration and run this is asked nothing.
+            access: Access::default(),
             schema,
             locks_dir: PathBuf::new(),
             request_timeout: limits.request_timeout,
@@ -160,7 +164,10 @@ impl PlanArgs {
         if let Some(file) = &self.running {
             return schema.read_xml(&text(file)?).with_context(|| name(file));
         }
-        let port = request.intent.port().as_str();
+        let Subject::Port(port) = request.intent.subject() else {
+            bail!("what becomes of a VLAN depends on what every port runs: use --live or --running");
+        };
+        let port = port.as_str();
         let interface = openconfig::Interface::new(port);
         let leaf = |path, value: &str| (path, Value::Leaf(value.to_owned()));
         let kind = &request.device.profile.openconfig.interface_type;
@@ -208,7 +215,8 @@ impl Flags {
                 default_vlan,
             }),
         };
-        let target = Target { switch_id: Some(switch.clone()), switch_info: None, intent };
+        let device = DeviceNames::switch(switch);
+        let target = Target { device, physical_network: None, level: 0, intent };
         Ok(Call { targets: vec![target], caller: caller(), names: &NAMES, dry_run: true, detailed: true })
     }
 }

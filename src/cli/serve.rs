@@ -13,7 +13,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::{self, Listen, Log, LogFormat, Settings};
 use crate::engine::Engine;
-use crate::rpc::{self, Listener, RpcLimits};
+use crate::rpc::{self, Authenticator, Listener, RpcLimits};
 use crate::schema::Schema;
 use crate::transaction::journal;
 use crate::transport::Connector;
@@ -39,8 +39,10 @@ pub async fn run(args: ServeArgs) -> Result<()> {
     journal::prepare(&settings.locks_dir)?;
     let limits = settings.limits;
     let listener = listen(&settings).await?;
+    let authenticator = Arc::new(Authenticator::new(settings.rpc.policy)?);
     let world = World {
         inventory: settings.inventory,
+        access: settings.access,
         schema,
         locks_dir: settings.locks_dir,
         request_timeout: limits.request_timeout,
@@ -55,10 +57,11 @@ pub async fn run(args: ServeArgs) -> Result<()> {
     let recovering = engine.clone();
     let recovery = tokio::spawn(async move { recovering.recover().await });
 
-    println!("listening on {}", address(&listener)?);
+    println!("listening on {}", address(&listener, &authenticator)?);
     rpc::serve(
         listener,
         engine,
+        authenticator,
         RpcLimits { body_bytes: limits.body_bytes, ..RpcLimits::default() },
         stop()?,
     )
@@ -68,7 +71,7 @@ pub async fn run(args: ServeArgs) -> Result<()> {
 }
 
 async fn listen(settings: &Settings) -> Result<Listener> {
-    Ok(match &settings.rpc {
+    Ok(match &settings.rpc.listen {
         Listen::Tcp(address) => {
             let bound = tokio::net::TcpListener::bind(address).await;
             Listener::Tcp(bound.with_context(|| format!("cannot listen on {address}"))?)
@@ -80,9 +83,10 @@ async fn listen(settings: &Settings) -> Result<Listener> {
     })
 }
 
-fn address(listener: &Listener) -> Result<String> {
+fn address(listener: &Listener, authenticator: &Authenticator) -> Result<String> {
+    let scheme = if authenticator.policy().tls.is_some() { "https" } else { "http" };
     Ok(match listener {
-        Listener::Tcp(tcp) => format!("http://{}", tcp.local_addr()?),
+        Listener::Tcp(tcp) => format!("{scheme}://{}", tcp.local_addr()?),
         Listener::Unix(unix) => {
             let address = unix.local_addr()?;
             format!("unix:{}", address.as_pathname().context("a socket without a path")?.display())

@@ -97,6 +97,11 @@ impl<'a> Item<'a> {
         })
     }
 
+    /// Whether it is an array.
+    pub fn is_list(&self) -> bool {
+        self.value.as_array().is_some()
+    }
+
     /// The elements of an array that `read` accepts; none: at least one is wrong.
     pub fn list<T>(&self, read: impl Fn(&Item<'a>) -> Option<T>) -> Option<Vec<T>> {
         let Some(array) = self.value.as_array() else { return self.wrong_type("an array") };

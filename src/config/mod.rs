@@ -4,14 +4,15 @@
 mod inventory;
 mod item;
 pub mod reader;
+mod rpc;
 
 #[cfg(test)]
 mod tests;
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::access::Access;
 pub use crate::device::credentials::CredentialPolicy;
 use crate::device::inventory::Context;
 pub use crate::device::inventory::Defaults;
@@ -19,11 +20,14 @@ use crate::device::profile::Profiles;
 use crate::device::{Inventory, Profile};
 pub use reader::{ConfigError, ConfigErrors};
 use reader::{Item, Problems, Table, read_file};
+pub use rpc::{Listen, Rpc};
 
 /// All that `mercury.toml` and the files it names say.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    pub rpc: Listen,
+    pub rpc: Rpc,
+    /// Who may do what.
+    pub access: Access,
     /// Where lock files are; the service creates it, mode 0700, when it is missing.
     pub locks_dir: PathBuf,
     pub limits: Limits,
@@ -32,14 +36,6 @@ pub struct Settings {
     pub profiles: Profiles,
     /// YANG modules that take the built-in subset's place.
     pub schema_dir: Option<PathBuf>,
-}
-
-/// Where the service listens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Listen {
-    /// Port 0 lets the system choose.
-    Tcp(SocketAddr),
-    Unix(PathBuf),
 }
 
 /// How much one caller may ask for.
@@ -88,8 +84,6 @@ impl Default for Log {
 
 /// Ironic waits 120 s for an answer; ours must come before.
 const MAX_REQUEST_TIMEOUT: Duration = Duration::from_secs(110);
-/// `sun_path` of unix(7) less the NUL at its end.
-const MAX_SOCKET_PATH: usize = 107;
 
 /// Reads `mercury.toml` and everything it names, credentials included.
 pub fn load(file: &Path) -> Result<Settings, ConfigErrors> {
@@ -118,7 +112,8 @@ pub fn load_inventory(
 
 fn read_settings(file: &Path, credentials: CredentialPolicy, problems: &Problems) -> Option<Settings> {
     read_file(file, problems, |root| {
-        let rpc = root.required_table("rpc", read_rpc);
+        let rpc = root.required_table("rpc", |table| rpc::read(table, credentials, problems));
+        let access = rpc::read_access(root, rpc.as_ref());
         let locks_dir = root.required_table("locks", |locks| locks.required("dir")?.path());
         let limits = root.table("limits", read_limits).unwrap_or_default();
         let log = root.table("log", read_log).unwrap_or_default();
@@ -135,6 +130,7 @@ fn read_settings(file: &Path, credentials: CredentialPolicy, problems: &Problems
         let inventory = inventory::read(root, &profiles, credentials, problems);
         Some(Settings {
             rpc: rpc?,
+            access: access?,
             locks_dir: locks_dir?,
             limits,
             log,
@@ -143,36 +139,6 @@ fn read_settings(file: &Path, credentials: CredentialPolicy, problems: &Problems
             schema_dir,
         })
     })
-}
-
-fn read_rpc(table: &Table) -> Option<Listen> {
-    let listen = table.one_of("listen", "unix").and_then(|item| match item.name {
-        "unix" => socket_path(&item),
-        _ => item.read(|text| {
-            let wrong = |_| format!("expected ADDRESS:PORT such as \"127.0.0.1:8089\", found \"{text}\"");
-            text.parse().map(Listen::Tcp).map_err(wrong)
-        }),
-    });
-    let open = table.required("auth").and_then(|item| item.choice(&[("none", ())])).is_some();
-    if let Some(Listen::Tcp(address)) = listen
-        && open
-        && !address.ip().to_canonical().is_loopback()
-    {
-        table.refuse(
-            "auth",
-            format_args!("\"none\" needs a loopback address or a unix socket, not {address}"),
-        );
-    }
-    listen
-}
-
-fn socket_path(item: &Item) -> Option<Listen> {
-    let path = item.path()?;
-    if path.as_os_str().len() > MAX_SOCKET_PATH {
-        item.refuse(format_args!("longer than the {MAX_SOCKET_PATH} bytes a socket's path can have"));
-        return None;
-    }
-    Some(Listen::Unix(path))
 }
 
 fn read_limits(table: &Table) -> Option<Limits> {

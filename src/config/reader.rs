@@ -65,6 +65,12 @@ impl Problems {
         });
     }
 
+    /// Records a mistake in a line of a file that is not TOML.
+    pub fn about_line(&self, file: &Path, line: usize, reason: impl fmt::Display) {
+        let (place, key) = (Some((line, 1)), String::new());
+        self.add(ConfigError { file: file.to_owned(), place, key, reason: reason.to_string() });
+    }
+
     /// What was read, unless anything was wrong.
     pub fn finish<T>(self, value: Option<T>) -> Result<T, ConfigErrors> {
         let mut found = self.found.into_inner();

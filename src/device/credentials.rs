@@ -61,7 +61,8 @@ pub(crate) fn open_regular(path: &Path) -> Result<File, String> {
     File::open(path).map_err(|error| describe(&error))
 }
 
-fn private_text(path: &Path) -> Result<String, String> {
+/// The text of a file that nobody but its owner can read.
+pub(crate) fn private_text(path: &Path) -> Result<String, String> {
     let file = open_regular(path)?;
     // Of what was opened: the name may lead to another file by now.
     let found = file.metadata().map_err(|error| describe(&error))?;

@@ -165,6 +165,8 @@ pub struct Mac(pub [u8; 6]);
 pub enum PortRefused {
     #[error("port `{port}` of {device} is protected")]
     Protected { device: String, port: String },
+    #[error("port `{port}` of {device} is one of its trunk_ports")]
+    Uplink { device: String, port: String },
     #[error("port `{port}` of {device} is not among its allowed ports")]
     NotAllowed { device: String, port: String },
 }
@@ -191,6 +193,9 @@ impl Device {
         let (device, port) = (self.name.clone(), port.to_owned());
         if matched(&self.protected_ports) {
             return Err(PortRefused::Protected { device, port });
+        }
+        if self.trunk_ports.contains(&port) {
+            return Err(PortRefused::Uplink { device, port });
         }
         match &self.allowed_ports {
             Some(allowed) if !matched(allowed) => Err(PortRefused::NotAllowed { device, port }),

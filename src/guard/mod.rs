@@ -22,8 +22,8 @@ use read::{Change, read};
 pub struct Scope {
     /// By interface name; no other interface may appear.
     pub ports: BTreeMap<String, PortScope>,
-    /// Entries of the VLAN table that may be created; never changed, never removed.
-    pub vlan_entries: Vec<Path>,
+    /// Entries of the VLAN table; no other may appear.
+    pub vlan_entries: BTreeMap<Path, EntryScope>,
     /// Refused even if a port of that name is in `ports`.
     pub protected: Vec<PortPattern>,
     /// What the payload is applied to: tells whether a port would be a trunk without a list.
@@ -45,6 +45,20 @@ pub struct PortScope {
     /// Whether it may become a trunk without a list, which carries every VLAN: only because it was
     /// one before.
     pub opens: bool,
+    /// An uplink: of its VLANs only the list may change, and these stay in it. None: any VLAN may go.
+    #[serde(default)]
+    pub keeps: Option<VlanSet>,
+}
+
+/// What may happen to one entry of the VLAN table.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct EntryScope {
+    pub creates: bool,
+    pub removes: bool,
+    /// Whether several requests may ensure it at once; then it is never taken back.
+    pub shared: bool,
+    /// What stands in the `config` of a created entry besides its id.
+    pub leaves: BTreeMap<String, String>,
 }
 
 /// Why a payload is refused.
@@ -62,7 +76,7 @@ const TRUNK_VLANS: &str = "trunk-vlans";
 impl Scope {
     /// Whether a path belongs to what several requests may ensure at once.
     pub fn is_shared(&self, path: &Path) -> bool {
-        self.vlan_entries.iter().any(|entry| path.is_within(entry))
+        self.vlan_entries.iter().any(|(entry, scope)| scope.shared && path.is_within(entry))
     }
 
     /// The ports' scope on the way back: what was on a port may return to that port, and an
@@ -80,10 +94,32 @@ impl Scope {
                 creates: None,
                 removes: port.creates.is_some(),
                 opens: is_open(before.leaf(&vlans.mode), before.value(&vlans.trunk)),
+                keeps: port.keeps.as_ref().map(|_| before.vlans(&vlans.trunk).unwrap_or_default()),
             };
             (name.clone(), scope)
         };
         self.ports.iter().map(inverted).collect()
+    }
+
+    /// The entries' scope on the way back: what was created may go, what was removed may return as it
+    /// was, and what is shared stays.
+    pub fn inverted_entries(&self, before: &Slice) -> BTreeMap<Path, EntryScope> {
+        let inverted = |(entry, scope): (&Path, &EntryScope)| {
+            let config = entry.child("config");
+            let was_there = before.within(std::slice::from_ref(&config));
+            let leaf = |(path, value): (&Path, &Value)| match value {
+                Value::Leaf(value) => Some((path.name().to_owned(), value.clone())),
+                _ => None,
+            };
+            let scope = EntryScope {
+                creates: scope.removes,
+                removes: scope.creates,
+                shared: false,
+                leaves: was_there.iter().filter_map(leaf).collect(),
+            };
+            (entry.clone(), scope)
+        };
+        self.vlan_entries.iter().filter(|(_, scope)| !scope.shared).map(inverted).collect()
     }
 }
 
@@ -109,8 +145,7 @@ pub fn guard(payload: &Payload, scope: &Scope, schema: &Schema) -> Result<(), Sc
     let changes = read(xml, schema)?;
     let outside = |path: &Path, why| ScopeError::Outside { path: path.to_string(), why };
     changes.iter().try_for_each(|change| check(change, scope).map_err(|why| outside(&change.path, why)))?;
-    let open = first_open_trunk(&changes, scope);
-    open.map_or(Ok(()), |path| Err(outside(path, "the port would carry every VLAN here".to_owned())))
+    follow_lists(&changes, scope).map_err(|(path, why)| outside(path, why.to_owned()))
 }
 
 fn check(change: &Change, scope: &Scope) -> Result<(), String> {
@@ -127,14 +162,21 @@ fn check(change: &Change, scope: &Scope) -> Result<(), String> {
         }
         [(NI, "network-instances"), (NI, "network-instance"), (NI, "vlans"), (NI, "vlan"), below @ ..] => {
             let entry = change.path.ancestor(4);
-            if !scope.vlan_entries.contains(&entry) {
+            let Some(scope) = scope.vlan_entries.get(&entry) else {
                 return Err("this VLAN's entry was not asked for".to_owned());
-            }
+            };
             let id = key(&entry.steps()[3], "vlan-id").unwrap_or_default();
+            let text = change.text.as_str();
             match (below, change.operation.as_deref()) {
-                ([], Some("create")) => Ok(()),
-                ([(NI, "config"), (NI, "vlan-id")], Some("merge")) if change.text == id => Ok(()),
-                _ => Err("only the entry and its vlan-id are created".to_owned()),
+                ([], Some("create")) if scope.creates => Ok(()),
+                ([], Some("remove")) if scope.removes && !change.has_children => Ok(()),
+                ([(NI, "config"), (NI, "vlan-id")], Some("merge")) if scope.creates && text == id => Ok(()),
+                ([(NI, "config"), (NI, leaf)], Some("merge"))
+                    if scope.creates && scope.leaves.get(*leaf).is_some_and(|value| value == text) =>
+                {
+                    Ok(())
+                }
+                _ => Err("this is not what was asked of the VLAN's entry".to_owned()),
             }
         }
         _ => Err("nothing there was asked for".to_owned()),
@@ -180,6 +222,9 @@ fn check_interface(
     };
     let text = change.text.as_str();
     match leaf {
+        "access-vlan" | "native-vlan" if port.keeps.is_some() => {
+            Err("of an uplink only the list of VLANs is changed".to_owned())
+        }
         TRUNK_VLANS if is_removal && text.trim().is_empty() => {
             Err("a list is changed value by value".to_owned())
         }
@@ -213,9 +258,10 @@ fn read_vlans(text: &str) -> Result<VlanSet, String> {
     VlanSet::parse_openconfig_member(text).map_err(|error| error.to_string())
 }
 
-/// Where, in the order of the payload, a port that was none becomes a trunk without a list, or where
-/// it is left one.
-fn first_open_trunk<'c>(changes: &'c [Change], scope: &Scope) -> Option<&'c Path> {
+/// Follows the lists of VLANs through the payload, in its order: where a port that was none becomes
+/// a trunk without a list or is left one, and where an uplink loses a VLAN that it keeps.
+fn follow_lists<'c>(changes: &'c [Change], scope: &Scope) -> Result<(), (&'c Path, &'static str)> {
+    const OPEN: &str = "the port would carry every VLAN here";
     let mut ports: BTreeMap<Path, SwitchPort> = BTreeMap::new();
     for change in changes {
         let is_removal = change.operation.as_deref() == Some("remove");
@@ -223,20 +269,35 @@ fn first_open_trunk<'c>(changes: &'c [Change], scope: &Scope) -> Option<&'c Path
         if !is_mode && change.path.name() != TRUNK_VLANS {
             continue;
         }
-        let parent = change.path.parent()?;
-        let port = ports.entry(parent.clone()).or_insert_with(|| SwitchPort::of(&parent, scope));
+        let Some(parent) = change.path.parent() else { continue };
+        let port =
+            ports.entry(parent.clone()).or_insert_with(|| SwitchPort::of(&parent, scope, &change.path));
         let was_open = port.is_open();
         match (is_mode, is_removal) {
             (true, _) => port.mode = (!is_removal).then(|| change.text.clone()),
             (false, false) => drop(port.list.insert(change.text.clone())),
             (false, true) => drop(port.list.remove(&change.text)),
         }
-        port.last = Some(&change.path);
+        port.last = &change.path;
         if port.is_open() && !was_open && !port.may_open {
-            return Some(&change.path);
+            return Err((&change.path, OPEN));
         }
     }
-    ports.values().find(|port| port.is_open() && !port.may_open).and_then(|port| port.last)
+    for port in ports.values() {
+        if port.is_open() && !port.may_open {
+            return Err((port.last, OPEN));
+        }
+        let list: VlanSet = port
+            .list
+            .iter()
+            .filter_map(|member| read_vlans(member).ok())
+            .flat_map(|set| set.iter().collect::<Vec<_>>())
+            .collect();
+        if port.keeps.iter().flat_map(VlanSet::iter).any(|vlan| !list.contains(vlan)) {
+            return Err((port.last, "the uplink would lose a VLAN that was not named"));
+        }
+    }
+    Ok(())
 }
 
 /// `switched-vlan/config` of a port while the payload is followed.
@@ -244,12 +305,14 @@ struct SwitchPort<'c> {
     mode: Option<String>,
     list: BTreeSet<String>,
     may_open: bool,
-    last: Option<&'c Path>,
+    keeps: Option<VlanSet>,
+    last: &'c Path,
 }
 
-impl SwitchPort<'_> {
-    fn of(config: &Path, scope: &Scope) -> Self {
+impl<'c> SwitchPort<'c> {
+    fn of(config: &Path, scope: &Scope, first: &'c Path) -> Self {
         let name = config.steps().get(1).and_then(|entry| key(entry, "name"));
+        let port = name.and_then(|name| scope.ports.get(name));
         let list = match scope.running.value(&config.child(TRUNK_VLANS)) {
             Some(Value::Set(members)) => members.clone(),
             _ => BTreeSet::new(),
@@ -257,8 +320,9 @@ impl SwitchPort<'_> {
         Self {
             mode: scope.running.leaf(&config.child(MODE)).map(str::to_owned),
             list,
-            may_open: name.and_then(|name| scope.ports.get(name)).is_some_and(|port| port.opens),
-            last: None,
+            may_open: port.is_some_and(|port| port.opens),
+            keeps: port.and_then(|port| port.keeps.clone()),
+            last: first,
         }
     }
 

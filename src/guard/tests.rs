@@ -48,7 +48,10 @@ fn scope() -> Scope {
     let table = "/openconfig-network-instance:network-instances/network-instance[name='default']/vlans";
     Scope {
         ports: ports.into(),
-        vlan_entries: vec![Path::parse(table).unwrap().entry("vlan", "vlan-id", "100")],
+        vlan_entries: BTreeMap::from([(
+            Path::parse(table).unwrap().entry("vlan", "vlan-id", "100"),
+            EntryScope { creates: true, shared: true, ..EntryScope::default() },
+        )]),
         protected: vec!["eth48".parse().unwrap()],
         running: Slice::default(),
     }
@@ -144,9 +147,17 @@ fn only_operations_that_a_plan_has() {
             r#"<description xmlns:iana-if-type="urn:ietf:params:xml:ns:netconf:base:1.0" nc:operation="merge">"#,
             "prefix iana-if-type stands for something else",
         ),
-        (r#"<vlan nc:operation="create">"#, r#"<vlan nc:operation="remove">"#, "only the entry and"),
-        (r#"<vlan-id nc:operation="merge">"#, "<vlan-id>", "only the entry and"),
-        (r#"<vlan-id nc:operation="merge">"#, r#"<vlan-id nc:operation="remove">"#, "only the entry and"),
+        (
+            r#"<vlan nc:operation="create">"#,
+            r#"<vlan nc:operation="remove">"#,
+            "not what was asked of the VLAN",
+        ),
+        (r#"<vlan-id nc:operation="merge">"#, "<vlan-id>", "not what was asked of the VLAN"),
+        (
+            r#"<vlan-id nc:operation="merge">"#,
+            r#"<vlan-id nc:operation="remove">"#,
+            "not what was asked of the VLAN",
+        ),
     ]);
     let other_prefix = PAYLOAD.replace("nc:operation", "a:operation").replace("xmlns:nc", "xmlns:a");
     assert_eq!(judge(&other_prefix, &scope()), Ok(()), "a prefix is only a prefix");
@@ -278,13 +289,17 @@ fn only_the_vlans_asked_for() {
         ("<vlan-id>100</vlan-id>", "<vlan-id>101</vlan-id>", "this VLAN's entry was not asked for"),
         ("<vlan-id>100</vlan-id>", "<vlan-id>0100</vlan-id>", "this VLAN's entry was not asked for"),
         ("<vlan-id>100</vlan-id>", "", "does not begin with its key"),
-        (">100</vlan-id>\n        </config>", ">101</vlan-id>\n        </config>", "only the entry and"),
+        (
+            ">100</vlan-id>\n        </config>",
+            ">101</vlan-id>\n        </config>",
+            "not what was asked of the VLAN",
+        ),
         ("<name>default</name>", "<name>tenant</name>", "this VLAN's entry was not asked for"),
         ("<name>default</name>", "<name>default</name><name>tenant</name>", "has a second key"),
         (
             "</vlan>",
             r#"<members xmlns="http://openconfig.net/yang/vlan"/></vlan>"#,
-            "only the entry and its vlan-id",
+            "not what was asked of the VLAN",
         ),
         ("</vlans>", r#"<vlan nc:operation="create"><vlan-id>101</vlan-id></vlan></vlans>"#, "not asked for"),
         ("</vlans>", "</vlans><config><type nc:operation=\"remove\"/></config>", "nothing there was asked"),

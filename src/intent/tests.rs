@@ -37,6 +37,7 @@ static NAMES: ParameterNames = ParameterNames {
     tagged: "tagged",
     default_vlan: "default_vlan",
     description: "description",
+    physical_network: "physical_network",
 };
 
 /// Allows 100-110 and, as default VLAN, 900; eth48 is protected.
@@ -46,7 +47,7 @@ fn request(intent: Intent, on_detach: &str) -> Request {
     device.idle_vlans = "900".parse().unwrap();
     device.protected_ports = vec!["eth48".parse().unwrap()];
     device.on_detach = on_detach.parse().unwrap();
-    Request { intent, device: Arc::new(device), caller: Caller::default(), names: &NAMES }
+    Request { intent, device: Arc::new(device), caller: Caller::default(), names: &NAMES, level: 0 }
 }
 
 fn vlan(id: i64) -> VlanId {

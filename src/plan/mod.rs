@@ -1,6 +1,7 @@
 //! From an intent and what the device runs to everything there is to know about the change:
 //! edits, differences, inverse, risks. Pure: a dry-run is this and nothing more.
 
+pub mod network;
 pub mod openconfig;
 pub mod risk;
 
@@ -12,13 +13,13 @@ use sha2::{Digest, Sha256};
 pub use risk::Risk;
 
 use crate::device::Device;
-use crate::guard::{PortScope, Scope, ScopeError, guard};
-use crate::intent::{Caller, Intent, Request};
+use crate::guard::{EntryScope, PortScope, Scope, ScopeError, guard};
+use crate::intent::{Caller, Intent, Request, Subject};
 use crate::path::Path;
 use crate::render::{self, Payload, RenderError};
 use crate::schema::{Schema, Violation};
 use crate::slice::{Edit, Slice, changes};
-use crate::vlan::VlanSet;
+use crate::vlan::{VlanId, VlanSet};
 
 /// Why no plan can be made. Nothing was sent.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +30,12 @@ pub enum PlanError {
         "{parameter}: VLAN {vlans} is not in the VLAN table of {device}; create it there, or set create_missing_vlans"
     )]
     VlanMissing { parameter: &'static str, vlans: VlanSet, device: String },
+    #[error("{parameter}: VLAN {vlan} is in use on {device}: {users}")]
+    VlanInUse { parameter: &'static str, vlan: VlanId, device: String, users: String },
+    #[error("trunk_ports: {port} cannot be used: {why}")]
+    Uplink { port: String, why: &'static str },
+    #[error("the switch shows no VLAN table, so no VLAN can be created or deleted in it")]
+    NoVlanTable,
     #[error("port {port} would become a trunk of every VLAN")]
     OpenTrunk { port: String },
     #[error("the result is not valid: {}", list(.0))]
@@ -80,42 +87,27 @@ impl Plan {
         inverse
     }
 
-    /// The port before and after, in words.
+    /// What it is about before and after, in words.
     pub fn summary(&self) -> (String, String) {
-        let port = self.intent.port().as_str();
-        (openconfig::describe(&self.before, port), openconfig::describe(&self.after, port))
+        let subject = self.intent.subject();
+        let describe = |slice| match &subject {
+            Subject::Port(port) => openconfig::describe(slice, port.as_str()),
+            Subject::Vlan(vlan) => network::describe(slice, *vlan),
+        };
+        (describe(&self.before), describe(&self.after))
     }
 }
 
-/// Plans one request against what was read. `before` may hold more than this request needs.
-pub fn plan(request: &Request, before: &Slice, schema: &Schema) -> Result<Plan, PlanError> {
+/// Plans one request against what was read. `running` may hold more than this request needs.
+pub fn plan(request: &Request, running: &Slice, schema: &Schema) -> Result<Plan, PlanError> {
     let reads = openconfig::reads(request);
-    let before = before.within(&reads);
-    let target = openconfig::target(request, &before)?;
-    let port = request.intent.port().as_str();
-    openconfig::refuse_open_trunk(port, &target.after)?;
-
+    let before = running.within(&reads);
+    let target = openconfig::target(request, &before, running)?;
     let mut edits = changes(&before, &target.after);
     openconfig::narrow_before_widen(&mut edits, &target.after);
     let mut restored = before.clone();
     restored.absorb(&target.after.within(&target.shared));
-
-    let interface = openconfig::Interface::new(port).entry;
-    let created = |entry: &Path| !before.has_entry(entry) && target.after.has_entry(entry);
-    let kind = &request.device.profile.openconfig.interface_type;
-    let port_scope = PortScope {
-        vlans: request.writable_vlans(),
-        leaves: request.writable_leaves(),
-        creates: created(&interface).then(|| kind.clone()),
-        removes: false,
-        opens: false,
-    };
-    let scope = Scope {
-        ports: BTreeMap::from([(port.to_owned(), port_scope)]),
-        vlan_entries: target.shared.iter().filter(|entry| created(entry)).cloned().collect(),
-        protected: request.device.protected_ports.clone(),
-        running: before.clone(),
-    };
+    let scope = openconfig::scope(request, &before, &target);
     if !edits.is_empty() {
         schema.validate(&target.after).map_err(PlanError::Invalid)?;
     }
@@ -165,6 +157,8 @@ pub struct WayBack {
     pub restored: Slice,
     /// What may be written on the way back.
     pub ports: BTreeMap<String, PortScope>,
+    #[serde(default)]
+    pub vlan_entries: BTreeMap<Path, EntryScope>,
 }
 
 impl Batch {
@@ -191,8 +185,8 @@ impl Batch {
         }
         let payload = render::payload(&edits, schema)?;
         guard(&payload, &scope, schema)?;
-        let ports = scope.inverted(&before);
-        let way_back = WayBack { reads, before, after, restored, ports };
+        let (ports, vlan_entries) = (scope.inverted(&before), scope.inverted_entries(&before));
+        let way_back = WayBack { reads, before, after, restored, ports, vlan_entries };
         let inverse = way_back.undo_from(&way_back.after, schema)?;
         Ok(Self { payload, inverse, way_back, digest: hex(hash) })
     }
@@ -206,7 +200,7 @@ impl WayBack {
         openconfig::narrow_before_widen(&mut edits, &self.restored);
         let scope = Scope {
             ports: self.ports.clone(),
-            vlan_entries: Vec::new(),
+            vlan_entries: self.vlan_entries.clone(),
             protected: Vec::new(),
             running: running.clone(),
         };

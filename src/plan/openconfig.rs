@@ -4,13 +4,14 @@
 use std::collections::BTreeMap;
 
 use crate::device::{Device, OnDetach};
-use crate::intent::{Attach, Description, Detach, Intent, PortVlans, Request};
+use crate::guard::{EntryScope, PortScope, Scope};
+use crate::intent::{Attach, Description, Detach, Intent, PortName, PortVlans, Request, Subject};
 use crate::path::Path;
-use crate::plan::{PlanError, Risk};
+use crate::plan::{PlanError, Risk, network};
 use crate::slice::{Edit, Operation, Slice, Value};
 use crate::vlan::{VlanId, VlanSet};
 
-const INTERFACES: &str = "openconfig-interfaces:interfaces";
+pub(super) const INTERFACES: &str = "openconfig-interfaces:interfaces";
 const NETWORK_INSTANCES: &str = "openconfig-network-instance:network-instances";
 const LAG_TYPE: &str = "iana-if-type:ieee8023adLag";
 
@@ -90,9 +91,25 @@ pub(crate) fn table_entry(instance: &Path, vlan: VlanId) -> Path {
     instance.child("vlans").entry("vlan", "vlan-id", &vlan.to_string())
 }
 
-/// What must be read to plan this request: the interface, and of the VLAN table only what matters.
+/// What must be read to plan this request: what it touches, and what it depends on.
+pub fn consulted(request: &Request) -> Vec<Path> {
+    let mut paths = reads(request);
+    if let Intent::DeleteNetwork { .. } = request.intent {
+        let all = network::reads_for_use();
+        paths.retain(|path| !path.is_within(&all));
+        paths.push(all);
+        paths.sort();
+    }
+    paths
+}
+
+/// What a request touches: the interface, and of the VLAN table only what matters.
 pub fn reads(request: &Request) -> Vec<Path> {
-    let mut paths = vec![Interface::new(request.intent.port().as_str()).entry];
+    let port = match request.intent.subject() {
+        Subject::Port(port) => port,
+        Subject::Vlan(vlan) => return network::reads(&request.device, vlan),
+    };
+    let mut paths = vec![Interface::new(port.as_str()).entry];
     if let Some(instance) = network_instance(&request.device) {
         paths.push(instance.child("config").child("name"));
         // Only that they exist: their names and the rest are others' to change at any time.
@@ -105,35 +122,89 @@ pub fn reads(request: &Request) -> Vec<Path> {
     paths
 }
 
-/// What the device should hold afterwards.
-pub fn target(request: &Request, before: &Slice) -> Result<Target, PlanError> {
+/// What the device should hold afterwards. `running` is all that was consulted.
+pub fn target(request: &Request, before: &Slice, running: &Slice) -> Result<Target, PlanError> {
     let device = &request.device;
-    let interface = Interface::new(request.intent.port().as_str());
-    if let Some(lag) = before.leaf(&interface.aggregate_id) {
-        let (port, lag) = (request.intent.port().to_string(), lag.to_owned());
-        return Err(PlanError::LagMember { parameter: request.names.port, port, lag });
-    }
-    let mut target = Target { after: before.clone(), shared: Vec::new(), risks: Vec::new() };
-    target.ensure_vlans(request, before)?;
-    if !before.has_entry(&interface.entry) {
-        target.risks.push(Risk::CreatesInterface { port: request.intent.port().to_string() });
-        let port = request.intent.port().as_str();
-        target.after.set_leaf(interface.entry.child("name"), port);
-        target.after.set_leaf(interface.name.clone(), port);
-        target.after.set_leaf(interface.kind.clone(), &device.profile.openconfig.interface_type);
-        // A device that reports its defaults as configured must not seem to have added one.
-        target.after.set(interface.enabled.clone(), Value::Default("true".to_owned()));
-    }
-    let vlans = interface.switched_vlan(before);
     match &request.intent {
-        Intent::Attach(attach) => target.attach(attach, device, &interface, &vlans),
-        Intent::Detach(detach) => target.detach(detach, device, &interface, &vlans),
+        Intent::Attach(attach) => {
+            let (mut target, interface, vlans) = Target::of_port(request, &attach.port, before)?;
+            target.attach(attach, device, &interface, &vlans);
+            target.note_risks(true, &interface, &vlans, before);
+            refuse_open_trunk(&attach.port, &vlans, &target.after).map(|()| target)
+        }
+        Intent::Detach(detach) => {
+            let (mut target, interface, vlans) = Target::of_port(request, &detach.port, before)?;
+            target.detach(detach, device, &interface, &vlans);
+            target.note_risks(false, &interface, &vlans, before);
+            refuse_open_trunk(&detach.port, &vlans, &target.after).map(|()| target)
+        }
+        Intent::AddNetwork { vlan } => network::add(device, *vlan, before),
+        Intent::DeleteNetwork { vlan, force } => {
+            network::delete(device, *vlan, *force, before, running, request.names.vlan)
+        }
     }
-    target.note_risks(matches!(request.intent, Intent::Attach(_)), &interface, &vlans, before);
-    Ok(target)
+}
+
+/// What a request may do to the device.
+pub fn scope(request: &Request, before: &Slice, target: &Target) -> Scope {
+    let port = match request.intent.subject() {
+        Subject::Port(port) => port,
+        Subject::Vlan(vlan) => return network::scope(&request.device, vlan, before, &target.after),
+    };
+    let created = |entry: &Path| !before.has_entry(entry) && target.after.has_entry(entry);
+    let kind = &request.device.profile.openconfig.interface_type;
+    let port_scope = PortScope {
+        vlans: request.writable_vlans(),
+        leaves: request.writable_leaves(),
+        creates: created(&Interface::new(port.as_str()).entry).then(|| kind.clone()),
+        ..PortScope::default()
+    };
+    let ensured = EntryScope { creates: true, shared: true, ..EntryScope::default() };
+    let entries = target.shared.iter().filter(|entry| created(entry));
+    Scope {
+        ports: BTreeMap::from([(port.to_string(), port_scope)]),
+        vlan_entries: entries.map(|entry| (entry.clone(), ensured.clone())).collect(),
+        protected: request.device.protected_ports.clone(),
+        running: before.clone(),
+    }
 }
 
 impl Target {
+    /// Nothing changes yet.
+    pub(super) fn new(before: &Slice) -> Self {
+        Self { after: before.clone(), shared: Vec::new(), risks: Vec::new() }
+    }
+
+    /// The interface is there, and so are its VLANs; what is on it has not changed yet.
+    fn of_port(
+        request: &Request,
+        port: &PortName,
+        before: &Slice,
+    ) -> Result<(Self, Interface, SwitchedVlan), PlanError> {
+        let interface = Interface::new(port.as_str());
+        if let Some(lag) = before.leaf(&interface.aggregate_id) {
+            let (port, lag) = (port.to_string(), lag.to_owned());
+            return Err(PlanError::LagMember { parameter: request.names.port, port, lag });
+        }
+        let mut target = Self::new(before);
+        target.ensure_vlans(request, before)?;
+        if !before.has_entry(&interface.entry) {
+            target.create(port, &interface, &request.device);
+        }
+        let vlans = interface.switched_vlan(before);
+        Ok((target, interface, vlans))
+    }
+
+    fn create(&mut self, port: &PortName, interface: &Interface, device: &Device) {
+        self.risks.push(Risk::CreatesInterface { port: port.to_string() });
+        let (after, port) = (&mut self.after, port.as_str());
+        after.set_leaf(interface.entry.child("name"), port);
+        after.set_leaf(interface.name.clone(), port);
+        after.set_leaf(interface.kind.clone(), &device.profile.openconfig.interface_type);
+        // A device that reports its defaults as configured must not seem to have added one.
+        after.set(interface.enabled.clone(), Value::Default("true".to_owned()));
+    }
+
     fn ensure_vlans(&mut self, request: &Request, before: &Slice) -> Result<(), PlanError> {
         let device = &request.device;
         let Some(instance) = network_instance(device) else { return Ok(()) };
@@ -232,7 +303,7 @@ impl Target {
     }
 
     /// Keeps the device's own spelling of what stays and adds the rest as runs.
-    fn trunk_list(&mut self, list: &VlanSet, path: &Path) {
+    pub(super) fn trunk_list(&mut self, list: &VlanSet, path: &Path) {
         let kept: Vec<(String, VlanSet)> = match self.after.value(path) {
             Some(Value::Set(members)) => members
                 .iter()
@@ -354,10 +425,8 @@ fn rank(edit: &Edit, after: &Slice, trunks: &mut BTreeMap<String, bool>) -> u8 {
 }
 
 /// Refuses a state in which a port is a trunk with an unset list: that carries every VLAN.
-pub fn refuse_open_trunk(port: &str, after: &Slice) -> Result<(), PlanError> {
-    let interface = Interface::new(port);
-    let vlans = interface.switched_vlan(after);
+fn refuse_open_trunk(port: &PortName, vlans: &SwitchedVlan, after: &Slice) -> Result<(), PlanError> {
     let open =
         after.leaf(&vlans.mode) == Some("TRUNK") && after.vlans(&vlans.trunk).is_none_or(|l| l.is_empty());
-    if open { Err(PlanError::OpenTrunk { port: port.to_owned() }) } else { Ok(()) }
+    if open { Err(PlanError::OpenTrunk { port: port.to_string() }) } else { Ok(()) }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 
 use crate::transport::{Promises, Timed};
-use crate::vlan::VlanSet;
+use crate::vlan::{VlanId, VlanSet};
 
 /// Something about a plan or a device that a person may want to stop at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +25,15 @@ pub enum Risk {
     },
     /// The port was a trunk without a list before.
     WasTrunkOfAll,
+    /// An uplink without a list carries the VLAN whatever is done.
+    UplinkOfAll {
+        port: String,
+    },
+    /// It is deleted all the same.
+    VlanInUse {
+        vlan: VlanId,
+        users: String,
+    },
     LeavesVlans {
         vlans: VlanSet,
     },
@@ -94,6 +103,10 @@ impl fmt::Display for Risk {
             Risk::WasTrunkOfAll => {
                 f.write_str("the port was a trunk of every VLAN, and the inverse makes it one again")
             }
+            Risk::UplinkOfAll { port } => {
+                write!(f, "uplink {port} is a trunk without a list: it carries every VLAN and is left so")
+            }
+            Risk::VlanInUse { vlan, users } => write!(f, "VLAN {vlan} is deleted while in use: {users}"),
             Risk::LeavesVlans { vlans } => write!(f, "the port leaves VLAN {vlans}"),
             Risk::PortGoesDown => f.write_str("the port goes administratively down"),
             Risk::PortStaysDown => f.write_str("the port is administratively down and stays so"),

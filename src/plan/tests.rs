@@ -15,13 +15,14 @@ static NAMES: ParameterNames = ParameterNames {
     tagged: "allowed_vlans",
     default_vlan: "default_vlan",
     description: "description",
+    physical_network: "physical_network",
 };
 
 /// Reading the modules takes longer than planning with them.
 pub(crate) static SCHEMA: LazyLock<Arc<Schema>> = LazyLock::new(|| Schema::builtin().unwrap());
 
 pub(crate) fn request(intent: Intent, device: Device) -> Request {
-    Request { intent, device: Arc::new(device), caller: Caller::default(), names: &NAMES }
+    Request { intent, device: Arc::new(device), caller: Caller::default(), names: &NAMES, level: 0 }
 }
 
 pub(crate) fn vlan(id: i64) -> VlanId {

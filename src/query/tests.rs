@@ -42,7 +42,7 @@ fn all_vlans_are_told_as_no_list() {
     let mut none = sample("leaf2");
     none.allowed_vlans = VlanSet::default();
     let inventory = inventory(vec![some, none, sample("leaf3")], &[]);
-    let switches = switches(&inventory);
+    let switches = switches(inventory.devices.values());
     let told = |name: &str| (switches[name].switch_id.as_str(), switches[name].allowed_vlans.as_deref());
     assert_eq!(told("leaf1"), ("00:1c:73:aa:bb:01", Some("7,100,101,102")));
     assert_eq!(told("leaf2"), ("leaf2", Some("")));
@@ -69,6 +69,7 @@ fn trunk() -> Request {
         device: Arc::new(sample("leaf1")),
         caller: Caller::default(),
         names: &crate::rpc::ironic::NAMES,
+        level: 0,
     }
 }
 

@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 
+use crate::access::Principal;
 use crate::device::Device;
-use crate::intent::{Caller, Intent, IntentError, ParameterNames, PortName};
+use crate::intent::{Caller, Intent, IntentError, ParameterNames, PortName, Subject};
 use crate::plan::{PlanError, Risk};
 use crate::render::RenderError;
 use crate::schema::Schema;
@@ -23,14 +24,37 @@ pub struct Call {
     pub detailed: bool,
 }
 
-/// One port of a call and the way its device was named.
+/// One port or VLAN of a call, and the way its device was named.
 #[derive(Clone, Debug)]
 pub struct Target {
+    pub device: DeviceNames,
+    /// ML2's physical network, which the device must then be part of.
+    pub physical_network: Option<String>,
+    /// What is reached through another target's port belongs to the next level.
+    pub level: u8,
+    pub intent: Intent,
+}
+
+/// What a caller calls a device; they must not contradict each other.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeviceNames {
     /// A MAC address in any notation, or the device's name.
     pub switch_id: Option<String>,
     /// The device's name, where the caller gives one beside the id.
     pub switch_info: Option<String>,
-    pub intent: Intent,
+    /// The host of a smart NIC.
+    pub hostname: Option<String>,
+}
+
+impl DeviceNames {
+    pub fn switch(id: &str) -> Self {
+        Self { switch_id: Some(id.to_owned()), ..Self::default() }
+    }
+
+    /// The one to show in a message.
+    pub fn first(&self) -> &str {
+        [&self.switch_id, &self.switch_info, &self.hostname].into_iter().flatten().next().map_or("", |s| s)
+    }
 }
 
 /// What became of a call.
@@ -41,15 +65,17 @@ pub struct Change {
     pub devices: Vec<DeviceChange>,
 }
 
-/// What became of one port.
-#[derive(Clone, Debug, Default, Serialize)]
+/// What became of one port, or of one VLAN.
+#[derive(Clone, Debug, Serialize)]
 pub struct DeviceChange {
     pub device: String,
-    pub port: String,
+    /// `port` with its name, or `vlan` with its id.
+    #[serde(flatten)]
+    pub subject: Subject,
     /// None for a dry-run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
-    /// The port in words.
+    /// The port, or the VLAN, in words.
     pub before: String,
     pub after: String,
     /// Unified diff of the configuration, as XML.
@@ -68,13 +94,41 @@ pub struct DeviceChange {
     pub digest: String,
 }
 
+impl DeviceChange {
+    /// Nothing is known yet but what it is about.
+    pub fn new(device: String, subject: Subject, transport: String) -> Self {
+        Self {
+            device,
+            subject,
+            outcome: None,
+            before: String::new(),
+            after: String::new(),
+            diff: String::new(),
+            edits: Vec::new(),
+            payload: String::new(),
+            inverse: String::new(),
+            risks: Vec::new(),
+            transport,
+            timings: Timings::default(),
+            digest: String::new(),
+        }
+    }
+}
+
 /// Why a call has no [`Change`]: it was refused, and no device was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
     #[error("{parameter}: no device `{id}` in the inventory")]
     UnknownDevice { parameter: &'static str, id: String },
+    /// Of a method, or of a method on one device.
+    #[error("{who} may not call {what}")]
+    Denied { who: Principal, what: String },
     #[error("{parameter}: port {port} of {device} is named twice")]
     PortTwice { parameter: &'static str, device: String, port: PortName },
+    #[error("{parameter}: {device} is not part of physical network `{network}`")]
+    OtherNetwork { parameter: &'static str, device: String, network: String },
+    #[error("{parameter}: {device} is named twice")]
+    DeviceTwice { parameter: &'static str, device: String },
     #[error(transparent)]
     Intent(#[from] IntentError),
     #[error("{device}: {source}")]
@@ -109,7 +163,8 @@ pub fn text(change: &Change) -> String {
             out.push_str(text);
             out.push('\n');
         };
-        line(&format!("{} port {}", device.device, device.port));
+        let word = if let Subject::Port(_) = device.subject { "port " } else { "" };
+        line(&format!("{} {word}{}", device.device, device.subject));
         line(&format!("  before     {}", device.before));
         line(&format!("  after      {}", device.after));
         line(&format!("  transport  {}", device.transport));

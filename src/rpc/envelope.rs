@@ -2,8 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::access::Principal;
 use crate::intent::Caller;
 use crate::rpc::error::RpcError;
+use crate::rpc::json;
 
 /// A request whose envelope is in order; its parameters have not been looked at.
 #[derive(Debug)]
@@ -17,8 +19,7 @@ pub struct Envelope {
 impl Envelope {
     /// Opens a body. An error comes with the id to answer it with.
     pub fn open(body: &[u8]) -> Result<Self, (Value, RpcError)> {
-        // serde_json refuses more than 128 levels, so nothing that recurses over a value can overflow.
-        let mut request: Map<String, Value> = match serde_json::from_slice(body) {
+        let mut request: Map<String, Value> = match json::parse(body) {
             Ok(Value::Object(request)) => request,
             Ok(Value::Array(_)) => {
                 return Err(invalid(Value::Null, "batches are not supported: send one request a POST"));
@@ -40,7 +41,7 @@ impl Envelope {
 
     /// Who asked, from the context that came along. What is missing or of another type there stays
     /// empty: this is for the log and decides nothing.
-    pub fn caller(&self, peer: &str) -> Caller {
+    pub fn caller(&self, peer: &str, principal: &Principal) -> Caller {
         // `plan` carries a whole other call.
         let context = self.params.get("context").or_else(|| self.params.get("params")?.get("context"));
         let text =
@@ -53,6 +54,8 @@ impl Envelope {
             user: text("user").or_else(|| text("user_id")),
             roles: roles.into_iter().flatten().filter_map(Value::as_str).take(32).map(printable).collect(),
             peer: peer.to_owned(),
+            principal: principal.clone(),
+            method: self.method.clone(),
         }
     }
 }
@@ -106,12 +109,14 @@ mod tests {
     fn callers_are_read_leniently_and_without_tokens() {
         let body = json!({"jsonrpc": "2.0", "method": "x", "id": "req-1", "params": {"context": {
             "request_id": "req-2\n", "user": null, "user_id": "u", "roles": ["admin", 7], "auth_token": "t"}}});
-        let caller = Envelope::open(body.to_string().as_bytes()).unwrap().caller("uid=0");
+        let caller = Envelope::open(body.to_string().as_bytes()).unwrap().caller("uid=0", &Principal::Local);
         let expected = Caller {
             request_id: "req-2".into(),
             user: Some("u".into()),
             roles: vec!["admin".into()],
             peer: "uid=0".into(),
+            principal: Principal::Local,
+            method: "x".into(),
         };
         assert_eq!(caller, expected);
     }

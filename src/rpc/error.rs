@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use crate::intent::Subject;
 use crate::plan::PlanError;
 use crate::report::{Change, DeviceChange, Refusal};
 use crate::transaction::outcome::Outcome;
@@ -35,6 +36,7 @@ pub enum RpcError {
 const INVALID_VALUE: &str = "InvalidParameterValue";
 const NO_SWITCH: &str = "SwitchNotFound";
 const NETWORK: &str = "NetworkError";
+const DENIED: &str = "NotAuthorized";
 
 impl RpcError {
     /// The code of the error object.
@@ -94,10 +96,18 @@ impl From<Refusal> for RpcError {
 fn classify_refusal(refusal: &Refusal) -> (i64, Option<&'static str>) {
     match refusal {
         Refusal::UnknownDevice { .. } => (404, Some(NO_SWITCH)),
-        Refusal::Intent(_) | Refusal::PortTwice { .. } => (400, Some(INVALID_VALUE)),
+        Refusal::Denied { .. } => (403, Some(DENIED)),
+        Refusal::Intent(_)
+        | Refusal::PortTwice { .. }
+        | Refusal::DeviceTwice { .. }
+        | Refusal::OtherNetwork { .. } => (400, Some(INVALID_VALUE)),
         Refusal::Plan { source, .. } => match source {
-            PlanError::LagMember { .. } | PlanError::VlanMissing { .. } => (400, Some(INVALID_VALUE)),
+            PlanError::LagMember { .. } | PlanError::VlanMissing { .. } | PlanError::VlanInUse { .. } => {
+                (400, Some(INVALID_VALUE))
+            }
             PlanError::OpenTrunk { .. }
+            | PlanError::Uplink { .. }
+            | PlanError::NoVlanTable
             | PlanError::Invalid(_)
             | PlanError::Render(_)
             | PlanError::Scope(_) => (500, Some(NETWORK)),
@@ -118,15 +128,20 @@ fn worst_first(change: &Change) -> Vec<&DeviceChange> {
 }
 
 fn sentence(change: &DeviceChange) -> String {
-    let DeviceChange { device, port, outcome, .. } = change;
+    let DeviceChange { device, subject, outcome, .. } = change;
     match outcome {
-        Some(outcome) => format!("{device} {port}: {outcome}"),
-        None => format!("{device} {port}: planned"),
+        Some(outcome) => format!("{device} {subject}: {outcome}"),
+        None => format!("{device} {subject}: planned"),
     }
 }
 
 fn device_details(change: &DeviceChange) -> Value {
-    json!({ "device": change.device, "port": change.port, "outcome": change.outcome })
+    let mut details = json!({ "device": change.device, "outcome": change.outcome });
+    match &change.subject {
+        Subject::Port(port) => details["port"] = json!(port),
+        Subject::Vlan(vlan) => details["vlan"] = json!(vlan),
+    }
+    details
 }
 
 /// A caller's own words for a message or a log line: short, and no control character survives.

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::intent::{Attach, Caller, Description, Detach, Intent, ParameterNames, PortName, PortVlans};
-use crate::report::{Call, Target};
+use crate::report::{Call, DeviceNames, Target};
 use crate::rpc::Asked;
 use crate::rpc::arguments::{Arguments, Field, Signature};
 use crate::rpc::error::{RpcError, quoted};
@@ -18,6 +18,7 @@ pub static NAMES: ParameterNames = ParameterNames {
     tagged: "allowed_vlans",
     default_vlan: "default_vlan",
     description: "description",
+    physical_network: "physical_network",
 };
 
 static UPDATE_PORT: Signature = Signature {
@@ -105,7 +106,8 @@ fn asked(
     answer: Value,
 ) -> Result<Asked, RpcError> {
     let dry_run = arguments.field("dry_run").optional(Field::flag)?.unwrap_or(false);
-    let targets = vec![Target { switch_id: Some(switch_id), switch_info: None, intent }];
+    let device = DeviceNames::switch(&switch_id);
+    let targets = vec![Target { device, physical_network: None, level: 0, intent }];
     let call = Call { targets, caller, names: &NAMES, dry_run, detailed: dry_run };
     Ok(Asked::Change { call, answer: (!dry_run).then_some(answer) })
 }

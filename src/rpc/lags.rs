@@ -2,13 +2,14 @@
 
 use serde_json::Value;
 
-use crate::device::Inventory;
-use crate::intent::{Description, PortName};
-use crate::report::Refusal;
+use crate::engine;
+use crate::intent::{Caller, Description, PortName};
+use crate::report::DeviceNames;
 use crate::rpc::Asked;
 use crate::rpc::arguments::{Arguments, Field, Signature};
 use crate::rpc::error::RpcError;
 use crate::rpc::ironic;
+use crate::world::World;
 
 static UPDATE_LAG: Signature = Signature {
     method: "update_lag",
@@ -34,7 +35,7 @@ static DELETE_LAG: Signature = Signature {
 const MAX_SWITCHES: usize = 64;
 
 /// Would put a LAG into VLANs.
-pub fn update_lag(params: &Value, inventory: &Inventory) -> Result<Asked, RpcError> {
+pub fn update_lag(params: &Value, caller: &Caller, world: &World) -> Result<Asked, RpcError> {
     let arguments = UPDATE_LAG.bind(params)?;
     let switches = switches(&arguments)?;
     arguments.field("lag_name").parse(PortName::new)?;
@@ -42,15 +43,15 @@ pub fn update_lag(params: &Value, inventory: &Inventory) -> Result<Asked, RpcErr
     ironic::port_vlans(&arguments)?;
     arguments.field("aggregation_mode").text()?;
     arguments.field("default_vlan").optional(Field::vlan)?;
-    refuse(&arguments, switches, inventory)
+    refuse(&arguments, &switches, caller, world)
 }
 
 /// Would take a LAG away.
-pub fn delete_lag(params: &Value, inventory: &Inventory) -> Result<Asked, RpcError> {
+pub fn delete_lag(params: &Value, caller: &Caller, world: &World) -> Result<Asked, RpcError> {
     let arguments = DELETE_LAG.bind(params)?;
     let switches = switches(&arguments)?;
     arguments.field("lag_name").parse(PortName::new)?;
-    refuse(&arguments, switches, inventory)
+    refuse(&arguments, &switches, caller, world)
 }
 
 fn switches(arguments: &Arguments) -> Result<Vec<String>, RpcError> {
@@ -62,10 +63,15 @@ fn switches(arguments: &Arguments) -> Result<Vec<String>, RpcError> {
     ids.iter().map(Field::text).collect()
 }
 
-fn refuse(arguments: &Arguments, switches: Vec<String>, inventory: &Inventory) -> Result<Asked, RpcError> {
+fn refuse(
+    arguments: &Arguments,
+    switches: &[String],
+    caller: &Caller,
+    world: &World,
+) -> Result<Asked, RpcError> {
     arguments.field("dry_run").optional(Field::flag)?;
-    if let Some(id) = switches.into_iter().find(|id| inventory.find(Some(id), None).is_none()) {
-        return Err(Refusal::UnknownDevice { parameter: "switch_ids", id }.into());
+    for id in switches {
+        engine::device(&DeviceNames::switch(id), "switch_ids", caller, world)?;
     }
     Err(arguments.field("lag_name").refuse("LAGs are not supported yet"))
 }

@@ -1,17 +1,22 @@
 //! JSON-RPC 2.0 over HTTP: two vocabularies in, one [`Call`] to the engine, codes out.
 //!
-//! [`server`] moves bytes, [`envelope`] opens and closes them, [`ironic`], [`lags`] and [`ports`] turn
-//! named [`arguments`] into a call, [`queries`] into a question, [`error`] turns every failure into a code. Nothing here contacts a
+//! [`server`] moves bytes, over [`tls`], and [`auth`] says who sends them, [`envelope`] opens and closes
+//! them, [`ironic`], [`lags`] and [`ports`] turn named [`arguments`] into a call, [`queries`] into a
+//! question, [`error`] turns every failure into a code. Nothing here contacts a
 //! device: a call that cannot be understood ends before the engine hears of it.
 
 pub mod arguments;
+pub mod auth;
 pub mod envelope;
 pub mod error;
 pub mod ironic;
+mod json;
 pub mod lags;
+mod neutron;
 pub mod ports;
 pub mod queries;
 pub mod server;
+pub mod tls;
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
@@ -22,6 +27,7 @@ use futures_util::FutureExt;
 use serde_json::Value;
 use tracing::{info, warn};
 
+use crate::access::Principal;
 use crate::intent::{Caller, Request};
 use crate::query::Seen;
 use crate::report::{Call, Change, Refusal};
@@ -29,6 +35,7 @@ use crate::world::World;
 use envelope::Envelope;
 use error::RpcError;
 
+pub use auth::{Authenticator, Policy};
 pub use server::{Listener, RpcLimits, serve};
 
 /// What carries calls out.
@@ -62,15 +69,20 @@ pub enum Asked {
 }
 
 /// Serves one request, from its body to its answer; a notification has none.
-pub async fn answer(body: &[u8], peer: &str, engine: &Arc<dyn Engine>) -> Option<Value> {
+pub async fn answer(
+    body: &[u8],
+    peer: &str,
+    principal: &Principal,
+    engine: &Arc<dyn Engine>,
+) -> Option<Value> {
     let envelope = match Envelope::open(body) {
         Ok(envelope) => envelope,
         Err((id, error)) => {
-            warn!(peer, code = error.code(), %error, "malformed request");
+            warn!(peer, %principal, code = error.code(), %error, "malformed request");
             return Some(envelope::close(id, Err(error)));
         }
     };
-    let caller = envelope.caller(peer);
+    let caller = envelope.caller(peer, principal);
     let result = carry_out(&envelope, caller.clone(), engine).await;
     match &result {
         // How a change ended is the engine's line in the log.
@@ -78,6 +90,7 @@ pub async fn answer(body: &[u8], peer: &str, engine: &Arc<dyn Engine>) -> Option
         Err(error) => warn!(
             method = %error::quoted(&envelope.method),
             peer,
+            %principal,
             request_id = %caller.request_id,
             code = error.code(),
             %error,
@@ -90,6 +103,10 @@ pub async fn answer(body: &[u8], peer: &str, engine: &Arc<dyn Engine>) -> Option
 async fn carry_out(envelope: &Envelope, caller: Caller, engine: &Arc<dyn Engine>) -> Result<Value, RpcError> {
     let request_id = caller.request_id.clone();
     let world = engine.world();
+    if !world.access.allows_method(&caller.principal, &envelope.method) {
+        let what = error::quoted(&envelope.method);
+        return Err(Refusal::Denied { who: caller.principal, what }.into());
+    }
     match understand(&envelope.method, &envelope.params, caller, &world)? {
         Asked::Nothing { why } => {
             info!(method = %envelope.method, request_id, "unchanged: {why}");
@@ -115,15 +132,22 @@ async fn carry_out(envelope: &Envelope, caller: Caller, engine: &Arc<dyn Engine>
 
 /// What a method with named parameters asks for, in either vocabulary.
 pub fn understand(method: &str, params: &Value, caller: Caller, world: &World) -> Result<Asked, RpcError> {
+    let inventory = &world.inventory;
     match method {
+        // One name, two vocabularies: Ironic names a switch, ML2 passes a port.
+        "update_port" if params.get("port").is_some() && params.get("switch_id").is_none() => {
+            ports::update_port(params, caller, inventory)
+        }
         "update_port" => ironic::update_port(params, caller),
         "reset_port" => ironic::reset_port(params, caller),
-        "attach_port" => ports::attach_port(params, caller, &world.inventory),
+        "attach_port" => ports::attach_port(params, caller, inventory),
         "detach_port" => ports::detach_port(params, caller),
-        "update_lag" => lags::update_lag(params, &world.inventory),
-        "delete_lag" => lags::delete_lag(params, &world.inventory),
-        "get_switches" => queries::get_switches(params, &world.inventory),
-        "get_allowed_network_types" => queries::get_allowed_network_types(params, &world.inventory),
+        "add_network" => ports::add_network(params, caller, inventory),
+        "delete_network" => ports::delete_network(params, caller, inventory),
+        "update_lag" => lags::update_lag(params, &caller, world),
+        "delete_lag" => lags::delete_lag(params, &caller, world),
+        "get_switches" => queries::get_switches(params, &caller, world),
+        "get_allowed_network_types" => queries::get_allowed_network_types(params, &caller, world),
         "is_port_supported" => queries::is_port_supported(params),
         "is_link_valid" => queries::is_link_valid(params, caller, world),
         "check_port" => queries::check_port(params, caller, world),

@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::device::{Inventory, Mac};
-use crate::intent::{Attach, Caller, Description, Detach, Intent, ParameterNames, PortName, PortVlans};
-use crate::report::{Call, Target};
+use crate::device::Inventory;
+use crate::intent::{Attach, Caller, Description, Detach, Intent, ParameterNames, PortName};
+use crate::report::{Call, DeviceNames, Target};
 use crate::rpc::Asked;
 use crate::rpc::arguments::{Arguments, Field, Signature};
-use crate::rpc::error::{RpcError, quoted};
-use crate::vlan::{VlanId, VlanSet};
+use crate::rpc::error::RpcError;
+use crate::rpc::neutron::{Link, links, port_vlans, segment, spelled, top_segment};
+use crate::vlan::VlanId;
 
 /// What ML2 calls the values of an intent.
 pub static NAMES: ParameterNames = ParameterNames {
@@ -21,6 +22,15 @@ pub static NAMES: ParameterNames = ParameterNames {
     tagged: "port.trunk_details.sub_ports[].segmentation_id",
     default_vlan: "default_vlan",
     description: "port.id",
+    physical_network: "segment.physical_network",
+};
+
+/// The same for a network.
+pub static NETWORK_NAMES: ParameterNames = ParameterNames {
+    device: "devices[]",
+    vlan: "network.segmentation_id",
+    physical_network: "network.physical_network",
+    ..NAMES
 };
 
 static ATTACH_PORT: Signature = Signature {
@@ -35,198 +45,206 @@ static DETACH_PORT: Signature = Signature {
     optional: &["segment", "default_vlan", "dry_run", "context"],
 };
 
+static UPDATE_PORT: Signature = Signature {
+    method: "update_port",
+    required: &["port", "original", "segment"],
+    optional: &["original_segment", "network", "default_vlan", "dry_run", "context"],
+};
+
+static ADD_NETWORK: Signature =
+    Signature { method: "add_network", required: &["network"], optional: &["devices", "dry_run", "context"] };
+
+static DELETE_NETWORK: Signature = Signature {
+    method: "delete_network",
+    required: &["network"],
+    optional: &["devices", "force", "dry_run", "context"],
+};
+
 /// RFC 791's least, and all that an `mtu` leaf can hold.
 const MTU: (i64, i64) = (68, u16::MAX as i64);
 
-/// Most links of one call: they are planned under their switches' locks, and a body could name thousands.
-const MAX_LINKS: usize = 64;
-
-/// One physical link of a port.
-struct Link {
-    switch_id: Option<String>,
-    switch_info: Option<String>,
-    port: PortName,
-}
-
-/// Puts every link of a port into the segment's VLAN and its sub-ports' VLANs.
+/// Puts every link of a port into the segment's VLAN and its sub-ports' VLANs, and those of its child
+/// ports after them.
 pub fn attach_port(params: &Value, caller: Caller, inventory: &Inventory) -> Result<Asked, RpcError> {
     let arguments = ATTACH_PORT.bind(params)?;
-    let default_vlan = arguments.field("default_vlan").optional(Field::vlan)?;
-    if arguments.field("children").optional(Field::elements)?.is_some_and(|list| !list.is_empty()) {
-        return Err(arguments.field("children").refuse("child ports are not supported yet"));
-    }
-    let (port, segment) = (arguments.field("port"), arguments.field("segment"));
-    let Some(vlan) = segment_vlan(&segment, inventory)? else { return Ok(UNMANAGED) };
-    top_segment(&arguments.field("top_segment"), vlan)?;
-    let mtu = arguments.field("network").member("mtu")?.optional(|mtu| mtu.integer(MTU.0, MTU.1))?;
-    let description = port.member("id")?.parse(Description::of_neutron_port)?;
-    let enabled = port.member("admin_state_up")?.optional(Field::flag)?;
-    let vlans = port_vlans(&port, vlan)?;
-    let intent = |port| {
-        Intent::Attach(Attach {
-            port,
-            vlans: vlans.clone(),
-            description: Some(description.clone()),
-            mtu: mtu.and_then(|mtu| u16::try_from(mtu).ok()),
-            enabled,
-            default_vlan,
-        })
+    let own = arguments.field("segment");
+    let Some(mut targets) = attached(&arguments, &arguments.field("port"), &own, 0, inventory)? else {
+        return Ok(UNMANAGED);
     };
-    asked(&arguments, links(&port)?, intent, caller)
+    if let Some(vlan) = segment(&own, inventory)?.vlan {
+        top_segment(&arguments.field("top_segment"), vlan)?;
+    }
+    for child in arguments.field("children").optional(Field::elements)?.unwrap_or_default() {
+        child.member("node_uuid")?.optional(Field::text)?;
+        let theirs = child.member("segment")?;
+        let segment = if theirs.value.is_null() { &own } else { &theirs };
+        targets
+            .extend(attached(&arguments, &child.member("port")?, segment, 1, inventory)?.unwrap_or_default());
+    }
+    asked(&arguments, targets, caller)
 }
 
 /// Isolates every link of a port. What it was bound to does not matter, only that it was managed.
 pub fn detach_port(params: &Value, caller: Caller) -> Result<Asked, RpcError> {
     let arguments = DETACH_PORT.bind(params)?;
     let default_vlan = arguments.field("default_vlan").optional(Field::vlan)?;
-    if let Some("unmanaged") = arguments.field("segment").optional(network_type)?.as_deref() {
+    let kind = arguments.field("segment").optional(|segment| spelled(segment, "network_type")?.text())?;
+    if kind.as_deref() == Some("unmanaged") {
         return Ok(UNMANAGED);
     }
     let links = links(&arguments.field("port"))?;
-    asked(&arguments, links, |port| Intent::Detach(Detach { port, default_vlan }), caller)
+    asked(&arguments, links.into_iter().map(|link| detached(link, default_vlan)).collect(), caller)
+}
+
+/// Brings every link to the port's new state; a link that the port had and has no more is isolated in
+/// the same transaction.
+pub fn update_port(params: &Value, caller: Caller, inventory: &Inventory) -> Result<Asked, RpcError> {
+    let arguments = UPDATE_PORT.bind(params)?;
+    let default_vlan = arguments.field("default_vlan").optional(Field::vlan)?;
+    let (port, original) = (arguments.field("port"), arguments.field("original"));
+    let new = attached(&arguments, &port, &arguments.field("segment"), 0, inventory)?;
+    let before = arguments.field("original_segment").optional(|field| segment(field, inventory))?;
+    let was_managed = before.is_none_or(|segment| segment.vlan.is_some());
+    let old = if was_managed { links_before(&original)? } else { Vec::new() };
+    if new.is_none() && old.is_empty() {
+        return Ok(UNMANAGED);
+    }
+    let mut targets = new.unwrap_or_default();
+    // Two ways to name one switch are one link.
+    let place = |device: &DeviceNames, port: &PortName| {
+        let found = inventory.find(device.switch_id.as_deref(), device.switch_info.as_deref());
+        (found.map_or_else(|| device.first().to_owned(), |device| device.name.clone()), port.clone())
+    };
+    let kept: BTreeSet<(String, PortName)> = targets
+        .iter()
+        .filter_map(|target| match &target.intent {
+            Intent::Attach(attach) => Some(place(&target.device, &attach.port)),
+            _ => None,
+        })
+        .collect();
+    let gone = old.into_iter().filter(|link| !kept.contains(&place(&link.device, &link.port)));
+    targets.extend(gone.map(|link| detached(link, default_vlan)));
+    asked(&arguments, targets, caller)
+}
+
+/// Puts a network's VLAN into the table and on the uplinks of the devices named, or of all devices of
+/// its physical network.
+pub fn add_network(params: &Value, caller: Caller, inventory: &Inventory) -> Result<Asked, RpcError> {
+    let arguments = ADD_NETWORK.bind(params)?;
+    network_change(&arguments, caller, inventory, |vlan| Intent::AddNetwork { vlan })
+}
+
+/// Takes it away from both, unless ports still use it.
+pub fn delete_network(params: &Value, caller: Caller, inventory: &Inventory) -> Result<Asked, RpcError> {
+    let arguments = DELETE_NETWORK.bind(params)?;
+    let force = arguments.field("force").optional(Field::flag)?.unwrap_or(false);
+    network_change(&arguments, caller, inventory, |vlan| Intent::DeleteNetwork { vlan, force })
 }
 
 const UNMANAGED: Asked = Asked::Nothing { why: "the segment is unmanaged" };
 
-fn asked(
+fn network_change(
     arguments: &Arguments,
-    links: Vec<Link>,
-    intent: impl Fn(PortName) -> Intent,
     caller: Caller,
+    inventory: &Inventory,
+    intent: impl Fn(VlanId) -> Intent,
 ) -> Result<Asked, RpcError> {
-    let dry_run = arguments.field("dry_run").optional(Field::flag)?.unwrap_or(false);
-    let target = |link: Link| Target {
-        switch_id: link.switch_id,
-        switch_info: link.switch_info,
-        intent: intent(link.port),
+    let network = arguments.field("network");
+    let placed = segment(&network, inventory)?;
+    let Some(vlan) = placed.vlan else { return Ok(UNMANAGED) };
+    let devices = arguments.field("devices");
+    let names: Vec<DeviceNames> = match (devices.optional(Field::elements)?, &placed.physical_network) {
+        (Some(names), _) if names.is_empty() => return Err(devices.refuse("it names no device")),
+        (Some(names), _) => {
+            let names = names.iter().map(|name| Ok(DeviceNames::switch(&name.text()?)));
+            names.collect::<Result<_, RpcError>>()?
+        }
+        (None, None) => {
+            return Err(devices.refuse("devices, or the network's physical_network, must be given"));
+        }
+        (None, Some(physical_network)) => {
+            let part = inventory
+                .devices
+                .values()
+                .filter(|device| device.manage_vlans && device.physical_networks.contains(physical_network));
+            let names: Vec<DeviceNames> = part.map(|device| DeviceNames::switch(&device.name)).collect();
+            if names.is_empty() {
+                let field = spelled(&network, "physical_network")?;
+                return Err(field.refuse("no device with manage_vlans is part of it"));
+            }
+            names
+        }
     };
-    let targets = links.into_iter().map(target).collect();
-    Ok(Asked::Change { call: Call { targets, caller, names: &NAMES, dry_run, detailed: true }, answer: None })
+    let target = |device| Target {
+        device,
+        physical_network: placed.physical_network.clone(),
+        level: 0,
+        intent: intent(vlan),
+    };
+    let call = change(arguments, names.into_iter().map(target).collect(), caller, &NETWORK_NAMES)?;
+    Ok(Asked::Change { call, answer: None })
 }
 
-/// An attribute of a segment, which may also be spelled as networks do: `provider:network_type`.
-pub(super) fn spelled<'v>(segment: &Field<'v>, key: &str) -> Result<Field<'v>, RpcError> {
-    let (plain, provider) = (segment.member(key)?, segment.member(&format!("provider:{key}"))?);
-    if provider.value.is_null() {
-        return Ok(plain);
-    }
-    if !plain.value.is_null() && plain.value != provider.value {
-        return Err(provider.refuse(&format!("it differs from {}", plain.name)));
-    }
-    Ok(provider)
+/// Every link of `port` in the VLANs it should be in; none: its segment is unmanaged.
+fn attached(
+    arguments: &Arguments,
+    port: &Field,
+    bound_to: &Field,
+    level: u8,
+    inventory: &Inventory,
+) -> Result<Option<Vec<Target>>, RpcError> {
+    let default_vlan = arguments.field("default_vlan").optional(Field::vlan)?;
+    let placed = segment(bound_to, inventory)?;
+    let Some(vlan) = placed.vlan else { return Ok(None) };
+    let mtu = arguments.field("network").member("mtu")?.optional(|mtu| mtu.integer(MTU.0, MTU.1))?;
+    let description = port.member("id")?.parse(Description::of_neutron_port)?;
+    let enabled = port.member("admin_state_up")?.optional(Field::flag)?;
+    let vlans = port_vlans(port, vlan)?;
+    let target = |link: Link| Target {
+        device: link.device,
+        physical_network: placed.physical_network.clone(),
+        level,
+        intent: Intent::Attach(Attach {
+            port: link.port,
+            vlans: vlans.clone(),
+            description: Some(description.clone()),
+            mtu: mtu.and_then(|mtu| u16::try_from(mtu).ok()),
+            enabled,
+            default_vlan,
+        }),
+    };
+    Ok(Some(links(port)?.into_iter().map(target).collect()))
 }
 
-pub(super) fn network_type(segment: &Field) -> Result<String, RpcError> {
-    spelled(segment, "network_type")?.text()
-}
-
-/// The VLAN that a segment stands for; none: it is unmanaged.
-fn segment_vlan(segment: &Field, inventory: &Inventory) -> Result<Option<VlanId>, RpcError> {
-    let physical_network = spelled(segment, "physical_network")?;
-    let name = physical_network.optional(Field::text)?;
-    match network_type(segment)?.as_str() {
-        "vlan" => spelled(segment, "segmentation_id")?.vlan().map(Some),
-        "unmanaged" => Ok(None),
-        // Never what the switch falls back to: that is VLAN 1, which is everyone's.
-        "flat" => {
-            let network = name.as_ref().and_then(|name| inventory.physical_networks.get(name));
-            let vlan = network.and_then(|network| network.flat_vlan);
-            let why = "the inventory names no flat_vlan for this physical network";
-            vlan.map(Some).ok_or_else(|| physical_network.refuse(why))
-        }
-        other => {
-            let field = spelled(segment, "network_type")?;
-            Err(match other {
-                "vxlan" => field.refuse("networks of type vxlan are not supported yet"),
-                other => {
-                    field.refuse(&format!("it must be vlan, flat, vxlan or unmanaged, not {}", quoted(other)))
-                }
-            })
-        }
+/// The links that a port had; one that was not bound had none.
+fn links_before(original: &Field) -> Result<Vec<Link>, RpcError> {
+    let links_then = original.member("binding:profile")?.member("local_link_information")?;
+    match links_then.value {
+        Value::Null => Ok(Vec::new()),
+        Value::Array(list) if list.is_empty() => Ok(Vec::new()),
+        _ => links(original),
     }
 }
 
-/// ML2 names a top segment also where there is no hierarchy; then it is the segment itself.
-fn top_segment(top: &Field, vlan: VlanId) -> Result<(), RpcError> {
-    if top.value.is_null() {
-        return Ok(());
+fn detached(link: Link, default_vlan: Option<VlanId>) -> Target {
+    Target {
+        device: link.device,
+        physical_network: None,
+        level: 0,
+        intent: Intent::Detach(Detach { port: link.port, default_vlan }),
     }
-    if network_type(top)? == "vlan" && spelled(top, "segmentation_id")?.vlan()? == vlan {
-        return Ok(());
-    }
-    Err(top.refuse("hierarchical binding is not supported yet"))
 }
 
-/// A port with sub-ports is a trunk whose native VLAN is its own segment's.
-fn port_vlans(port: &Field, segment: VlanId) -> Result<PortVlans, RpcError> {
-    let sub_ports = port.member("trunk_details")?.member("sub_ports")?.optional(Field::elements)?;
-    let tagged: VlanSet = sub_ports
-        .unwrap_or_default()
-        .iter()
-        .map(|sub_port| sub_port.member("segmentation_id")?.vlan())
-        .collect::<Result<Vec<_>, _>>()?
-        .into_iter()
-        .collect();
-    Ok(if tagged.is_empty() {
-        PortVlans::Access { vlan: segment }
-    } else {
-        PortVlans::Trunk { native: Some(segment), tagged }
-    })
+fn asked(arguments: &Arguments, targets: Vec<Target>, caller: Caller) -> Result<Asked, RpcError> {
+    Ok(Asked::Change { call: change(arguments, targets, caller, &NAMES)?, answer: None })
 }
 
-/// The links of a bare-metal port, each of them another port of a switch.
-fn links(port: &Field) -> Result<Vec<Link>, RpcError> {
-    let vnic_type = port.member("binding:vnic_type")?;
-    match vnic_type.optional(Field::text)?.as_deref() {
-        None | Some("baremetal") => {}
-        Some("smart-nic") => return Err(vnic_type.refuse("smart NICs are not supported yet")),
-        Some(other) => return Err(vnic_type.refuse(&format!("it must be baremetal, not {}", quoted(other)))),
-    }
-    let profile = port.member("binding:profile")?;
-    let group = profile.member("local_group_information")?;
-    match group.value {
-        Value::Null => {}
-        Value::Object(members) if members.values().all(Value::is_null) => {}
-        _ => return Err(group.refuse("LAGs are not supported yet")),
-    }
-    let information = profile.member("local_link_information")?;
-    let mut seen = BTreeSet::new();
-    let mut links = Vec::new();
-    let fields = information.elements()?;
-    if fields.len() > MAX_LINKS {
-        return Err(information.refuse(&format!("it names {} links; {MAX_LINKS} are the most", fields.len())));
-    }
-    for field in fields {
-        let link = link(&field)?;
-        if !seen.insert((link.switch(), link.port.clone())) {
-            return Err(field
-                .member("port_id")?
-                .refuse("an earlier link names the same port of the same switch"));
-        }
-        links.push(link);
-    }
-    if links.is_empty() {
-        return Err(information.refuse("it names no link"));
-    }
-    Ok(links)
-}
-
-fn link(field: &Field) -> Result<Link, RpcError> {
-    // Ironic stores an empty switch_info where none was given.
-    let info = field.member("switch_info")?;
-    let switch_info = if info.value == "" { None } else { info.optional(Field::text)? };
-    let id = field.member("switch_id")?;
-    let switch_id = if switch_info.is_none() { Some(id.text()?) } else { id.optional(Field::text)? };
-    Ok(Link { switch_id, switch_info, port: field.member("port_id")?.parse(PortName::new)? })
-}
-
-impl Link {
-    /// The switch as far as it can be told from its names alone.
-    fn switch(&self) -> (Option<Mac>, Option<String>) {
-        let name = self.switch_id.as_ref().or(self.switch_info.as_ref());
-        match name.and_then(|name| name.parse().ok()) {
-            Some(mac) => (Some(mac), None),
-            None => (None, name.cloned()),
-        }
-    }
+fn change(
+    arguments: &Arguments,
+    targets: Vec<Target>,
+    caller: Caller,
+    names: &'static ParameterNames,
+) -> Result<Call, RpcError> {
+    let dry_run = arguments.field("dry_run").optional(Field::flag)?.unwrap_or(false);
+    Ok(Call { targets, caller, names, dry_run, detailed: true })
 }

@@ -1,17 +1,20 @@
 //! The methods that change nothing: what there is, what would be possible, what a switch holds, and
 //! what any other method would do.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::device::Inventory;
+use crate::device::{Device, Inventory};
 use crate::engine;
 use crate::intent::{Caller, Description, Intent, Request};
 use crate::query::{self, Seen, Verdict};
-use crate::report::{Call, Refusal, Target};
+use crate::report::{Call, DeviceNames, Refusal, Target};
 use crate::rpc::arguments::{Field, Signature};
 use crate::rpc::error::{RpcError, quoted};
-use crate::rpc::{Asked, ironic, ports, understand};
+use crate::rpc::{Asked, ironic, neutron, ports, understand};
 use crate::world::World;
 
 static GET_SWITCHES: Signature = Signature { method: "get_switches", required: &["context"], optional: &[] };
@@ -61,11 +64,7 @@ enum About {
 
 impl Question {
     /// The answer, from what the devices run and report.
-    pub fn answer(
-        &self,
-        seen: &std::collections::BTreeMap<String, Seen>,
-        world: &World,
-    ) -> Result<Value, RpcError> {
+    pub fn answer(&self, seen: &BTreeMap<String, Seen>, world: &World) -> Result<Value, RpcError> {
         match self.about {
             About::Presence { explain } => verdict(&query::presence(&self.requests, seen), explain),
             About::Configuration => to_json(&query::check(&self.requests, seen, &world.schema)?),
@@ -73,22 +72,26 @@ impl Question {
     }
 }
 
-/// Every switch of the inventory, in the form of Ironic's own networking service.
-pub fn get_switches(params: &Value, inventory: &Inventory) -> Result<Asked, RpcError> {
+/// Every switch that the caller may ask about, in the form of Ironic's own networking service.
+pub fn get_switches(params: &Value, caller: &Caller, world: &World) -> Result<Asked, RpcError> {
     GET_SWITCHES.bind(params)?;
-    known(&query::switches(inventory))
+    known(&query::switches(visible(caller, world)))
 }
 
 /// The kinds of network that a device, or every device, can be part of.
-pub fn get_allowed_network_types(params: &Value, inventory: &Inventory) -> Result<Asked, RpcError> {
+pub fn get_allowed_network_types(params: &Value, caller: &Caller, world: &World) -> Result<Asked, RpcError> {
     let arguments = GET_ALLOWED_NETWORK_TYPES.bind(params)?;
     let Some(id) = arguments.field("device").optional(Field::text)? else {
-        return known(&query::network_types(inventory, inventory.devices.values()));
+        return known(&query::network_types(&world.inventory, visible(caller, world)));
     };
-    match inventory.find(Some(&id), None) {
-        Some(device) => known(&query::network_types(inventory, [device])),
-        None => Err(Refusal::UnknownDevice { parameter: "device", id }.into()),
-    }
+    let device = engine::device(&DeviceNames::switch(&id), "device", caller, world)?;
+    known(&query::network_types(&world.inventory, [device]))
+}
+
+/// The devices on which the caller may call this method.
+fn visible<'w>(caller: &Caller, world: &'w World) -> impl Iterator<Item = &'w Arc<Device>> {
+    let may = |device: &&Arc<Device>| world.access.allows(&caller.principal, &caller.method, &device.name);
+    world.inventory.devices.values().filter(may)
 }
 
 /// Whether ports of this kind are ours to set up.
@@ -106,7 +109,7 @@ pub fn is_link_valid(params: &Value, caller: Caller, world: &World) -> Result<As
     let (live, explain) = (flag("live")?, flag("explain")?);
     let (port, segment) = (arguments.field("port"), arguments.field("segment"));
     let no = |reason: String| verdict(&Verdict::no(reason), explain).map(Asked::Known);
-    let kind = segment.optional(ports::network_type)?;
+    let kind = segment.optional(neutron::network_type)?;
     let reason = match &kind {
         None => None,
         Some(kind) => why_no_network(kind, &segment, &world.inventory)?,
@@ -124,9 +127,7 @@ pub fn is_link_valid(params: &Value, caller: Caller, world: &World) -> Result<As
         }
     };
     let Asked::Change { call, .. } = asked else { return no("there is nothing to do for it".to_owned()) };
-    let physical_network =
-        segment.optional(|segment| ports::spelled(segment, "physical_network")?.optional(Field::text))?;
-    let found = query::links(&call, physical_network.flatten().as_deref(), world);
+    let found = query::links(&call, world)?;
     if !live || !found.is_yes() {
         return verdict(&found, explain).map(Asked::Known);
     }
@@ -161,7 +162,8 @@ fn check_flat(params: &Value, caller: Caller) -> Result<Call, RpcError> {
     let switch_id = arguments.field("switch_id").text()?;
     let description = arguments.field("description").optional(|text| text.parse(Description::new))?;
     let intent = Intent::Attach(ironic::attach(&arguments, description)?);
-    let targets = vec![Target { switch_id: Some(switch_id), switch_info: None, intent }];
+    let device = DeviceNames::switch(&switch_id);
+    let targets = vec![Target { device, physical_network: None, level: 0, intent }];
     Ok(Call { targets, caller, names: &ironic::NAMES, dry_run: true, detailed: true })
 }
 
@@ -176,7 +178,8 @@ pub fn plan(params: &Value, caller: Caller, world: &World) -> Result<Asked, RpcE
     }
     match understand(&method, params.value, caller, world) {
         Ok(Asked::Change { call, .. }) => {
-            Ok(Asked::Change { call: Call { dry_run: true, detailed: true, ..call }, answer: None })
+            let call = Call { dry_run: true, detailed: true, ..call };
+            Ok(Asked::Change { call, answer: None })
         }
         Ok(Asked::Known(_) | Asked::Question(_)) | Err(RpcError::UnknownMethod { .. }) => {
             Err(changes_nothing())
@@ -219,7 +222,7 @@ fn why_no_network(kind: &str, segment: &Field, inventory: &Inventory) -> Result<
     Ok(match kind {
         "vlan" | "unmanaged" => None,
         "flat" => {
-            let name = ports::spelled(segment, "physical_network")?.optional(Field::text)?;
+            let name = neutron::spelled(segment, "physical_network")?.optional(Field::text)?;
             let network = name.as_ref().and_then(|name| inventory.physical_networks.get(name));
             let is_carried = network.is_some_and(|network| network.flat_vlan.is_some());
             (!is_carried).then(|| "the inventory names no flat_vlan for its physical network".to_owned())

@@ -1,4 +1,4 @@
-//! HTTP/1.1: one path, one verb, bounded bodies, and an orderly end.
+//! HTTP/1.1: one path, one verb, callers who are who they say, bounded bodies, and an orderly end.
 
 use std::convert::Infallible;
 use std::fs;
@@ -9,9 +9,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::{HeaderValue, Method, Request, StatusCode, header};
+use axum::http::request::Parts;
+use axum::http::{HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
+use hyper::body::Body as _;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -21,8 +23,11 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener, UnixSocket};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tracing::{debug, error, warn};
+use tracing::{debug, error, info, warn};
 
+use crate::access::Principal;
+use crate::rpc::auth::{Authenticator, Denied, Origin, Peer};
+use crate::rpc::error::quoted;
 use crate::rpc::{self, Engine};
 
 /// What one caller may take of the service.
@@ -62,9 +67,14 @@ pub enum Listener {
 
 /// How long a caller may take to read its answer while the service stops.
 const ANSWER_TIME: Duration = Duration::from_secs(1);
+const TOO_LARGE: (StatusCode, &str) = (StatusCode::PAYLOAD_TOO_LARGE, "the request's body is too large");
+/// How long a refused request's body is read on, and not kept, before the refusal is sent: a client
+/// that is not read from sees a reset connection instead of the answer.
+const DISCARD_TIME: Duration = Duration::from_secs(1);
 
 struct Service {
     engine: Arc<dyn Engine>,
+    authenticator: Arc<Authenticator>,
     limits: RpcLimits,
     calls: Arc<Semaphore>,
 }
@@ -90,32 +100,46 @@ pub fn bind_unix(path: &Path) -> io::Result<UnixListener> {
     socket.listen(1024)
 }
 
-/// Serves calls until `shutdown`, then stops accepting and returns when every call that began has
+/// Why a request is not taken: what is answered, and what only the log is told.
+struct Refused {
+    status: StatusCode,
+    message: &'static str,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    why: Option<String>,
+    user: Option<String>,
+}
+
+/// Serves calls of callers that `authenticator` lets in until `shutdown`, then stops accepting and returns when every call that began has
 /// ended. A request that is still arriving then has [`RpcLimits::body_time`] left.
 pub async fn serve(
     mut listener: Listener,
     engine: Arc<dyn Engine>,
+    authenticator: Arc<Authenticator>,
     limits: RpcLimits,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
     let calls = Arc::new(Semaphore::new(limits.calls as usize));
-    let service = Arc::new(Service { engine, limits: limits.clone(), calls: calls.clone() });
+    let service = Service { engine, authenticator, limits: limits.clone(), calls: calls.clone() };
+    let service = Arc::new(service);
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(limits.connections));
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(limits.head_time);
     tokio::select! {
         () = shutdown => {}
-        closed = accept(&mut listener, &places, |stream, peer, place| {
-            let service = service.clone();
-            let answer = service_fn(move |request| {
-                let (service, peer) = (service.clone(), peer.clone());
-                async move { Ok::<_, Infallible>(receive(service, &peer, request).await) }
-            });
-            let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), answer));
+        closed = accept(&mut listener, &places, |stream, name, origin, place| {
+            let (service, http, watcher) = (service.clone(), http.clone(), graceful.watcher());
             tokio::spawn(async move {
-                if let Err(error) = connection.await {
-                    debug!("a connection broke off: {error}");
+                if let Some((stream, peer)) = welcome(&service.authenticator, stream, name, origin).await {
+                    let peer = Arc::new(peer);
+                    let answer = service_fn(move |request| {
+                        let (service, peer) = (service.clone(), peer.clone());
+                        async move { Ok::<_, Infallible>(receive(service, peer, request).await) }
+                    });
+                    let connection = http.serve_connection(TokioIo::new(stream), answer);
+                    if let Err(error) = watcher.watch(connection).await {
+                        debug!("a connection broke off: {error}");
+                    }
                 }
                 drop(place);
             });
@@ -142,25 +166,51 @@ pub async fn serve(
 async fn accept(
     listener: &mut Listener,
     places: &Arc<Semaphore>,
-    serve: impl Fn(Box<dyn Stream>, String, OwnedSemaphorePermit),
+    serve: impl Fn(Box<dyn Stream>, String, Origin, OwnedSemaphorePermit),
 ) -> io::Result<()> {
     loop {
         let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
-        let (stream, peer) = listener.accept().await;
-        serve(stream, peer, place);
+        let (stream, name, origin) = listener.accept().await;
+        serve(stream, name, origin, place);
     }
 }
 
-async fn receive(service: Arc<Service>, peer: &str, request: Request<Incoming>) -> Response {
-    match call(service, peer, request).await {
+/// What comes before HTTP: the caller's network, and TLS. None: sent away.
+async fn welcome(
+    authenticator: &Authenticator,
+    stream: Box<dyn Stream>,
+    name: String,
+    origin: Origin,
+) -> Option<(Box<dyn Stream>, Peer)> {
+    let policy = authenticator.policy();
+    if !policy.admits(origin) {
+        warn!(peer = name, "connection refused: its network is not one of `networks`");
+        return None;
+    }
+    let (stream, certificate): (Box<dyn Stream>, _) = match &policy.tls {
+        None => (stream, None),
+        Some(tls) => match tls.accept(stream).await {
+            Ok((stream, certificate)) => (Box::new(stream), certificate),
+            Err(error) => {
+                warn!(peer = name, "connection refused: no TLS: {error}");
+                return None;
+            }
+        },
+    };
+    Some((stream, Peer { name, origin, certificate, policy }))
+}
+
+async fn receive(service: Arc<Service>, peer: Arc<Peer>, request: Request<Incoming>) -> Response {
+    match call(service, &peer, request).await {
         Ok(Some(answer)) => json_response(StatusCode::OK, &answer),
         Ok(None) => StatusCode::NO_CONTENT.into_response(),
-        Err((status, message)) => {
-            warn!(peer, code = status.as_u16(), "request refused: {message}");
-            let answer = json!({ "error": { "code": status.as_u16(), "message": message } });
-            let mut response = json_response(status, &answer);
-            if status == StatusCode::METHOD_NOT_ALLOWED {
-                response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
+        Err(refused) => {
+            refused.log(&peer.name);
+            let code = refused.status.as_u16();
+            let answer = json!({ "error": { "code": code, "message": refused.message } });
+            let mut response = json_response(refused.status, &answer);
+            for (name, value) in refused.headers {
+                response.headers_mut().append(name, value);
             }
             response
         }
@@ -169,57 +219,144 @@ async fn receive(service: Arc<Service>, peer: &str, request: Request<Incoming>) 
 
 async fn call(
     service: Arc<Service>,
-    peer: &str,
+    peer: &Peer,
     request: Request<Incoming>,
-) -> Result<Option<Value>, (StatusCode, &'static str)> {
-    if request.method() != Method::POST {
-        return Err((StatusCode::METHOD_NOT_ALLOWED, "Only POST method can be used"));
-    }
-    if request.uri().path() != "/" {
-        return Err((StatusCode::NOT_FOUND, "calls are sent to /"));
-    }
-    // A page in a browser on this host could post here without asking anyone. Browsers say so.
-    if request.headers().contains_key(header::ORIGIN) {
-        return Err((StatusCode::FORBIDDEN, "calls from web pages are refused"));
-    }
-    let arriving = read(request.into_body(), service.limits.body_bytes);
+) -> Result<Option<Value>, Refused> {
+    let (head, body) = request.into_parts();
+    // Who asks, before anything of what is asked is kept.
+    let limit = service.limits.body_bytes;
+    let principal = match admit(&service.authenticator, peer, &head, body.size_hint().lower(), limit).await {
+        Ok(principal) => principal,
+        Err(refused) => {
+            // Whoever waits to be told to go on has not sent it yet.
+            if !head.headers.contains_key(header::EXPECT) {
+                // However far it comes: what matters is the answer that follows.
+                drop(tokio::time::timeout(DISCARD_TIME, discard(body, limit.saturating_mul(16))).await);
+            }
+            return Err(refused);
+        }
+    };
+    let arriving = read(body, limit);
     let body = tokio::time::timeout(service.limits.body_time, arriving)
         .await
         .map_err(|_| (StatusCode::REQUEST_TIMEOUT, "the request's body did not arrive in time"))??;
     let stopping = (StatusCode::SERVICE_UNAVAILABLE, "the service is stopping");
     let permit = service.calls.clone().acquire_owned().await.map_err(|_| stopping)?;
-    let peer = peer.to_owned();
+    let peer = peer.name.clone();
     // On its own task: a caller that hangs up must not stop a change halfway.
     let task = tokio::spawn(async move {
-        let answer = rpc::answer(&body, &peer, &service.engine).await;
+        let answer = rpc::answer(&body, &peer, &principal, &service.engine).await;
         drop(permit);
         answer
     });
     task.await.map_err(|failure| {
         error!("a request was not answered: {failure}");
-        (StatusCode::INTERNAL_SERVER_ERROR, "the service failed")
+        Refused::from((StatusCode::INTERNAL_SERVER_ERROR, "the service failed"))
     })
 }
 
-/// Reads a body of at most `limit` octets. One that is longer is read on for a while, and not kept:
-/// a client that is not read from sees a reset connection instead of the answer.
-async fn read(mut body: Incoming, limit: usize) -> Result<Vec<u8>, (StatusCode, &'static str)> {
+/// Judges a request by its head, which may say how long the body will be.
+async fn admit(
+    authenticator: &Authenticator,
+    peer: &Peer,
+    head: &Parts,
+    length: u64,
+    limit: usize,
+) -> Result<Principal, Refused> {
+    if head.method != Method::POST {
+        let refused = Refused::from((StatusCode::METHOD_NOT_ALLOWED, "Only POST method can be used"));
+        return Err(refused.with(header::ALLOW, HeaderValue::from_static("POST")));
+    }
+    if head.uri.path() != "/" {
+        return Err((StatusCode::NOT_FOUND, "calls are sent to /").into());
+    }
+    // A page in a browser on this host could post here without asking anyone. Browsers say so.
+    if head.headers.contains_key(header::ORIGIN) {
+        return Err((StatusCode::FORBIDDEN, "calls from web pages are refused").into());
+    }
+    let principal = authenticator.authenticate(head, peer).await?;
+    if usize::try_from(length).is_ok_and(|length| length <= limit) {
+        Ok(principal)
+    } else {
+        Err(TOO_LARGE.into())
+    }
+}
+
+/// Reads a body of at most `limit` octets. One that is longer is read on for a while.
+async fn read(mut body: Incoming, limit: usize) -> Result<Vec<u8>, Refused> {
     let mut bytes = Vec::new();
-    let mut length = 0;
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| (StatusCode::BAD_REQUEST, "the request's body broke off"))?;
         let Some(data) = frame.data_ref() else { continue };
-        length += data.len();
-        if length <= limit {
-            bytes.extend_from_slice(data);
-        } else if length > limit.saturating_mul(16) {
+        if bytes.len() + data.len() > limit {
+            drop(bytes);
+            discard(body, limit.saturating_mul(16)).await;
+            return Err(TOO_LARGE.into());
+        }
+        bytes.extend_from_slice(data);
+    }
+    Ok(bytes)
+}
+
+/// Reads on without keeping anything, at most `limit` octets.
+async fn discard(mut body: Incoming, limit: usize) {
+    let mut length = 0;
+    while let Some(Ok(frame)) = body.frame().await {
+        length += frame.data_ref().map_or(0, |data| data.len());
+        if length > limit {
             break;
         }
     }
-    if length > limit {
-        return Err((StatusCode::PAYLOAD_TOO_LARGE, "the request's body is too large"));
+}
+
+impl Refused {
+    fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
     }
-    Ok(bytes)
+
+    /// One line a refusal; a caller who has shown nothing yet may only be asking what to show.
+    fn log(&self, peer: &str) {
+        let Self { status, message, why, user, .. } = self;
+        let (code, user, why) = (status.as_u16(), user.as_deref().map(quoted), why.as_deref());
+        match (*status, why) {
+            (StatusCode::UNAUTHORIZED, None) => info!(peer, code, "request refused: {message}"),
+            (_, Some(why)) => warn!(peer, code, user, "request refused: {why}"),
+            _ => warn!(peer, code, "request refused: {message}"),
+        }
+    }
+}
+
+impl From<(StatusCode, &'static str)> for Refused {
+    fn from((status, message): (StatusCode, &'static str)) -> Self {
+        Self { status, message, headers: Vec::new(), why: None, user: None }
+    }
+}
+
+impl From<Denied> for Refused {
+    fn from(denied: Denied) -> Self {
+        let (status, message, why, user, challenges) = match denied {
+            Denied::Missing { challenges } => {
+                (StatusCode::UNAUTHORIZED, "authentication is required", None, None, challenges)
+            }
+            // Not which of them: a guesser would learn who is a user.
+            Denied::Wrong { why, user, challenges } => {
+                let message = "user and password are not right";
+                (StatusCode::UNAUTHORIZED, message, Some(why.to_string()), user, challenges)
+            }
+            Denied::Certificate { names, why } => {
+                (StatusCode::FORBIDDEN, why, Some(why.to_owned()), names.into_iter().next(), Vec::new())
+            }
+            Denied::TooMany { retry_after } => {
+                let message = "too many wrong passwords from this address";
+                let after = HeaderValue::from(retry_after.as_secs().max(1));
+                let refused = Self::from((StatusCode::TOO_MANY_REQUESTS, message));
+                return refused.with(header::RETRY_AFTER, after);
+            }
+        };
+        let headers = challenges.into_iter().map(|challenge| (header::WWW_AUTHENTICATE, challenge)).collect();
+        Self { status, message, headers, why, user }
+    }
 }
 
 fn json_response(status: StatusCode, body: &Value) -> Response {
@@ -233,22 +370,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
 impl Listener {
     /// The next connection, and who is at its other end: `127.0.0.1:40312`, or `uid=0` on a unix socket.
-    async fn accept(&mut self) -> (Box<dyn Stream>, String) {
+    async fn accept(&mut self) -> (Box<dyn Stream>, String, Origin) {
         match self {
             Self::Tcp(listener) => {
                 let (stream, address) = axum::serve::Listener::accept(listener).await;
                 if let Err(error) = stream.set_nodelay(true) {
                     warn!(%address, "answers may be delayed: {error}");
                 }
-                (Box::new(stream), address.to_string())
+                (Box::new(stream), address.to_string(), Origin::Ip(address.ip()))
             }
             Self::Unix(listener) => {
                 let (stream, _) = axum::serve::Listener::accept(listener).await;
-                let peer = match stream.peer_cred() {
-                    Ok(credentials) => format!("uid={}", credentials.uid()),
-                    Err(error) => format!("unix ({error})"),
+                let (peer, uid) = match stream.peer_cred() {
+                    Ok(credentials) => (format!("uid={}", credentials.uid()), Some(credentials.uid())),
+                    Err(error) => (format!("unix ({error})"), None),
                 };
-                (Box::new(stream), peer)
+                (Box::new(stream), peer, Origin::User(uid))
             }
         }
     }

@@ -9,6 +9,7 @@ mod participant;
 mod undo;
 pub mod worker;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -83,7 +84,11 @@ pub async fn transact(mut parts: Vec<Participant>, budget: Budget) -> Vec<Partic
         join_all(parts.iter_mut().map(|part| part.settle_forward(budget))).await;
         if !parts.iter().all(Participant::is_applied) {
             let cause = parts.iter().find_map(Participant::failure_for_others);
-            join_all(parts.iter_mut().map(|part| part.undo(cause.as_ref(), budget))).await;
+            // Children first: they are reached through what their parents take back.
+            for level in levels(&parts).into_iter().rev() {
+                let level = parts.iter_mut().filter(|part| part.level() == level);
+                join_all(level.map(|part| part.undo(cause.as_ref(), budget))).await;
+            }
             return parts;
         }
     }
@@ -95,21 +100,29 @@ pub async fn transact(mut parts: Vec<Participant>, budget: Budget) -> Vec<Partic
 struct Failed;
 
 async fn forward(parts: &mut [Participant], budget: Budget) -> Result<(), Failed> {
-    for part in parts.iter_mut() {
-        part.open(budget).await?;
-        part.begin(budget).await?;
+    for level in levels(parts) {
+        // A level is reached through what the one before it has committed, under that one's timer.
+        let mut level: Vec<_> = parts.iter_mut().filter(|part| part.level() == level).collect();
+        for part in &mut level {
+            part.open(budget).await?;
+            part.begin(budget).await?;
+        }
+        for part in &mut level {
+            part.plan()?;
+        }
+        all(join_all(level.iter_mut().map(|part| part.stage(budget))).await)?;
+        all(join_all(level.iter_mut().map(|part| part.commit(budget))).await)?;
     }
-    for part in parts.iter_mut() {
-        part.plan()?;
-    }
-    all(join_all(parts.iter_mut().map(|part| part.stage(budget))).await)?;
-    all(join_all(parts.iter_mut().map(|part| part.commit(budget))).await)?;
     for part in parts.iter_mut() {
         part.check_margin(budget)?;
     }
     // From the first confirm on there is no cancel: each is driven to its end, then judged.
     all(join_all(parts.iter_mut().map(|part| part.confirm(budget))).await)?;
     all(join_all(parts.iter_mut().map(|part| part.save(budget))).await)
+}
+
+fn levels(parts: &[Participant]) -> BTreeSet<u8> {
+    parts.iter().map(Participant::level).collect()
 }
 
 fn all(results: Vec<Result<(), Failed>>) -> Result<(), Failed> {

@@ -88,6 +88,11 @@ impl Participant {
         self
     }
 
+    /// The lowest level of its members: what others are reached through must not wait for them.
+    pub(super) fn level(&self) -> u8 {
+        self.members.iter().map(|(request, _)| request.level).min().unwrap_or_default()
+    }
+
     /// Why this one failed, as the others that fail with it tell it.
     pub(super) fn failure_for_others(&self) -> Option<Failure> {
         let failure = self.failure.clone()?;
@@ -152,7 +157,7 @@ impl Participant {
     pub(super) async fn begin(&mut self, budget: Budget) -> Result<(), Failed> {
         let mut reads = std::collections::BTreeSet::new();
         for (request, _) in &self.members {
-            reads.extend(openconfig::reads(request));
+            reads.extend(openconfig::consulted(request));
         }
         let reads = self.lease.read_set(reads);
         let started = Instant::now();

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout};
 
 use crate::device::Device;
-use crate::intent::Request;
+use crate::intent::{Request, Subject};
 use crate::report::Refusal;
 use crate::slice::Slice;
 use crate::transaction::lease::Lease;
@@ -240,29 +240,37 @@ impl Worker {
     }
 
     /// Everything that waits and can go out with `first`: one configuration, disjoint ports, in the
-    /// order of arrival. What asks for a port of this group waits for the next.
+    /// order of arrival. What asks for a port of this group waits for the next. A network goes out
+    /// alone: it touches what belongs to all.
     fn group_with(&mut self, first: Pending) -> Vec<Pending> {
         while let Ok(job) = self.incoming.try_recv() {
             self.queue.push_back(job);
         }
         let mut group = vec![first];
         let mut later = VecDeque::new();
-        let mut blocked: Vec<String> = Vec::new();
-        let mut is_open = true;
+        let mut blocked: Vec<Subject> = Vec::new();
+        let is_port = |pending: &Pending| matches!(pending.request.intent.subject(), Subject::Port(_));
+        let mut is_open = is_port(&group[0]);
         for job in self.queue.drain(..) {
             let job = match job {
-                Job::Change(pending) if is_open && Arc::ptr_eq(&pending.world, &group[0].world) => {
-                    let port = pending.request.intent.port().as_str();
-                    let taken = group.iter().any(|member| member.request.intent.port().as_str() == port);
-                    if !taken && !blocked.iter().any(|other| other == port) {
+                Job::Change(pending)
+                    if is_open && is_port(&pending) && Arc::ptr_eq(&pending.world, &group[0].world) =>
+                {
+                    let port = pending.request.intent.subject();
+                    let taken = group.iter().any(|member| member.request.intent.subject() == port);
+                    if !taken && !blocked.contains(&port) {
                         self.waiting.fetch_sub(1, Ordering::AcqRel);
                         group.push(*pending);
                         continue;
                     }
-                    blocked.push(port.to_owned());
+                    blocked.push(port);
                     Job::Change(pending)
                 }
-                Job::Change(pending) => Job::Change(pending),
+                // Of another configuration: it waits, and what asks for its port after it waits behind it.
+                Job::Change(pending) if is_port(&pending) => {
+                    blocked.push(pending.request.intent.subject());
+                    Job::Change(pending)
+                }
                 // What is no change of a port keeps its place: nothing behind it overtakes.
                 other => {
                     is_open = false;
@@ -403,7 +411,7 @@ fn split(mut members: Vec<Pending>, apart: &Apart) -> Vec<Vec<Pending>> {
         return if members.is_empty() { Vec::new() } else { vec![members] };
     }
     let is_named = |pending: &Pending| {
-        let port = pending.request.intent.port().as_str();
+        let port = pending.request.intent.subject();
         let quoted = [format!("'{port}'"), format!("\"{port}\"")];
         error_paths.iter().any(|path| quoted.iter().any(|name| path.contains(name)))
     };

@@ -22,6 +22,7 @@ static NAMES: ParameterNames = ParameterNames {
     tagged: "sub_ports",
     default_vlan: "default_vlan",
     description: "id",
+    physical_network: "physical_network",
 };
 
 /// `config`: a mercury.toml with one device.
@@ -63,7 +64,7 @@ fn attach(device: &Arc<Device>, n: usize) -> Request {
     let description = Description::of_neutron_port("0d2b1f6e-3a53-4f3b-9b44-8f4f4d1d2c11", "id").ok();
     let intent =
         Intent::Attach(Attach { port, vlans, description, mtu: None, enabled: None, default_vlan: None });
-    Request { intent, device: device.clone(), caller: Caller::default(), names: &NAMES }
+    Request { intent, device: device.clone(), caller: Caller::default(), names: &NAMES, level: 0 }
 }
 
 /// Ports in VLAN 100, as a switch would tell it.

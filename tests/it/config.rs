@@ -10,8 +10,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use mercury::access::Principal;
 use mercury::config::{CredentialPolicy, Defaults, Listen, load, load_inventory, load_with};
 use mercury::device::{Credential, Device, HostKey, OnDetach, PortRefused, Profile, Save};
+use mercury::rpc::auth::Origin;
 use russh::keys::ssh_key::private::Ed25519Keypair;
 use russh::keys::ssh_key::{Cipher, Kdf, LineEnding};
 use russh::keys::{PrivateKey, PublicKey};
@@ -44,11 +46,37 @@ fn make_credentials(directory: &Path) {
     write_with_mode(directory.join("password"), "hunter2 \n", 0o600);
     write_with_mode(directory.join("password_empty"), "\n", 0o600);
     write_with_mode(directory.join("password_two_lines"), "hunter2\nhunter3\n", 0o600);
+    make_callers(directory);
     fs::create_dir(directory.join("a_directory")).unwrap();
     let made = Command::new("mkfifo").arg("-m600").arg(directory.join("a_pipe")).status().unwrap();
     assert!(made.success());
     let public = PublicKey::from(&key).to_openssh().unwrap();
     fs::write(directory.join("known_hosts"), format!("[127.0.0.1]:8830 {public}\n")).unwrap();
+}
+
+/// Files of users, and certificates.
+fn make_callers(directory: &Path) {
+    // Of "hunter2", at the least cost.
+    let bcrypt = "$2y$04$Y9SmFuEdoUD1m1FB/bJTVeTFPTYsdEY/kbCcV5jzEWY2Y.vXJqvOC";
+    let (md5, sha256) = ("2e".repeat(16), "9c".repeat(32));
+    let write = |name: &str, text: &str| write_with_mode(directory.join(name), text, 0o600);
+    write("htpasswd", &format!("ironic:{bcrypt}\n"));
+    write("htpasswd_md5", &format!("ironic:{bcrypt}\nold:$apr1$hunter$hunterhunterhunter2\n"));
+    write_with_mode(directory.join("htpasswd_readable"), &format!("ironic:{bcrypt}\n"), 0o644);
+    write("htdigest", &format!("ironic:mercury:{md5}\nironic:mercury:{sha256}\n"));
+    write("htdigest_other_realm", &format!("ironic:elsewhere:{md5}\n"));
+    write("htdigest_broken", &format!("ironic:mercury:{md5}\nironic:mercury:hunter2\n"));
+    let pair = || {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+        (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
+    };
+    let (certificate, key) = pair();
+    write("server.pem", &certificate);
+    write("client-ca.pem", &certificate);
+    write("server.key", &key);
+    write_with_mode(directory.join("server_readable.key"), &key, 0o640);
+    write("other.key", &pair().1);
 }
 
 pub(crate) fn copy(from: &Path, to: &Path) {
@@ -130,7 +158,7 @@ fn the_examples_load() {
     let path = directory.path();
     let settings = load(&path.join("mercury.toml")).unwrap();
 
-    assert_eq!(settings.rpc, Listen::Tcp("127.0.0.1:8089".parse().unwrap()));
+    assert_eq!(settings.rpc.listen, Listen::Tcp("127.0.0.1:8089".parse().unwrap()));
     assert_eq!(settings.limits, mercury::config::Limits::default());
     assert_eq!(settings.log, mercury::config::Log::default());
     assert_eq!(settings.locks_dir, Path::new("/var/lock/mercury"));
@@ -155,6 +183,31 @@ fn the_examples_load() {
         (OnDetach::Disable, Save::Each, false)
     );
     assert!(leaf2.allowed_ports.is_none());
+}
+
+#[test]
+fn the_example_for_other_hosts_loads() {
+    let directory = lay_out(&[&root().join("devices/examples")]);
+    let settings = load(&directory.path().join("mercury-tls.toml")).unwrap();
+    let policy = &settings.rpc.policy;
+    assert!(policy.tls.is_some() && policy.networks.as_ref().is_some_and(|networks| networks.len() == 3));
+    let methods = policy.methods.as_ref().unwrap();
+    assert!(methods.basic.is_some() && methods.digest.is_some() && methods.certificates.is_some());
+    let user = |name: &str| Principal::User(name.to_owned());
+    assert!(settings.access.allows(&user("ironic"), "update_port", "spine1"));
+    assert!(settings.access.allows(&user("operator"), "attach_port", "leaf1"));
+    assert!(!settings.access.allows(&user("operator"), "attach_port", "spine1"));
+    assert!(!settings.access.allows(&user("ironic"), "attach_port", "leaf1"));
+}
+
+#[test]
+fn where_credentials_are_not_read_nobody_is_let_in() {
+    let directory = lay_out(&[&root().join("devices/examples")]);
+    for config in ["mercury.toml", "mercury-tls.toml"] {
+        let settings = load_with(&directory.path().join(config), CredentialPolicy::Skip).unwrap();
+        let policy = settings.rpc.policy;
+        assert!(!policy.admits(Origin::Ip([127, 0, 0, 1].into())) && policy.methods.is_some());
+    }
 }
 
 #[test]

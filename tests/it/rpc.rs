@@ -1,7 +1,11 @@
 //! The JSON-RPC layer over real sockets, in front of an engine that only records.
 
+mod auth;
 mod fake;
 mod golden;
+mod mtls;
+mod place;
+mod wire;
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;

@@ -52,6 +52,7 @@ test_packages() {
     [ -x /usr/sbin/sshd ] || echo openssh-server
     { has ssh && has ssh-keygen; } || echo openssh-client
     has setpriv || echo util-linux
+    [ -x /usr/bin/curl ] || echo curl
     # With the virtual environment in place no other Python is needed.
     venv_works || find_python >/dev/null || echo python3-venv
 }

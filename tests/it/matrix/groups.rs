@@ -62,7 +62,10 @@ async fn forty_eight_changes_take_few_commits() {
             assert_eq!(end(answer), Some(End::Applied), "{}: {answer:?}", port(number));
             assert!(is_in(&running, &port(number), 100 + number as u16 % 10), "{}", port(number));
             let change = &answer.as_ref().unwrap().devices[0];
-            assert!(change.port == port(number) && !change.payload.contains(&port(number % 48 + 1)));
+            assert!(
+                change.subject.to_string() == port(number)
+                    && !change.payload.contains(&port(number % 48 + 1))
+            );
         }
         let commits = lab.leaf1().commits();
         assert!(commits < 4, "{}: {commits} commits", personality.name());

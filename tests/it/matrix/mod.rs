@@ -6,6 +6,7 @@
 mod crash;
 mod forever;
 mod groups;
+mod networks;
 mod others;
 mod pairs;
 mod quirks;
@@ -22,7 +23,7 @@ use async_trait::async_trait;
 use mercury::device::{Credential, Device, Endpoint, HostKey, Inventory, OnDetach, Profile, Save};
 use mercury::engine::Engine;
 use mercury::intent::{Attach, Caller, Intent, ParameterNames, PortName, PortVlans};
-use mercury::report::{Call, Change, Target};
+use mercury::report::{Call, Change, DeviceNames, Target};
 use mercury::schema::Schema;
 use mercury::sim::{FaultSpec, Nth, Personality, Switch, SwitchSpec, What};
 use mercury::transaction::outcome::{Outcome, Phase};
@@ -43,6 +44,7 @@ pub static NAMES: ParameterNames = ParameterNames {
     tagged: "allowed_vlans",
     default_vlan: "default_vlan",
     description: "description",
+    physical_network: "physical_network",
 };
 
 static SCHEMA: LazyLock<Arc<Schema>> = LazyLock::new(|| Schema::builtin().unwrap());
@@ -112,6 +114,7 @@ impl Lab {
             switches.insert(spec.name, Arc::new(switch));
         }
         let world = Arc::new(World {
+            access: Default::default(),
             inventory: Inventory { devices, ..Inventory::default() },
             schema: SCHEMA.clone(),
             locks_dir: locks.path().to_owned(),
@@ -193,8 +196,9 @@ pub fn attach(ports: &[(&str, &str)], vlan: i64) -> Call {
 
 pub fn call(ports: &[(&str, &str)], vlans: &PortVlans) -> Call {
     let target = |(device, port): &(&str, &str)| Target {
-        switch_id: Some((*device).to_owned()),
-        switch_info: None,
+        device: DeviceNames::switch(device),
+        physical_network: None,
+        level: 0,
         intent: Intent::Attach(Attach {
             port: PortName::new(port, "port_name").unwrap(),
             vlans: vlans.clone(),
@@ -237,9 +241,9 @@ fn device(spec: &SwitchSpec, port: u16) -> Device {
         on_detach: OnDetach::Disable,
         create_missing_vlans: false,
         save: Save::Each,
-        trunk_ports: Vec::new(),
+        trunk_ports: spec.startup_xml.is_some().then(|| networks::UPLINK.to_owned()).into_iter().collect(),
         physical_networks: Default::default(),
-        manage_vlans: false,
+        manage_vlans: true,
         protected_vlans: Default::default(),
         frozen: None,
         sessions: None,

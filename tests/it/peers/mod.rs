@@ -36,6 +36,9 @@ pub enum Peer {
     Netconfd,
     AsyncSsh,
     Ncclient,
+    Curl,
+    /// Python's requests, and the keystoneauth that Ironic calls through.
+    PythonHttp,
     /// The directory of OpenConfig's own modules.
     OpenConfig,
 }
@@ -49,7 +52,8 @@ impl Peer {
                 needed.extend([openconfig_dir(), python()]);
                 needed
             }
-            Self::AsyncSsh | Self::Ncclient => vec![python()],
+            Self::AsyncSsh | Self::Ncclient | Self::PythonHttp => vec![python()],
+            Self::Curl => vec![PathBuf::from("/usr/bin/curl")],
             Self::OpenConfig => vec![openconfig_dir()],
         };
         needed.into_iter().find(|path| !path.exists())
@@ -84,7 +88,7 @@ pub fn mercury_bin() -> &'static Path {
 }
 
 /// A script in tests/peers.
-fn script(name: &str) -> PathBuf {
+pub fn script(name: &str) -> PathBuf {
     checkout().join("tests/peers").join(name)
 }
 

@@ -17,6 +17,8 @@ use super::{mercury_bin, patiently};
 pub enum Address {
     /// `127.0.0.1:PORT`
     Http(String),
+    /// The same over TLS.
+    Https(String),
     Unix(PathBuf),
 }
 
@@ -64,6 +66,14 @@ impl Serve {
         assert!(found.is_ok(), "the service ended without {text:?}");
     }
 
+    /// The most memory that it has had resident, in KiB.
+    pub fn peak_memory(&mut self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.child().id()));
+        let status = status.expect("the process is there");
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
+        peak.trim().trim_end_matches(" kB").parse().expect("a number")
+    }
+
     /// SIGKILL, and waits for the end.
     pub fn kill(&mut self) {
         self.process.kill();
@@ -79,8 +89,14 @@ impl Serve {
 fn address(output: &str) -> Option<Address> {
     output.lines().find_map(|line| {
         let listening = line.strip_prefix("listening on ")?;
-        let unix = listening.strip_prefix("unix:").map(|path| Address::Unix(path.into()));
-        unix.or_else(|| Some(Address::Http(listening.strip_prefix("http://")?.to_owned())))
+        let (scheme, rest) = listening.split_once(':')?;
+        let tcp = rest.trim_start_matches('/').to_owned();
+        match scheme {
+            "http" => Some(Address::Http(tcp)),
+            "https" => Some(Address::Https(tcp)),
+            "unix" => Some(Address::Unix(rest.into())),
+            _ => None,
+        }
     })
 }
 

@@ -12,13 +12,14 @@ use hyper::StatusCode;
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
+use mercury::access::Access;
 use mercury::config::{CredentialPolicy, Defaults, Limits, load_inventory};
 use mercury::device::{PhysicalNetwork, PortRefused, Profile};
 use mercury::intent::{IntentError, Request};
 use mercury::plan::PlanError;
 use mercury::query::Seen;
 use mercury::report::{Call, Change, DeviceChange, Refusal, Target};
-use mercury::rpc::{Engine, Listener, RpcLimits, serve};
+use mercury::rpc::{Authenticator, Engine, Listener, Policy, RpcLimits, serve};
 use mercury::schema::Schema;
 use mercury::transaction::outcome::{Outcome, Phase, Saved, Timings};
 use mercury::vlan::VlanId;
@@ -80,7 +81,9 @@ pub struct Gate {
 }
 
 /// The devices of the plans' golden cases, two of them in physical networks.
-static WORLD: LazyLock<Arc<World>> = LazyLock::new(|| {
+static WORLD: LazyLock<Arc<World>> = LazyLock::new(|| world(Access::Unlimited));
+
+fn world(access: Access) -> Arc<World> {
     let devices = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/plan/_base/devices.toml");
     let profiles = Profile::builtin().unwrap();
     let inventory = load_inventory(&devices, &Defaults::default(), &profiles, CredentialPolicy::Skip);
@@ -93,6 +96,7 @@ static WORLD: LazyLock<Arc<World>> = LazyLock::new(|| {
     }
     let limits = Limits::default();
     Arc::new(World {
+        access,
         inventory,
         schema: Schema::builtin().unwrap(),
         locks_dir: PathBuf::new(),
@@ -100,18 +104,36 @@ static WORLD: LazyLock<Arc<World>> = LazyLock::new(|| {
         lock_wait: limits.lock_wait,
         queue_per_device: limits.queue_per_device,
     })
-});
+}
 
 pub struct Fake {
     pub calls: Mutex<Vec<Call>>,
     pub observed: Mutex<Vec<Request>>,
     script: Option<Script>,
     gate: Option<Arc<Gate>>,
+    world: Arc<World>,
 }
 
 impl Fake {
     pub fn new(script: Option<Script>, gate: Option<Arc<Gate>>) -> Arc<Self> {
-        Arc::new(Self { calls: Mutex::default(), observed: Mutex::default(), script, gate })
+        Arc::new(Self {
+            calls: Mutex::default(),
+            observed: Mutex::default(),
+            script,
+            gate,
+            world: WORLD.clone(),
+        })
+    }
+
+    /// One that lets callers do what the rules say.
+    pub fn with_access(access: Access) -> Arc<Self> {
+        Arc::new(Self {
+            calls: Mutex::default(),
+            observed: Mutex::default(),
+            script: None,
+            gate: None,
+            world: world(access),
+        })
     }
 }
 
@@ -133,7 +155,7 @@ impl Gate {
 #[async_trait]
 impl Engine for Fake {
     fn world(&self) -> Arc<World> {
-        WORLD.clone()
+        self.world.clone()
     }
 
     async fn change(&self, call: Call, _: Arc<World>) -> Result<Change, Refusal> {
@@ -220,8 +242,8 @@ fn device_change(target: &Target, end: Ends, dry_run: bool) -> DeviceChange {
         Ends::Unknown { phase, cause } => Outcome::Unknown { phase, cause },
     };
     DeviceChange {
-        device: target.switch_info.clone().or(target.switch_id.clone()).unwrap_or_default(),
-        port: target.intent.port().to_string(),
+        device: target.device.first().to_owned(),
+        subject: target.intent.subject(),
         outcome: (!dry_run).then_some(outcome),
         before: "ACCESS 1".to_owned(),
         after: "ACCESS 100".to_owned(),
@@ -239,16 +261,23 @@ fn device_change(target: &Target, end: Ends, dry_run: bool) -> DeviceChange {
 /// A server on a port of its own.
 pub struct Server {
     pub address: SocketAddr,
+    pub authenticator: Arc<Authenticator>,
     pub stop: oneshot::Sender<()>,
     pub served: JoinHandle<std::io::Result<()>>,
 }
 
 impl Server {
     pub async fn start(engine: Arc<Fake>, limits: RpcLimits) -> Self {
+        Self::start_with(engine, Policy::open(), limits).await
+    }
+
+    /// The same with callers who must say who they are.
+    pub async fn start_with(engine: Arc<Fake>, policy: Policy, limits: RpcLimits) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (stop, served) = start(Listener::Tcp(listener), engine, limits);
-        Self { address, stop, served }
+        let authenticator = Arc::new(Authenticator::new(policy).unwrap());
+        let (stop, served) = start_with(Listener::Tcp(listener), engine, authenticator.clone(), limits);
+        Self { address, authenticator, stop, served }
     }
 
     pub async fn connect(&self) -> Client {
@@ -262,9 +291,18 @@ pub fn start(
     engine: Arc<Fake>,
     limits: RpcLimits,
 ) -> (oneshot::Sender<()>, JoinHandle<std::io::Result<()>>) {
+    start_with(listener, engine, Arc::new(Authenticator::new(Policy::open()).unwrap()), limits)
+}
+
+fn start_with(
+    listener: Listener,
+    engine: Arc<Fake>,
+    authenticator: Arc<Authenticator>,
+    limits: RpcLimits,
+) -> (oneshot::Sender<()>, JoinHandle<std::io::Result<()>>) {
     let (stop, stopped) = oneshot::channel();
     let shutdown = async move { stopped.await.unwrap_or_default() };
-    (stop, tokio::spawn(serve(listener, engine, limits, shutdown)))
+    (stop, tokio::spawn(serve(listener, engine, authenticator, limits, shutdown)))
 }
 
 /// One kept-alive connection.

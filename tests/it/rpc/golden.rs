@@ -6,7 +6,7 @@ use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use mercury::report::Call;
+use mercury::report::{Call, Target};
 use mercury::rpc::RpcLimits;
 use serde_json::{json, to_string};
 
@@ -61,13 +61,9 @@ fn in_words(call: &Call) -> String {
     caller.peer = "127.0.0.1".to_owned();
     let mut words = format!("dry_run: {}\ncaller: {}\n", call.dry_run, to_string(&caller).unwrap());
     for target in &call.targets {
-        let (id, info) = (&target.switch_id, &target.switch_info);
-        writeln!(
-            words,
-            "target: switch_id {id:?}, switch_info {info:?}\n  {}",
-            to_string(&target.intent).unwrap()
-        )
-        .unwrap();
+        let Target { device, physical_network, level, intent } = target;
+        writeln!(words, "target: {device:?}, {physical_network:?}, level {level}").unwrap();
+        writeln!(words, "  {}", to_string(intent).unwrap()).unwrap();
     }
     words
 }
