@@ -3,12 +3,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::audit;
 use crate::device::Device;
 use crate::intent::{Caller, Request, Subject};
 use crate::plan::{self, Batch, Plan, PlanError, Risk, openconfig, risk};
@@ -17,7 +20,8 @@ use crate::render;
 use crate::report::{self, Call, Change, DeviceChange, Refusal};
 use crate::schema::Schema;
 use crate::slice::Slice;
-use crate::transaction::outcome::{Outcome, Phase, Timings};
+use crate::transaction::outcome::{Outcome, Timings};
+use crate::transaction::shared::{Level, Sessions, Shared, Stop};
 use crate::transaction::worker::{Connect, Live, Loan, Workers, broken_off};
 use crate::transaction::{Budget, Participant, Report, jitter, journal, transact};
 use crate::transport::ReadSet;
@@ -25,19 +29,70 @@ use crate::world::World;
 
 /// Turns calls into changes.
 pub struct Engine {
-    world: ArcSwap<World>,
+    shared: Shared,
     workers: Workers,
+    generation: AtomicU64,
+    /// How many calls are worked on, and how many recoveries.
+    calls: watch::Sender<usize>,
+    recoveries: watch::Sender<usize>,
 }
 
 impl Engine {
-    pub fn new(world: Arc<World>, connect: Connect) -> Self {
-        Self { world: ArcSwap::new(world), workers: Workers::new(connect) }
+    /// An engine that may have `sessions` open at one time.
+    pub fn new(world: Arc<World>, connect: Connect, sessions: usize) -> Self {
+        let newest = Arc::new(ArcSwap::new(world));
+        let shared = Shared { newest, sessions: Sessions::new(sessions), stop: Stop::default() };
+        let workers = Workers::new(connect, shared.clone());
+        let (calls, recoveries) = (watch::Sender::new(0), watch::Sender::new(0));
+        Self { shared, workers, generation: AtomicU64::new(1), calls, recoveries }
+    }
+
+    /// What new requests are judged by.
+    pub fn world(&self) -> Arc<World> {
+        self.shared.newest.load_full()
+    }
+
+    /// Puts another configuration in the place of the present one. What runs keeps its own.
+    pub fn replace(&self, world: Arc<World>) {
+        self.shared.newest.store(world);
+        self.generation.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Says that the service ends, and how soon.
+    pub fn stop(&self, level: Level) {
+        self.shared.stop.raise(level);
+    }
+
+    /// Returns when no call is being worked on.
+    pub async fn idle(&self) {
+        AtWork::none(&self.calls).await;
+    }
+
+    /// Returns when no journal is being finished.
+    pub async fn recovered(&self) {
+        AtWork::none(&self.recoveries).await;
+    }
+
+    /// How many configurations there have been, this one included.
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Relaxed)
+    }
+
+    /// The budget of sessions.
+    pub fn sessions(&self) -> &Sessions {
+        &self.shared.sessions
+    }
+
+    /// How many jobs wait for each busy device, by name.
+    pub fn waiting(&self) -> BTreeMap<String, usize> {
+        self.workers.waiting()
     }
 
     /// Finishes what earlier processes left in the journals. Devices that cannot be reached keep
     /// theirs; it is tried again before their next change.
     pub async fn recover(&self) {
-        let world = self.world.load_full();
+        let _at_work = AtWork::begin(&self.recoveries);
+        let world = self.world();
         let left = world.inventory.devices.values().filter(|device| has_journal(&world, device));
         let recoveries = left.map(|device| {
             let budget = Budget::new(Instant::now(), world.request_timeout, world.lock_wait);
@@ -52,11 +107,6 @@ impl Engine {
         warn_of_strangers(&world);
     }
 
-    /// The newest configuration.
-    pub fn world(&self) -> Arc<World> {
-        self.world.load_full()
-    }
-
     /// A change judged by the newest configuration.
     pub async fn change(&self, call: Call) -> Result<Change, Refusal> {
         self.change_in(call, self.world()).await
@@ -64,7 +114,9 @@ impl Engine {
 
     /// rpc -> intent -> plan -> render -> transaction -> transport.
     pub async fn change_in(&self, call: Call, world: Arc<World>) -> Result<Change, Refusal> {
-        let budget = Budget::new(Instant::now(), world.request_timeout, world.lock_wait);
+        let _at_work = AtWork::begin(&self.calls);
+        let arrived = Instant::now();
+        let budget = Budget::new(arrived, world.request_timeout, world.lock_wait);
         let requests = requests(&call, &world)?;
         if call.dry_run {
             let plans = requests.iter().map(|request| self.dry_run(request, &world, budget));
@@ -89,7 +141,7 @@ impl Engine {
         // Rendering what nobody reads costs as much as planning it did.
         let detailed = call.detailed || tracing::enabled!(tracing::Level::DEBUG);
         for (request, report) in reports {
-            log(&request, &report);
+            audit::record(&request, &report, arrived.elapsed());
             let change = describe(&request, report, &world.schema, detailed);
             // Ironic's form of the answer has no room for it.
             tracing::debug!(
@@ -107,13 +159,11 @@ impl Engine {
     async fn dry_run(
         &self,
         request: &Request,
-        world: &World,
+        world: &Arc<World>,
         budget: Budget,
     ) -> Result<DeviceChange, Refusal> {
         let reads = ReadSet { paths: openconfig::consulted(request), schema: world.schema.clone() };
-        let unreachable = |why: String| Refusal::Unreachable { device: request.device.name.clone(), why };
-        let read = self.workers.read(&request.device, reads, budget.deadline).await;
-        let live = read.map_err(|fault| unreachable(fault.to_string()))?;
+        let live = self.workers.read(&request.device, world, reads, budget.deadline).await?;
         let change = planned(request, &live.running, &world.schema, Some(&live))?;
         tracing::info!(
             request_id = request.caller.request_id,
@@ -127,6 +177,27 @@ impl Engine {
             outcome = "planned",
         );
         Ok(change)
+    }
+}
+
+/// Counts as work until it is dropped.
+struct AtWork(watch::Sender<usize>);
+
+impl AtWork {
+    fn begin(count: &watch::Sender<usize>) -> Self {
+        count.send_modify(|count| *count += 1);
+        Self(count.clone())
+    }
+
+    async fn none(count: &watch::Sender<usize>) {
+        // It fails only when the sender is gone, and with it all work.
+        count.subscribe().wait_for(|count| *count == 0).await.map(drop).unwrap_or_default();
+    }
+}
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
     }
 }
 
@@ -175,7 +246,7 @@ async fn borrow(
         let mut loans = Vec::new();
         let until = budget.forward.min(Instant::now() + budget.lock_wait);
         for device in devices {
-            match workers.lend(device, world.clone(), until).await {
+            match workers.lend(device, world.clone(), until).await? {
                 Some(loan) => loans.push(loan),
                 None => break,
             }
@@ -208,19 +279,22 @@ impl crate::rpc::Engine for Engine {
         requests: &[Request],
         world: &Arc<World>,
     ) -> Result<BTreeMap<String, query::Seen>, Refusal> {
+        let _at_work = AtWork::begin(&self.calls);
         query::observe(&self.workers, requests, world).await
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.shared.stop.level() >= Level::Drain
     }
 }
 
 /// Journals of devices that are not in the inventory any more: nobody can finish them but a person.
 fn warn_of_strangers(world: &World) {
-    let known: Vec<String> =
+    let known: BTreeSet<String> =
         world.inventory.devices.values().map(|device| journal::file_name(&device.endpoint)).collect();
-    let Ok(files) = std::fs::read_dir(&world.locks_dir) else { return };
-    for file in files.flatten() {
-        let is_stranger = !known.iter().any(|name| *name == file.file_name().to_string_lossy());
-        if is_stranger && file.metadata().is_ok_and(|data| data.len() > 0) {
-            let path = file.path().display().to_string();
+    for path in journal::left(&world.locks_dir) {
+        if !path.file_name().is_some_and(|name| known.contains(&*name.to_string_lossy())) {
+            let path = path.display().to_string();
             tracing::error!(path, "an interrupted change of a device that is not in the inventory");
         }
     }
@@ -272,7 +346,12 @@ pub fn request(call: &Call, target: &report::Target, world: &World) -> Result<Re
         return Err(Refusal::OtherNetwork { parameter, device, network: network.clone() });
     }
     request.check()?;
-    Ok(request)
+    match request.held_back() {
+        Some(reason) if !call.dry_run => {
+            Err(Refusal::Frozen { device: device.name.clone(), reason: reason.to_owned() })
+        }
+        _ => Ok(request),
+    }
 }
 
 /// The devices that a call names, and whether the operator allows what it asks of each.
@@ -303,6 +382,7 @@ pub fn planned(
 ) -> Result<DeviceChange, Refusal> {
     let plan = plan::plan(request, before, schema).map_err(|e| Refusal::plan(&request.device, e))?;
     let mut risks = plan.risks.clone();
+    risks.extend(request.held_back().map(|reason| Risk::Frozen { reason: reason.to_owned() }));
     match live {
         Some(live) => risks.extend(risk::of_device(&live.promises)),
         None => risks.push(Risk::NotRead),
@@ -369,58 +449,10 @@ fn worst(devices: &[DeviceChange]) -> &'static str {
     outcomes.max_by_key(|outcome| rank(outcome)).map_or("unchanged", Outcome::word)
 }
 
-/// Who, what, when, why and how, in one line an outcome.
-fn log(request: &Request, report: &Report) {
-    let summary = report.plan.as_ref().map(Plan::summary);
-    let (before, after) = summary.unwrap_or_else(|| ("not read".to_owned(), "not planned".to_owned()));
-    let caller = &request.caller;
-    let saved = match &report.outcome {
-        Outcome::Applied { saved } => Some(tracing::field::display(saved)),
-        _ => None,
-    };
-    let risks = report.plan.iter().flat_map(|plan| &plan.risks).chain(&report.risks);
-    let risks = risks.map(ToString::to_string).collect::<Vec<_>>().join("; ");
-    let phases = report.timings.to_string();
-    let (phase, cause): (Option<Phase>, Option<&str>) = match &report.outcome {
-        Outcome::RolledBack { phase, cause } | Outcome::Unknown { phase, cause } => {
-            (Some(*phase), Some(cause))
-        }
-        _ => (None, None),
-    };
-    macro_rules! line {
-        ($level:ident) => {
-            tracing::$level!(
-                request_id = caller.request_id,
-                user = caller.user,
-                roles = caller.roles.join(","),
-                peer = caller.peer,
-                device = request.device.name,
-                port = %request.intent.subject(),
-                action = request.intent.verb(),
-                before,
-                after,
-                transport = report.transport,
-                phases,
-                group = report.group,
-                digest = report.plan.as_ref().map(|plan| plan.digest.as_str()),
-                outcome = report.outcome.word(),
-                saved,
-                risks,
-                phase = phase.map(tracing::field::display),
-                cause,
-            )
-        };
-    }
-    match &report.outcome {
-        Outcome::Unchanged | Outcome::Applied { .. } => line!(info),
-        Outcome::RolledBack { .. } => line!(warn),
-        Outcome::Unknown { .. } => line!(error),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::{Access, Pattern, Principal, Rule};
     use crate::device::sample;
     use crate::intent::{Detach, Intent, PortName};
     use crate::plan::tests::SCHEMA;
@@ -438,6 +470,37 @@ mod tests {
             lock_wait: Duration::from_secs(10),
             queue_per_device: 1,
         }
+    }
+
+    #[test]
+    fn rules_are_about_devices_however_they_are_called() {
+        let patterns = |text: &str| vec![Pattern::new(text).unwrap()];
+        let rule = Rule {
+            users: patterns("ironic"),
+            certificates: Vec::new(),
+            methods: patterns("detach_port"),
+            devices: patterns("leaf2"),
+        };
+        let world = World { access: Access::Rules(vec![rule]), ..world() };
+        let ask = |user: &str, method: &str, switch: &str| {
+            let port = PortName::new("eth1", "p").unwrap();
+            let intent = Intent::Detach(Detach { port, default_vlan: None });
+            let device = report::DeviceNames::switch(switch);
+            let targets = vec![report::Target { device, physical_network: None, level: 0, intent }];
+            let principal = Arc::new(Principal::User(user.to_owned()));
+            let caller = Caller { principal, method: method.to_owned(), ..Caller::default() };
+            let names = &crate::rpc::ports::NAMES;
+            let call = Call { targets, caller, names, dry_run: true, detailed: true };
+            requests(&call, &world).map(drop).map_err(|refusal| refusal.to_string())
+        };
+        assert_eq!(ask("ironic", "detach_port", "leaf2"), Ok(()));
+        let denied = |user: &str, method: &str| Err(format!("user `{user}` may not call {method} on leaf1"));
+        assert_eq!(ask("ironic", "detach_port", "leaf1"), denied("ironic", "detach_port"));
+        assert_eq!(ask("ironic", "detach_port", "001c.73aa.bb01"), denied("ironic", "detach_port"));
+        assert!(
+            ask("ironic", "attach_port", "leaf2").is_err() && ask("other", "detach_port", "leaf2").is_err()
+        );
+        assert!(ask("ironic", "detach_port", "leaf9").unwrap_err().contains("no device"));
     }
 
     #[test]

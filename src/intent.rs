@@ -111,7 +111,7 @@ pub struct Caller {
     pub peer: String,
     /// Who it was proven to be.
     #[serde(skip)]
-    pub principal: Principal,
+    pub principal: Arc<Principal>,
     /// The method called.
     #[serde(skip)]
     pub method: String,
@@ -292,6 +292,15 @@ impl Request {
                 self.allowed_idle(names.vlan, *vlan)
             }
             Intent::DeleteNetwork { vlan, .. } => self.manageable(*vlan),
+        }
+    }
+
+    /// Why this request may not be carried out while its device is under maintenance. What only takes
+    /// away may.
+    pub fn held_back(&self) -> Option<&str> {
+        match &self.intent {
+            Intent::Attach(_) | Intent::AddNetwork { .. } => self.device.frozen.as_deref(),
+            Intent::Detach(_) | Intent::DeleteNetwork { .. } => None,
         }
     }
 

@@ -16,12 +16,14 @@
 //! [`sim`] (the embedded simulator; it shares no planning code), [`cli`].
 
 pub mod access;
+pub mod audit;
 pub mod cli;
 pub mod config;
 pub mod device;
 pub mod engine;
 pub mod guard;
 pub mod intent;
+pub mod metrics;
 pub mod path;
 pub mod plan;
 pub mod query;
@@ -29,6 +31,7 @@ pub mod render;
 pub mod report;
 pub mod rpc;
 pub mod schema;
+pub mod service;
 pub mod sim;
 pub mod slice;
 pub mod transaction;

@@ -303,7 +303,7 @@ async fn observe_one(
     };
     let (running, state) = (reads(openconfig::consulted), reads(state_of));
     let unreachable = |why: String| Refusal::Unreachable { device: device.name.clone(), why };
-    let Some(mut loan) = workers.lend(device, world.clone(), deadline).await else {
+    let Some(mut loan) = workers.lend(device, world.clone(), deadline).await? else {
         return Err(unreachable("it was busy for all the time there was".to_owned()));
     };
     let observed = loan.lease.observe(&running, &state, deadline).await;

@@ -48,12 +48,14 @@ pub fn main() -> ExitCode {
     };
     let ended = runtime.block_on(async {
         match cli.command {
-            Command::Serve(args) => serve::run(args).await.map(|()| ExitCode::SUCCESS),
+            Command::Serve(args) => serve::run(args).await,
             Command::Plan(args) => plan::run(*args).await,
             Command::Simulate(args) => simulate::run(args).await.map(|()| ExitCode::SUCCESS),
             Command::Demo => demo::run().await.map(|()| ExitCode::SUCCESS),
         }
     });
+    // What still hangs in a thread, such as a look-up of a host name, must not hold the process.
+    runtime.shutdown_background();
     ended.unwrap_or_else(|error| {
         eprintln!("mercury: {}", chain(&error));
         ExitCode::FAILURE

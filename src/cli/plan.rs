@@ -227,7 +227,7 @@ fn call_from(file: &FilePath, world: &World) -> Result<Call> {
         .map_err(|(_, error)| error)
         .with_context(|| name(file))?;
     match rpc::understand(&envelope.method, &envelope.params, caller(), world)? {
-        Asked::Change { call, .. } => Ok(call),
+        Asked::Change { call, .. } => Ok(*call),
         Asked::Nothing { why } => {
             let call =
                 Call { targets: Vec::new(), caller: caller(), names: &NAMES, dry_run: true, detailed: true };

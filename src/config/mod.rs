@@ -9,6 +9,7 @@ mod rpc;
 #[cfg(test)]
 mod tests;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -32,6 +33,10 @@ pub struct Settings {
     pub locks_dir: PathBuf,
     pub limits: Limits,
     pub log: Log,
+    /// A file for the audit's lines, besides the log; none: they go to stderr.
+    pub audit_file: Option<PathBuf>,
+    /// Where metrics and health are asked for, always a loopback address.
+    pub metrics: Option<SocketAddr>,
     pub inventory: Inventory,
     pub profiles: Profiles,
     /// YANG modules that take the built-in subset's place.
@@ -49,6 +54,10 @@ pub struct Limits {
     pub body_bytes: usize,
     /// How long to wait for a device that somebody else has locked.
     pub lock_wait: Duration,
+    /// How many sessions to devices may be open at a time; none: what file descriptors allow.
+    pub sessions: Option<usize>,
+    /// How long a stop waits for what runs before that is taken back.
+    pub stop_timeout: Duration,
 }
 
 /// What is logged, and how.
@@ -72,6 +81,8 @@ impl Default for Limits {
             queue_per_device: 64,
             body_bytes: 1_048_576,
             lock_wait: Duration::from_secs(10),
+            sessions: None,
+            stop_timeout: Duration::from_secs(90),
         }
     }
 }
@@ -84,6 +95,9 @@ impl Default for Log {
 
 /// Ironic waits 120 s for an answer; ours must come before.
 const MAX_REQUEST_TIMEOUT: Duration = Duration::from_secs(110);
+
+/// Longer than anything that can run.
+const MAX_STOP_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// Reads `mercury.toml` and everything it names, credentials included.
 pub fn load(file: &Path) -> Result<Settings, ConfigErrors> {
@@ -117,6 +131,8 @@ fn read_settings(file: &Path, credentials: CredentialPolicy, problems: &Problems
         let locks_dir = root.required_table("locks", |locks| locks.required("dir")?.path());
         let limits = root.table("limits", read_limits).unwrap_or_default();
         let log = root.table("log", read_log).unwrap_or_default();
+        let audit_file = root.table("audit", |audit| audit.get("file")?.path());
+        let metrics = root.table("metrics", read_metrics);
         let models = root.table("models", |models| {
             let yang = models.get("yang").and_then(|item| item.directory());
             let profiles = models.get("profiles").and_then(|item| item.directory());
@@ -134,6 +150,8 @@ fn read_settings(file: &Path, credentials: CredentialPolicy, problems: &Problems
             locks_dir: locks_dir?,
             limits,
             log,
+            audit_file,
+            metrics,
             inventory: inventory?,
             profiles,
             schema_dir,
@@ -154,6 +172,8 @@ fn read_limits(table: &Table) -> Option<Limits> {
         queue_per_device: count("queue_per_device", 1..=65_536).unwrap_or(default.queue_per_device),
         body_bytes: count("body_bytes", 1024..=67_108_864).unwrap_or(default.body_bytes),
         lock_wait: time("lock_wait", Duration::ZERO..=MAX_REQUEST_TIMEOUT).unwrap_or(default.lock_wait),
+        sessions: count("sessions", 1..=65_536),
+        stop_timeout: time("stop_timeout", second..=MAX_STOP_TIMEOUT).unwrap_or(default.stop_timeout),
     };
     if table.get("lock_wait").is_some() && limits.lock_wait >= limits.request_timeout {
         table.refuse(
@@ -162,6 +182,19 @@ fn read_limits(table: &Table) -> Option<Limits> {
         );
     }
     Some(limits)
+}
+
+/// Who can read the metrics knows every switch's name: not for the network.
+fn read_metrics(table: &Table) -> Option<SocketAddr> {
+    table.required("listen")?.read(|text| {
+        let wrong = |_| format!("expected ADDRESS:PORT such as \"127.0.0.1:9273\", found \"{text}\"");
+        let address: SocketAddr = text.parse().map_err(wrong)?;
+        if address.ip().to_canonical().is_loopback() {
+            Ok(address)
+        } else {
+            Err(format!("{address} is not a loopback address"))
+        }
+    })
 }
 
 fn read_log(table: &Table) -> Option<Log> {

@@ -20,6 +20,7 @@ use crate::render::{self, Payload, RenderError};
 use crate::schema::{Schema, Violation};
 use crate::slice::{Edit, Slice, changes};
 use crate::vlan::{VlanId, VlanSet};
+use crate::world::Withdrawn;
 
 /// Why no plan can be made. Nothing was sent.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +46,9 @@ pub enum PlanError {
     /// The plan reaches outside what was asked: a defect of a model or template, caught.
     #[error(transparent)]
     Scope(#[from] ScopeError),
+    /// A reload tightened what the operator allows while the request waited.
+    #[error(transparent)]
+    Withdrawn(#[from] Withdrawn),
 }
 
 fn list(violations: &[Violation]) -> String {

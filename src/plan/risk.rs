@@ -46,6 +46,10 @@ pub enum Risk {
     OverwritesDescription {
         old: String,
     },
+    /// It will be refused as long as the device is under maintenance.
+    Frozen {
+        reason: String,
+    },
     /// The running state was assumed or given, and what the device promises was not asked.
     NotRead,
     /// The device cannot undo by itself.
@@ -117,6 +121,9 @@ impl fmt::Display for Risk {
             ),
             Risk::OverwritesDescription { old } => {
                 write!(f, "a description that is not ours is overwritten: \"{old}\"")
+            }
+            Risk::Frozen { reason } => {
+                write!(f, "the device is frozen, so this will be refused: {reason}")
             }
             Risk::NotRead => f.write_str(
                 "the device was not read: what it runs is assumed or given, whether it can lock and \

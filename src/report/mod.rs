@@ -1,5 +1,7 @@
 //! What callers, reviewers and the log read about a change.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use crate::access::Principal;
@@ -57,6 +59,15 @@ impl DeviceNames {
     }
 }
 
+impl Target {
+    /// Switch and port in the caller's words.
+    pub fn names(&self) -> (String, String) {
+        let names = &self.device;
+        let switch = names.switch_id.clone().or_else(|| names.switch_info.clone()).unwrap_or_default();
+        (switch, self.intent.subject().to_string())
+    }
+}
+
 /// What became of a call.
 #[derive(Clone, Debug, Serialize)]
 pub struct Change {
@@ -88,7 +99,7 @@ pub struct DeviceChange {
     pub risks: Vec<Risk>,
     /// Which transport and why.
     pub transport: String,
-    /// Milliseconds a phase.
+    /// Milliseconds a phase, in the order they ran.
     pub timings: Timings,
     /// Over the device, the edits and the running configuration they were made from.
     pub digest: String,
@@ -122,7 +133,7 @@ pub enum Refusal {
     UnknownDevice { parameter: &'static str, id: String },
     /// Of a method, or of a method on one device.
     #[error("{who} may not call {what}")]
-    Denied { who: Principal, what: String },
+    Denied { who: Arc<Principal>, what: String },
     #[error("{parameter}: port {port} of {device} is named twice")]
     PortTwice { parameter: &'static str, device: String, port: PortName },
     #[error("{parameter}: {device} is not part of physical network `{network}`")]
@@ -133,6 +144,9 @@ pub enum Refusal {
     Intent(#[from] IntentError),
     #[error("{device}: {source}")]
     Plan { device: String, source: PlanError },
+    /// By the operator, for maintenance.
+    #[error("{device} is frozen: {reason}; nothing was sent")]
+    Frozen { device: String, reason: String },
     #[error("{device}: its queue is full ({waiting} waiting); nothing was sent")]
     Busy { device: String, waiting: usize },
     /// A device could not be read for a dry-run, or the deadline passed in the queue.

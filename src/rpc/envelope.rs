@@ -1,5 +1,7 @@
 //! The envelope of a JSON-RPC 2.0 request and of its answer.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value, json};
 
 use crate::access::Principal;
@@ -41,7 +43,7 @@ impl Envelope {
 
     /// Who asked, from the context that came along. What is missing or of another type there stays
     /// empty: this is for the log and decides nothing.
-    pub fn caller(&self, peer: &str, principal: &Principal) -> Caller {
+    pub fn caller(&self, peer: &str, principal: &Arc<Principal>) -> Caller {
         // `plan` carries a whole other call.
         let context = self.params.get("context").or_else(|| self.params.get("params")?.get("context"));
         let text =
@@ -109,13 +111,13 @@ mod tests {
     fn callers_are_read_leniently_and_without_tokens() {
         let body = json!({"jsonrpc": "2.0", "method": "x", "id": "req-1", "params": {"context": {
             "request_id": "req-2\n", "user": null, "user_id": "u", "roles": ["admin", 7], "auth_token": "t"}}});
-        let caller = Envelope::open(body.to_string().as_bytes()).unwrap().caller("uid=0", &Principal::Local);
+        let caller = Envelope::open(body.to_string().as_bytes()).unwrap().caller("uid=0", &Arc::default());
         let expected = Caller {
             request_id: "req-2".into(),
             user: Some("u".into()),
             roles: vec!["admin".into()],
             peer: "uid=0".into(),
-            principal: Principal::Local,
+            principal: Arc::default(),
             method: "x".into(),
         };
         assert_eq!(caller, expected);

@@ -7,6 +7,7 @@ use crate::intent::Subject;
 use crate::plan::PlanError;
 use crate::report::{Change, DeviceChange, Refusal};
 use crate::transaction::outcome::Outcome;
+use crate::world::Withdrawn;
 
 /// Why a request is answered with an error.
 #[derive(Debug, thiserror::Error)]
@@ -102,9 +103,12 @@ fn classify_refusal(refusal: &Refusal) -> (i64, Option<&'static str>) {
         | Refusal::DeviceTwice { .. }
         | Refusal::OtherNetwork { .. } => (400, Some(INVALID_VALUE)),
         Refusal::Plan { source, .. } => match source {
-            PlanError::LagMember { .. } | PlanError::VlanMissing { .. } | PlanError::VlanInUse { .. } => {
-                (400, Some(INVALID_VALUE))
-            }
+            PlanError::Withdrawn(Withdrawn::Frozen { .. }) => (500, Some(NETWORK)),
+            PlanError::Withdrawn(Withdrawn::Denied { .. }) => (403, Some(DENIED)),
+            PlanError::LagMember { .. }
+            | PlanError::VlanMissing { .. }
+            | PlanError::VlanInUse { .. }
+            | PlanError::Withdrawn(_) => (400, Some(INVALID_VALUE)),
             PlanError::OpenTrunk { .. }
             | PlanError::Uplink { .. }
             | PlanError::NoVlanTable
@@ -112,7 +116,9 @@ fn classify_refusal(refusal: &Refusal) -> (i64, Option<&'static str>) {
             | PlanError::Render(_)
             | PlanError::Scope(_) => (500, Some(NETWORK)),
         },
-        Refusal::Busy { .. } | Refusal::Unreachable { .. } | Refusal::Stopping => (500, Some(NETWORK)),
+        Refusal::Frozen { .. } | Refusal::Busy { .. } | Refusal::Unreachable { .. } | Refusal::Stopping => {
+            (500, Some(NETWORK))
+        }
     }
 }
 

@@ -109,7 +109,7 @@ fn asked(
     let device = DeviceNames::switch(&switch_id);
     let targets = vec![Target { device, physical_network: None, level: 0, intent }];
     let call = Call { targets, caller, names: &NAMES, dry_run, detailed: dry_run };
-    Ok(Asked::Change { call, answer: (!dry_run).then_some(answer) })
+    Ok(Asked::Change { call: Box::new(call), answer: (!dry_run).then_some(answer) })
 }
 
 pub(super) fn port_vlans(arguments: &Arguments) -> Result<PortVlans, RpcError> {

@@ -21,6 +21,7 @@ pub mod tls;
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Instant;
 
 use async_trait::async_trait;
 use futures_util::FutureExt;
@@ -28,9 +29,11 @@ use serde_json::Value;
 use tracing::{info, warn};
 
 use crate::access::Principal;
+use crate::audit;
 use crate::intent::{Caller, Request};
+use crate::metrics;
 use crate::query::Seen;
-use crate::report::{Call, Change, Refusal};
+use crate::report::{Call, Change, Refusal, Target};
 use crate::world::World;
 use envelope::Envelope;
 use error::RpcError;
@@ -53,13 +56,18 @@ pub trait Engine: Send + Sync {
         requests: &[Request],
         world: &Arc<World>,
     ) -> Result<BTreeMap<String, Seen>, Refusal>;
+
+    /// Whether new calls are refused because the service ends.
+    fn is_stopping(&self) -> bool {
+        false
+    }
 }
 
 /// What a request asks for.
 #[derive(Debug)]
 pub enum Asked {
     /// A change; success is answered with `answer` or, without one, with the change itself.
-    Change { call: Call, answer: Option<Value> },
+    Change { call: Box<Call>, answer: Option<Value> },
     /// Nothing has to be done, and why.
     Nothing { why: &'static str },
     /// Nothing but an answer, and this is it.
@@ -70,57 +78,77 @@ pub enum Asked {
 
 /// Serves one request, from its body to its answer; a notification has none.
 pub async fn answer(
-    body: &[u8],
+    body: Vec<u8>,
     peer: &str,
-    principal: &Principal,
+    principal: &Arc<Principal>,
     engine: &Arc<dyn Engine>,
 ) -> Option<Value> {
-    let envelope = match Envelope::open(body) {
+    let arrived = Instant::now();
+    let opened = Envelope::open(&body);
+    // A call may take a minute: what it came as must not stay in memory for so long.
+    drop(body);
+    let envelope = match opened {
         Ok(envelope) => envelope,
         Err((id, error)) => {
             warn!(peer, %principal, code = error.code(), %error, "malformed request");
+            metrics::called("", Some(error.code()), arrived.elapsed());
             return Some(envelope::close(id, Err(error)));
         }
     };
     let caller = envelope.caller(peer, principal);
-    let result = carry_out(&envelope, caller.clone(), engine).await;
+    let Envelope { id, method, params } = envelope;
+    let mut ports = Vec::new();
+    let result = carry_out(&method, params, caller.clone(), engine, &mut ports).await;
+    let code = result.as_ref().err().map(RpcError::code);
     match &result {
-        // How a change ended is the engine's line in the log.
+        // How a change ended is the engine's line in the audit.
         Ok(_) | Err(RpcError::Failed(_)) => {}
+        Err(error) if is_change(&method) => audit::refused(&caller, &ports, error.code(), &error.to_string()),
         Err(error) => warn!(
-            method = %error::quoted(&envelope.method),
+            method = %error::quoted(&method),
             peer,
             %principal,
             request_id = %caller.request_id,
-            code = error.code(),
+            code,
             %error,
             "request refused"
         ),
     }
-    envelope.id.map(|id| envelope::close(id, result))
+    metrics::called(&method, code, arrived.elapsed());
+    id.map(|id| envelope::close(id, result))
 }
 
-async fn carry_out(envelope: &Envelope, caller: Caller, engine: &Arc<dyn Engine>) -> Result<Value, RpcError> {
+/// `ports` gets what the call names, as soon as that is known: each switch and port.
+async fn carry_out(
+    method: &str,
+    params: Value,
+    caller: Caller,
+    engine: &Arc<dyn Engine>,
+    ports: &mut Vec<(String, String)>,
+) -> Result<Value, RpcError> {
     let request_id = caller.request_id.clone();
     let world = engine.world();
-    if !world.access.allows_method(&caller.principal, &envelope.method) {
-        let what = error::quoted(&envelope.method);
+    if !world.access.allows_method(&caller.principal, method) {
+        let what = error::quoted(method);
         return Err(Refusal::Denied { who: caller.principal, what }.into());
     }
-    match understand(&envelope.method, &envelope.params, caller, &world)? {
+    let asked = understand(method, &params, caller, &world)?;
+    drop(params);
+    match asked {
         Asked::Nothing { why } => {
-            info!(method = %envelope.method, request_id, "unchanged: {why}");
+            info!(method, request_id, "unchanged: {why}");
             to_json(&Change { outcome: "unchanged", devices: Vec::new() })
         }
         Asked::Known(answer) => Ok(answer),
         Asked::Question(question) => {
             let seen = AssertUnwindSafe(engine.observe(&question.requests, &world)).catch_unwind().await;
             let answer = question.answer(&seen.map_err(|_| RpcError::Broken)??, &world)?;
-            info!(method = %envelope.method, request_id, "answered, nothing was changed");
+            info!(method, request_id, "answered, nothing was changed");
             Ok(answer)
         }
         Asked::Change { call, answer } => {
-            let change = AssertUnwindSafe(engine.change(call, world)).catch_unwind().await;
+            ports.extend(call.targets.iter().map(Target::names));
+            let change = AssertUnwindSafe(engine.change(*call, world)).catch_unwind().await;
             let change = change.map_err(|_| RpcError::Broken)??;
             if !matches!(change.outcome, "planned" | "unchanged" | "applied") {
                 return Err(RpcError::Failed(change));
@@ -128,6 +156,21 @@ async fn carry_out(envelope: &Envelope, caller: Caller, engine: &Arc<dyn Engine>
             answer.map_or_else(|| to_json(&change), Ok)
         }
     }
+}
+
+/// Whether a method changes switches, so that its refusal belongs into the audit.
+fn is_change(method: &str) -> bool {
+    let changes = [
+        "update_port",
+        "reset_port",
+        "update_lag",
+        "delete_lag",
+        "attach_port",
+        "detach_port",
+        "add_network",
+        "delete_network",
+    ];
+    changes.contains(&method)
 }
 
 /// What a method with named parameters asks for, in either vocabulary.

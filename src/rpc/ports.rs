@@ -182,7 +182,7 @@ fn network_change(
         intent: intent(vlan),
     };
     let call = change(arguments, names.into_iter().map(target).collect(), caller, &NETWORK_NAMES)?;
-    Ok(Asked::Change { call, answer: None })
+    Ok(Asked::Change { call: Box::new(call), answer: None })
 }
 
 /// Every link of `port` in the VLANs it should be in; none: its segment is unmanaged.
@@ -236,7 +236,7 @@ fn detached(link: Link, default_vlan: Option<VlanId>) -> Target {
 }
 
 fn asked(arguments: &Arguments, targets: Vec<Target>, caller: Caller) -> Result<Asked, RpcError> {
-    Ok(Asked::Change { call: change(arguments, targets, caller, &NAMES)?, answer: None })
+    Ok(Asked::Change { call: Box::new(change(arguments, targets, caller, &NAMES)?), answer: None })
 }
 
 fn change(

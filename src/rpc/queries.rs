@@ -146,7 +146,7 @@ pub fn check_port(params: &Value, caller: Caller, world: &World) -> Result<Asked
         (Some(_), _) => {
             CHECK_PORT.bind(params)?;
             match ports::attach_port(params, caller, &world.inventory)? {
-                Asked::Change { call, .. } => call,
+                Asked::Change { call, .. } => *call,
                 // Nothing is said about a port in an unmanaged segment.
                 _ => return Ok(Asked::Known(json!({ "matches": true, "devices": [] }))),
             }
@@ -178,7 +178,7 @@ pub fn plan(params: &Value, caller: Caller, world: &World) -> Result<Asked, RpcE
     }
     match understand(&method, params.value, caller, world) {
         Ok(Asked::Change { call, .. }) => {
-            let call = Call { dry_run: true, detailed: true, ..call };
+            let call = Box::new(Call { dry_run: true, detailed: true, ..*call });
             Ok(Asked::Change { call, answer: None })
         }
         Ok(Asked::Known(_) | Asked::Question(_)) | Err(RpcError::UnknownMethod { .. }) => {

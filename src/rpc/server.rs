@@ -26,6 +26,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::{debug, error, info, warn};
 
 use crate::access::Principal;
+use crate::metrics;
 use crate::rpc::auth::{Authenticator, Denied, Origin, Peer};
 use crate::rpc::error::quoted;
 use crate::rpc::{self, Engine};
@@ -68,6 +69,7 @@ pub enum Listener {
 /// How long a caller may take to read its answer while the service stops.
 const ANSWER_TIME: Duration = Duration::from_secs(1);
 const TOO_LARGE: (StatusCode, &str) = (StatusCode::PAYLOAD_TOO_LARGE, "the request's body is too large");
+const STOPPING: (StatusCode, &str) = (StatusCode::SERVICE_UNAVAILABLE, "the service is stopping");
 /// How long a refused request's body is read on, and not kept, before the refusal is sent: a client
 /// that is not read from sees a reset connection instead of the answer.
 const DISCARD_TIME: Duration = Duration::from_secs(1);
@@ -207,6 +209,7 @@ async fn receive(service: Arc<Service>, peer: Arc<Peer>, request: Request<Incomi
         Err(refused) => {
             refused.log(&peer.name);
             let code = refused.status.as_u16();
+            metrics::refused(code);
             let answer = json!({ "error": { "code": code, "message": refused.message } });
             let mut response = json_response(refused.status, &answer);
             for (name, value) in refused.headers {
@@ -225,8 +228,12 @@ async fn call(
     let (head, body) = request.into_parts();
     // Who asks, before anything of what is asked is kept.
     let limit = service.limits.body_bytes;
-    let principal = match admit(&service.authenticator, peer, &head, body.size_hint().lower(), limit).await {
-        Ok(principal) => principal,
+    let admitted = match service.engine.is_stopping() {
+        true => Err(STOPPING.into()),
+        false => admit(&service.authenticator, peer, &head, body.size_hint().lower(), limit).await,
+    };
+    let principal = match admitted {
+        Ok(principal) => Arc::new(principal),
         Err(refused) => {
             // Whoever waits to be told to go on has not sent it yet.
             if !head.headers.contains_key(header::EXPECT) {
@@ -240,12 +247,11 @@ async fn call(
     let body = tokio::time::timeout(service.limits.body_time, arriving)
         .await
         .map_err(|_| (StatusCode::REQUEST_TIMEOUT, "the request's body did not arrive in time"))??;
-    let stopping = (StatusCode::SERVICE_UNAVAILABLE, "the service is stopping");
-    let permit = service.calls.clone().acquire_owned().await.map_err(|_| stopping)?;
+    let permit = service.calls.clone().acquire_owned().await.map_err(|_| STOPPING)?;
     let peer = peer.name.clone();
     // On its own task: a caller that hangs up must not stop a change halfway.
     let task = tokio::spawn(async move {
-        let answer = rpc::answer(&body, &peer, &principal, &service.engine).await;
+        let answer = rpc::answer(body, &peer, &principal, &service.engine).await;
         drop(permit);
         answer
     });
@@ -335,6 +341,10 @@ impl From<(StatusCode, &'static str)> for Refused {
 
 impl From<Denied> for Refused {
     fn from(denied: Denied) -> Self {
+        // Whoever has shown nothing yet may only be asking what to show.
+        if !matches!(denied, Denied::Missing { .. }) {
+            metrics::auth_failed();
+        }
         let (status, message, why, user, challenges) = match denied {
             Denied::Missing { challenges } => {
                 (StatusCode::UNAUTHORIZED, "authentication is required", None, None, challenges)

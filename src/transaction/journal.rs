@@ -89,6 +89,27 @@ pub fn prepare(dir: &FilePath) -> Result<(), JournalError> {
     }
 }
 
+/// Journals with something in them that nobody is working on, here or in another process.
+pub fn left(dir: &FilePath) -> Vec<PathBuf> {
+    let is_left = |path: &PathBuf| {
+        let file = OpenOptions::new().read(true).open(path);
+        // Its length counts only under the lock.
+        file.is_ok_and(|file| file.try_lock().is_ok() && file.metadata().is_ok_and(|data| data.len() > 0))
+    };
+    not_empty(dir).filter(is_left).collect()
+}
+
+/// How many journals hold something, under way or not.
+pub fn count_open(dir: &FilePath) -> usize {
+    not_empty(dir).count()
+}
+
+fn not_empty(dir: &FilePath) -> impl Iterator<Item = PathBuf> {
+    let files = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let is_open = |data: std::fs::Metadata| data.is_file() && data.len() > 0;
+    files.filter(move |file| file.metadata().is_ok_and(is_open)).map(|file| file.path())
+}
+
 impl Journal {
     /// Opens (creating it 0600) and locks; waits until `deadline` for another process.
     pub async fn lock(dir: &FilePath, endpoint: &Endpoint, deadline: Instant) -> Result<Self, JournalError> {

@@ -1,7 +1,7 @@
 //! The right to change one device: its lock file and its session, lent by the worker that owns them.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use tokio::time::Instant;
 
@@ -9,43 +9,72 @@ use crate::device::{Device, Save};
 use crate::path::Path;
 use crate::transaction::journal::{Journal, JournalError, Record};
 use crate::transaction::outcome::{Phase, Timings};
-use crate::transport::{Cause, Connector, Fault, Observed, ReadSet, Session};
+use crate::transaction::shared::{Place, Shared};
+use crate::transaction::worker::Live;
+use crate::transport::{Cause, Connector, Fault, Observed, ReadSet, Session, Store};
 use crate::world::World;
 
 /// A device in the hands of one transaction.
 pub struct Lease {
     pub(super) device: Arc<Device>,
     pub(super) world: Arc<World>,
+    pub(super) shared: Shared,
     connector: Arc<dyn Connector>,
     pub(super) session: Option<Box<dyn Session>>,
+    /// Kept while sessions come and go: an undo needs one, too.
+    place: Option<Place>,
     /// The session was open before this transaction began.
     pub(super) is_warm: bool,
     pub(super) last_transport: String,
     journal: Option<Journal>,
 }
 
+/// A session that stays open between changes.
+pub struct Warm {
+    pub(super) session: Box<dyn Session>,
+    place: Place,
+    world: Weak<World>,
+}
+
+impl Warm {
+    pub(super) fn new(session: Box<dyn Session>, place: Place, world: &Arc<World>) -> Self {
+        Self { session, place, world: Arc::downgrade(world) }
+    }
+
+    /// Whether it was opened under this configuration: another one may say another host key, another
+    /// user, another profile.
+    pub(super) fn is_of(&self, world: &Arc<World>) -> bool {
+        std::ptr::eq(self.world.as_ptr(), Arc::as_ptr(world))
+    }
+}
+
 impl Lease {
-    /// `session` is a warm one, if any.
+    /// `warm` is of the same world, if there is one.
     pub fn new(
         device: Arc<Device>,
         world: Arc<World>,
         connector: Arc<dyn Connector>,
-        session: Option<Box<dyn Session>>,
+        warm: Option<Warm>,
+        shared: Shared,
     ) -> Self {
+        let (session, place) = warm.map(|warm| (warm.session, warm.place)).unzip();
         Self {
             device,
             world,
+            shared,
             connector,
             is_warm: session.is_some(),
             session,
+            place,
             last_transport: "none".to_owned(),
             journal: None,
         }
     }
 
     /// Gives the session back, if it is still of use, and unlocks the file.
-    pub fn give_back(self) -> Option<Box<dyn Session>> {
-        self.session.filter(|session| session.is_open())
+    pub fn give_back(self) -> Option<Warm> {
+        let session = self.session.filter(|session| session.is_open())?;
+        Some(Warm::new(session, self.place?, &self.world))
     }
 
     pub(super) async fn lock_file(&mut self, until: Instant) -> Result<(), JournalError> {
@@ -83,10 +112,24 @@ impl Lease {
             return Ok(());
         }
         self.drop_session().await;
-        let session = Phase::Connect.timed(timings, self.connector.open(deadline)).await?;
+        let open = async {
+            if self.place.is_none() {
+                self.place = Some(self.shared.sessions.place(deadline).await?);
+            }
+            self.connector.open(deadline).await
+        };
+        let session = Phase::Connect.timed(timings, open).await?;
         self.last_transport = session.describe();
         self.session = Some(session);
         Ok(())
+    }
+
+    /// Reads running without a lock.
+    pub(super) async fn read(&mut self, reads: &ReadSet, deadline: Instant) -> Result<Live, Fault> {
+        self.connect(&mut Timings::default(), deadline).await?;
+        let session = self.session()?;
+        let running = session.read(Store::Running, reads, deadline).await?;
+        Ok(Live { running, transport: session.describe(), promises: session.promises().clone() })
     }
 
     /// Reads what the device runs and reports, without a lock.

@@ -6,6 +6,7 @@ pub mod journal;
 pub mod lease;
 pub mod outcome;
 mod participant;
+pub mod shared;
 mod undo;
 pub mod worker;
 
@@ -19,6 +20,7 @@ use crate::intent::Request;
 use crate::plan::{Plan, PlanError};
 use outcome::{Outcome, Phase, Timings};
 pub use participant::Participant;
+use shared::Level;
 
 /// How much time a transaction has, and how much of it is kept for undoing and settling.
 #[derive(Clone, Copy, Debug)]
@@ -79,7 +81,16 @@ pub enum Apart {
 /// Carries out all participants' changes, or none. Participants are sorted by device, so that two
 /// transactions never wait for each other.
 pub async fn transact(mut parts: Vec<Participant>, budget: Budget) -> Vec<Participant> {
-    if let Err(Failed) = forward(&mut parts, budget).await {
+    let Some(stop) = parts.first().map(Participant::stop) else { return parts };
+    let done = tokio::select! {
+        biased;
+        done = forward(&mut parts, budget) => done,
+        () = stop.reached(Level::AtOnce) => {
+            join_all(parts.iter_mut().map(Participant::interrupt)).await;
+            Err(Failed)
+        }
+    };
+    if let Err(Failed) = done {
         // What a lost answer hides is found out first: it may have been a success.
         join_all(parts.iter_mut().map(|part| part.settle_forward(budget))).await;
         if !parts.iter().all(Participant::is_applied) {

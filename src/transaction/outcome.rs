@@ -147,9 +147,38 @@ impl fmt::Display for Timings {
 }
 
 impl Serialize for Timings {
-    /// `{"lock": 0.8, ...}` in milliseconds.
+    /// `[{"phase": "lock", "ms": 0.8}, ...]`: an object has no order, and a phase may come twice.
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer
-            .collect_map(self.0.iter().map(|(phase, took)| (phase.to_string(), took.as_secs_f64() * 1e3)))
+        #[derive(Serialize)]
+        struct Took {
+            phase: Phase,
+            ms: f64,
+        }
+        let took = |(phase, took): &(Phase, Duration)| Took { phase: *phase, ms: milliseconds(*took) };
+        serializer.collect_seq(self.0.iter().map(took))
+    }
+}
+
+/// To a tenth of a millisecond: what is finer is the weather.
+pub fn milliseconds(took: Duration) -> f64 {
+    (took.as_secs_f64() * 1e4).round() / 10.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timings_keep_their_order_and_are_rounded() {
+        let timings = Timings(vec![
+            (Phase::Queue, Duration::from_micros(149)),
+            (Phase::Commit, Duration::from_micros(12_351)),
+            (Phase::Connect, Duration::ZERO),
+            (Phase::Commit, Duration::from_secs(1)),
+        ]);
+        assert_eq!(
+            serde_json::to_string(&timings).unwrap(),
+            r#"[{"phase":"queue","ms":0.1},{"phase":"commit","ms":12.4},{"phase":"connect","ms":0.0},{"phase":"commit","ms":1000.0}]"#
+        );
     }
 }

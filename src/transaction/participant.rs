@@ -13,6 +13,7 @@ use crate::slice::Slice;
 use crate::transaction::journal::{Record, unix_time_in};
 use crate::transaction::lease::Lease;
 use crate::transaction::outcome::{Outcome, Phase, Saved, Timings};
+use crate::transaction::shared::Stop;
 use crate::transaction::{Apart, Budget, Done, Failed, Report, half_way, jitter};
 use crate::transport::{Commit, Fault, Promises, Session, Timed};
 
@@ -51,6 +52,21 @@ pub(super) enum Reached {
     Finished,
 }
 
+impl Reached {
+    /// The step that was under way.
+    fn phase(self) -> Phase {
+        match self {
+            Reached::Nothing => Phase::Queue,
+            Reached::Locked => Phase::Lock,
+            Reached::Staged => Phase::Stage,
+            Reached::Committed => Phase::Commit,
+            Reached::Confirming => Phase::Confirm,
+            Reached::Confirmed | Reached::Saving => Phase::Save,
+            Reached::Finished => Phase::Unlock,
+        }
+    }
+}
+
 /// Why a participant did not get further.
 #[derive(Clone, Debug)]
 pub(super) struct Failure {
@@ -86,6 +102,23 @@ impl Participant {
     pub fn all_or_nothing(mut self) -> Self {
         self.is_one = true;
         self
+    }
+
+    pub(super) fn stop(&self) -> Stop {
+        self.lease.shared.stop.clone()
+    }
+
+    /// The service ends at once. The flight under way is given up, and its answer is as good as lost.
+    pub(super) async fn interrupt(&mut self) {
+        if self.outcome.is_some() {
+            return;
+        }
+        self.lease.drop_session().await;
+        if self.failure.is_none() {
+            let phase = self.reached.phase();
+            let cause = "the service was told to stop at once".to_owned();
+            self.failure = Some(Failure { phase, cause, lost: true, blamed: None });
+        }
     }
 
     /// The lowest level of its members: what others are reached through must not wait for them.
@@ -177,8 +210,9 @@ impl Participant {
                     tokio::time::sleep(pause).await;
                 }
                 // An idle session that the device closed meanwhile: nothing was asked of it yet
-                // that changes anything, so one fresh session may be tried.
-                Err(Fault::Lost(_) | Fault::NotSent(_)) if !reopened => {
+                // that changes anything, so one fresh session may be tried. Not after a silence that
+                // took all the time there was: it is what must be told.
+                Err(Fault::Lost(_) | Fault::NotSent(_)) if !reopened && Instant::now() < budget.forward => {
                     reopened = true;
                     self.lease.drop_session().await;
                     if let Err(fault) = self.lease.connect(&mut self.timings, budget.forward).await {
@@ -204,8 +238,13 @@ impl Participant {
     pub(super) fn plan(&mut self) -> Result<(), Failed> {
         let started = Instant::now();
         let schema = self.lease.world.schema.clone();
+        let newest = self.lease.shared.newest.load_full();
+        let is_newest = Arc::ptr_eq(&newest, &self.lease.world);
         for (request, plan) in &mut self.members {
-            *plan = Some(plan::plan(request, &self.before, &schema));
+            // Waiting for the lock may have taken long enough for a protection to be added.
+            let allowed = if is_newest { Ok(()) } else { newest.still_allows(request) };
+            let planned = allowed.map_err(PlanError::from);
+            *plan = Some(planned.and_then(|()| plan::plan(request, &self.before, &schema)));
         }
         if let Err(error) = self.batch_up(&schema) {
             return self.fail(Phase::Plan, error.to_string());

@@ -1,22 +1,23 @@
 //! A worker per busy device: it owns the session and the queue, sends what waits together as one
 //! commit, and lends the device to changes that span several.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::device::Device;
 use crate::intent::{Request, Subject};
 use crate::report::Refusal;
 use crate::slice::Slice;
-use crate::transaction::lease::Lease;
+use crate::transaction::lease::{Lease, Warm};
 use crate::transaction::outcome::{Outcome, Phase, Timings};
+use crate::transaction::shared::{Level, Shared};
 use crate::transaction::{Apart, Budget, Participant, Report, journal, transact};
-use crate::transport::{Connector, Fault, Promises, ReadSet, Session, Store};
+use crate::transport::{Connector, Fault, Promises, ReadSet};
 use crate::world::World;
 
 /// Makes the way to a device; the tests put their own in.
@@ -26,11 +27,13 @@ pub type Connect = Arc<dyn Fn(&Arc<Device>) -> Arc<dyn Connector> + Send + Sync>
 #[derive(Clone)]
 pub struct Workers {
     connect: Connect,
+    shared: Shared,
     queues: Arc<Mutex<HashMap<String, Queue>>>,
 }
 
 #[derive(Clone)]
 struct Queue {
+    device: String,
     jobs: mpsc::UnboundedSender<Job>,
     waiting: Arc<AtomicUsize>,
 }
@@ -58,6 +61,7 @@ struct Pending {
 
 struct Reading {
     device: Arc<Device>,
+    world: Arc<World>,
     reads: ReadSet,
     deadline: Instant,
     reply: oneshot::Sender<Result<Live, Fault>>,
@@ -72,7 +76,7 @@ struct Lending {
 /// A lease and the way to give it back.
 pub struct Loan {
     pub lease: Lease,
-    pub back: oneshot::Sender<Option<Box<dyn Session>>>,
+    pub back: oneshot::Sender<Option<Warm>>,
 }
 
 /// What a device runs, read without a lock.
@@ -90,8 +94,15 @@ const STARTED: u8 = 1;
 const WITHDRAWN: u8 = 2;
 
 impl Workers {
-    pub fn new(connect: Connect) -> Self {
-        Self { connect, queues: Arc::default() }
+    pub fn new(connect: Connect, shared: Shared) -> Self {
+        Self { connect, shared, queues: Arc::default() }
+    }
+
+    /// How many jobs wait for each busy device, by name.
+    pub fn waiting(&self) -> BTreeMap<String, usize> {
+        let queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = |queue: &Queue| (queue.device.clone(), queue.waiting.load(Ordering::Acquire));
+        queues.values().map(waiting).collect()
     }
 
     /// Changes one port; goes out with whatever else waits for this device.
@@ -107,35 +118,63 @@ impl Workers {
         let limit = world.queue_per_device;
         let pending = Pending { request, world, budget, state: state.clone(), reply };
         self.submit(&device, Job::Change(Box::new(pending)), Some(limit))?;
-        let waited = tokio::time::timeout_at(budget.deadline, &mut answer).await;
+        let waited = tokio::select! {
+            biased;
+            answer = &mut answer => Some(answer),
+            () = sleep_until(budget.deadline) => None,
+            () = self.shared.stop.reached(Level::Drain) => None,
+        };
         let withdraw = || state.compare_exchange(QUEUED, WITHDRAWN, Ordering::AcqRel, Ordering::Acquire);
         let answer = match waited {
-            Ok(answer) => answer,
-            Err(_) if withdraw().is_ok() => return Ok(not_sent()),
-            // It is being undone or settled, and that ends at the same deadline.
-            Err(_) => answer.await,
+            Some(answer) => answer,
+            None if withdraw().is_ok() && self.is_stopping() => return Err(Refusal::Stopping),
+            None if state.load(Ordering::Acquire) == WITHDRAWN => return Ok(not_sent()),
+            // It is being carried out, undone or settled, and that ends at the same deadline.
+            None => answer.await,
         };
         answer.unwrap_or_else(|_| Ok(broken_off()))
     }
 
     /// Reads a device's running configuration on its warm session, behind what is queued.
-    pub async fn read(&self, device: &Arc<Device>, reads: ReadSet, deadline: Instant) -> Result<Live, Fault> {
-        let closed = |why: &str| Fault::NotSent(crate::transport::Cause::Closed(why.to_owned()));
+    pub async fn read(
+        &self,
+        device: &Arc<Device>,
+        world: &Arc<World>,
+        reads: ReadSet,
+        deadline: Instant,
+    ) -> Result<Live, Refusal> {
+        let refusal = |why: String| Refusal::Unreachable { device: device.name.clone(), why };
         let (reply, answer) = oneshot::channel();
-        let job = Job::Read(Reading { device: device.clone(), reads, deadline, reply });
-        self.submit(device, job, None).map_err(|_| closed("its queue is full"))?;
-        match tokio::time::timeout_at(deadline, answer).await {
-            Ok(answer) => answer.map_err(|_| closed("its worker ended"))?,
-            Err(_) => Err(Fault::NotSent(crate::transport::Cause::Deadline("waiting for the device"))),
+        let reading = Reading { device: device.clone(), world: world.clone(), reads, deadline, reply };
+        self.submit(device, Job::Read(reading), Some(world.queue_per_device))?;
+        tokio::select! {
+            biased;
+            answer = answer => match answer {
+                Ok(answer) => answer.map_err(|fault| refusal(fault.to_string())),
+                Err(_) => Err(refusal("its worker ended".to_owned())),
+            },
+            () = sleep_until(deadline) => Err(refusal("the time was used up while waiting for it".to_owned())),
+            () = self.shared.stop.reached(Level::Drain) => Err(Refusal::Stopping),
         }
     }
 
-    /// Borrows a device from its worker until the loan is given back or dropped.
-    pub async fn lend(&self, device: &Arc<Device>, world: Arc<World>, until: Instant) -> Option<Loan> {
+    /// Borrows a device from its worker until the loan is given back or dropped; none: it was not
+    /// free in time.
+    pub async fn lend(
+        &self,
+        device: &Arc<Device>,
+        world: Arc<World>,
+        until: Instant,
+    ) -> Result<Option<Loan>, Refusal> {
         let (reply, answer) = oneshot::channel();
-        let job = Job::Lend(Lending { device: device.clone(), world, reply });
-        self.submit(device, job, None).ok()?;
-        tokio::time::timeout_at(until, answer).await.ok()?.ok()
+        let limit = world.queue_per_device;
+        self.submit(device, Job::Lend(Lending { device: device.clone(), world, reply }), Some(limit))?;
+        tokio::select! {
+            biased;
+            loan = answer => Ok(loan.ok()),
+            () = sleep_until(until) => Ok(None),
+            () = self.shared.stop.reached(Level::Drain) => Err(Refusal::Stopping),
+        }
     }
 
     /// Finishes what an earlier process left in this device's journal.
@@ -151,7 +190,14 @@ impl Workers {
         answer.await.map_err(|_| "its worker ended".to_owned())?
     }
 
+    fn is_stopping(&self) -> bool {
+        self.shared.stop.level() >= Level::Drain
+    }
+
     fn submit(&self, device: &Arc<Device>, job: Job, limit: Option<usize>) -> Result<(), Refusal> {
+        if self.is_stopping() {
+            return Err(Refusal::Stopping);
+        }
         let key = journal::file_name(&device.endpoint);
         let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
         // A worker leaves the map before it stops receiving, and the map is locked here; one that
@@ -178,10 +224,10 @@ impl Workers {
             incoming,
             queue: VecDeque::new(),
             waiting: waiting.clone(),
-            session: None,
+            warm: None,
         };
         tokio::spawn(worker.run());
-        Queue { jobs, waiting }
+        Queue { device: device.name.clone(), jobs, waiting }
     }
 }
 
@@ -192,7 +238,7 @@ struct Worker {
     incoming: mpsc::UnboundedReceiver<Job>,
     queue: VecDeque<Job>,
     waiting: Arc<AtomicUsize>,
-    session: Option<Box<dyn Session>>,
+    warm: Option<Warm>,
 }
 
 impl Worker {
@@ -206,16 +252,20 @@ impl Worker {
                 Job::Read(reading) => self.read(reading).await,
                 Job::Lend(lending) => self.lend(lending).await,
                 Job::Recover { device, world, budget, reply } => {
-                    let mut lease = self.lease(device, world);
+                    let mut lease = self.lease(device, world).await;
                     let result = recover(&mut lease, budget).await;
-                    self.session = lease.give_back();
+                    self.warm = lease.give_back();
                     // Nobody may be waiting any more; the recovery itself is logged.
                     reply.send(result).unwrap_or_default();
                 }
             }
         }
-        if let Some(mut session) = self.session.take() {
-            session.close().await;
+        self.close().await;
+    }
+
+    async fn close(&mut self) {
+        if let Some(mut warm) = self.warm.take() {
+            warm.session.close().await;
         }
     }
 
@@ -226,7 +276,19 @@ impl Worker {
                 self.waiting.fetch_sub(1, Ordering::AcqRel);
                 return Some(job);
             }
-            match timeout(self.idle_limit, self.incoming.recv()).await {
+            if self.warm.is_some() && self.workers.shared.sessions.are_short() {
+                self.close().await;
+            }
+            let next = tokio::select! {
+                biased;
+                job = timeout(self.idle_limit, self.incoming.recv()) => job,
+                // Another device needs the place more.
+                () = self.workers.shared.sessions.wanted(), if self.warm.is_some() => {
+                    self.close().await;
+                    continue;
+                }
+            };
+            match next {
                 Ok(job) => self.queue.push_back(job?),
                 Err(_) => {
                     let mut queues = self.workers.queues.lock().unwrap_or_else(PoisonError::into_inner);
@@ -290,12 +352,12 @@ impl Worker {
             let Some(first) = group.first() else { continue };
             let (device, world) = (first.request.device.clone(), first.world.clone());
             let budget = group.iter().map(|p| p.budget).min_by_key(|b| b.deadline).unwrap_or(first.budget);
-            let lease = self.lease(device, world);
+            let lease = self.lease(device, world).await;
             let requests = group.iter().map(|pending| pending.request.clone()).collect();
             let ended = transact(vec![Participant::new(lease, requests)], budget).await;
             let Some(part) = ended.into_iter().next() else { continue };
             let (done, apart, lease) = part.finish();
-            self.session = lease.give_back();
+            self.warm = lease.give_back();
             let (mut again, mut in_time) = (Vec::new(), Vec::new());
             let splits = group.len() > 1 && apart != Apart::No;
             // Waiting for a lock ends a little before the time is over.
@@ -322,34 +384,37 @@ impl Worker {
     }
 
     async fn read(&mut self, reading: Reading) {
-        let result = async {
-            if !self.session.as_ref().is_some_and(|session| session.is_open()) {
-                let connector = (self.workers.connect)(&reading.device);
-                self.session = Some(connector.open(reading.deadline).await?);
-            }
-            let none = || Fault::NotSent(crate::transport::Cause::Closed("no session".to_owned()));
-            let session = self.session.as_mut().ok_or_else(none)?;
-            let running = session.read(Store::Running, &reading.reads, reading.deadline).await?;
-            Ok(Live { running, transport: session.describe(), promises: session.promises().clone() })
+        let Reading { device, world, reads, deadline, mut reply } = reading;
+        let mut lease = self.lease(device, world).await;
+        let result = tokio::select! {
+            biased;
+            // The reader gave up: whoever is next must not wait for it.
+            () = reply.closed() => None,
+            result = lease.read(&reads, deadline) => Some(result),
         };
-        let result = result.await;
-        // The reader may have given up.
-        reading.reply.send(result).unwrap_or_default();
+        self.warm = lease.give_back();
+        if let Some(result) = result {
+            // The reader may have given up.
+            reply.send(result).unwrap_or_default();
+        }
     }
 
     async fn lend(&mut self, lending: Lending) {
-        let lease = self.lease(lending.device, lending.world);
+        let lease = self.lease(lending.device, lending.world).await;
         let (back, returned) = oneshot::channel();
-        self.session = match lending.reply.send(Loan { lease, back }) {
+        self.warm = match lending.reply.send(Loan { lease, back }) {
             // A loan that is dropped instead of given back has no session any more.
             Ok(()) => returned.await.ok().flatten(),
             Err(loan) => loan.lease.give_back(),
         };
     }
 
-    fn lease(&mut self, device: Arc<Device>, world: Arc<World>) -> Lease {
+    async fn lease(&mut self, device: Arc<Device>, world: Arc<World>) -> Lease {
+        if self.warm.as_ref().is_some_and(|warm| !warm.is_of(&world)) {
+            self.close().await;
+        }
         let connector = (self.workers.connect)(&device);
-        Lease::new(device, world, connector, self.session.take())
+        Lease::new(device, world, connector, self.warm.take(), self.workers.shared.clone())
     }
 }
 

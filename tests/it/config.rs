@@ -161,8 +161,9 @@ fn the_examples_load() {
     assert_eq!(settings.rpc.listen, Listen::Tcp("127.0.0.1:8089".parse().unwrap()));
     assert_eq!(settings.limits, mercury::config::Limits::default());
     assert_eq!(settings.log, mercury::config::Log::default());
-    assert_eq!(settings.locks_dir, Path::new("/var/lock/mercury"));
+    assert_eq!(settings.locks_dir, Path::new("/var/lib/mercury"));
     assert_eq!(settings.schema_dir, None);
+    assert_eq!((settings.audit_file, settings.metrics), (None, "127.0.0.1:9273".parse().ok()));
 
     let leaf1 = &settings.inventory.devices["leaf1"];
     assert_eq!(leaf1.endpoint.to_string(), "127.0.0.1:8830");

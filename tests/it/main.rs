@@ -3,8 +3,10 @@
 mod config;
 mod conformance;
 mod demo;
+mod ironic;
 mod matrix;
 mod netconfd;
+mod operations;
 mod peers;
 mod plan;
 mod queries;

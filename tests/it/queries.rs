@@ -16,7 +16,8 @@ use crate::service::{and, attach, reset, update};
 async fn ask(lab: &Lab, method: &str, params: Value) -> Result<Value, Value> {
     let engine: Arc<dyn Engine> = lab.engine.clone();
     let request = json!({ "jsonrpc": "2.0", "method": method, "params": params, "id": 1 }).to_string();
-    let mut answer = rpc::answer(request.as_bytes(), "test", &Principal::Local, &engine).await.unwrap();
+    let mut answer =
+        rpc::answer(request.into_bytes(), "test", &Arc::new(Principal::Local), &engine).await.unwrap();
     match answer["error"].take() {
         Value::Null => Ok(answer["result"].take()),
         error => Err(error),

@@ -1,6 +1,7 @@
 //! A `mercury serve` of a test's own: the files that it reads, and JSON-RPC to it.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,11 +11,12 @@ use hyper::Request;
 use hyper::body::Bytes;
 use hyper::client::conn::http1::handshake;
 use hyper_util::rt::TokioIo;
+use mercury::sim::Switch;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 
-use crate::peers::{Address, Netconfd, Serve};
+use crate::peers::{Address, Netconfd, Serve, command, mercury_bin};
 
 /// What an operator would have written, in a private directory. Several services may be started
 /// from it; they are then processes of one host, with one directory of locks.
@@ -22,6 +24,17 @@ pub struct Site {
     dir: Arc<TempDir>,
     limits: String,
     devices: String,
+    sections: String,
+}
+
+/// How a simulated switch is reached with the password `secret`, which [`Site::new`] has in a file.
+pub fn simulated(switch: &Switch) -> String {
+    format!(
+        "address = \"127.0.0.1\"\nport = {}\nusername = \"admin\"\npassword_file = \"secret\"\nhost_key = \"{}\"\n\
+         profile = \"netconf_openconfig\"\nallowed_vlans = \"100-199\"\n",
+        switch.addr().port(),
+        switch.host_key()
+    )
 }
 
 /// A running service. Dropping it kills it; what it logged is shown when the test failed.
@@ -59,7 +72,21 @@ pub fn login(server: &Netconfd) -> String {
 impl Site {
     pub fn new() -> Self {
         let dir = TempDir::with_prefix("mercury-").expect("a temporary directory");
-        Self { dir: Arc::new(dir), limits: String::new(), devices: String::new() }
+        let site = Self {
+            dir: Arc::new(dir),
+            limits: String::new(),
+            devices: String::new(),
+            sections: String::new(),
+        };
+        let secret = site.path("secret");
+        fs::write(&secret, "secret\n").expect("the directory is ours");
+        fs::set_permissions(secret, fs::Permissions::from_mode(0o600)).expect("the file is ours");
+        site
+    }
+
+    /// The same place with nothing written in it yet, for another configuration.
+    pub fn blank(&self) -> Self {
+        Self { dir: self.dir.clone(), limits: String::new(), devices: String::new(), sections: String::new() }
     }
 
     /// A site with one device, `leaf1`, that is netconfd with no VLAN table; VLANs 100 to 199 are
@@ -76,6 +103,12 @@ impl Site {
     /// Adds lines to `[limits]`.
     pub fn limits(mut self, lines: &str) -> Self {
         self.limits += lines;
+        self
+    }
+
+    /// Adds a section or several, as they are written.
+    pub fn section(mut self, lines: &str) -> Self {
+        self.sections += lines;
         self
     }
 
@@ -109,18 +142,27 @@ impl Site {
 
     /// The same with another level of the log.
     pub async fn serve_at(&self, level: &str) -> Service {
+        self.serve_with(level, &[]).await
+    }
+
+    /// The same with more in its environment.
+    pub async fn serve_with(&self, level: &str, environment: &[(&str, &str)]) -> Service {
         let config = self.write(level);
-        let process = Serve::start(&config).await.unwrap_or_else(|why| panic!("no service: {why}"));
+        let mut serve = command(mercury_bin());
+        serve.arg("serve").arg("--config").arg(config).envs(environment.iter().copied());
+        let process = Serve::start_command(&mut serve).await;
+        let process = process.unwrap_or_else(|why| panic!("no service: {why}"));
         let Address::Http(address) = process.address.clone() else { panic!("it listens elsewhere") };
         Service { process, client: Client { address }, _dir: self.dir.clone() }
     }
 
-    fn write(&self, level: &str) -> PathBuf {
+    /// Writes the files.
+    pub fn write(&self, level: &str) -> PathBuf {
         let config = self.path("mercury.toml");
         let text = format!(
             "[rpc]\nlisten = \"127.0.0.1:0\"\nauth = \"none\"\n[inventory]\ndevices = \"devices.toml\"\n\
-             [locks]\ndir = \"locks\"\n[limits]\n{}\n[log]\nformat = \"json\"\nlevel = \"{level}\"\n",
-            self.limits
+             [locks]\ndir = \"locks\"\n[limits]\n{}\n[log]\nformat = \"json\"\nlevel = \"{level}\"\n{}",
+            self.limits, self.sections
         );
         fs::write(&config, text).expect("the directory is ours");
         fs::write(self.path("devices.toml"), &self.devices).expect("the directory is ours");
@@ -143,6 +185,13 @@ impl Service {
     pub fn log(&self) -> Vec<Value> {
         let output = self.process.output();
         output.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+}
+
+impl Service {
+    /// `127.0.0.1:PORT` where calls are taken.
+    pub fn address(&self) -> &str {
+        &self.client.address
     }
 }
 

@@ -6,8 +6,6 @@ use anyhow::{Context as _, Result};
 use quick_xml::events::Event;
 use serde_json::Value;
 
-use crate::transaction::outcome::Phase;
-
 const WIDTH: usize = 100;
 
 /// Text under construction: a label on the left, content on the right.
@@ -67,17 +65,11 @@ impl Page {
     }
 
     fn phases(&mut self, timings: &Value) {
-        let timings = timings.as_object().into_iter().flatten();
-        // A JSON object has no order; the phases have.
-        let mut timings: Vec<(Option<Phase>, String)> = timings
-            .map(|(name, ms)| {
-                let phase = serde_json::from_value(name.as_str().into()).ok();
-                (phase, format!("{name}={:.1}ms", ms.as_f64().unwrap_or_default()))
-            })
-            .collect();
-        timings.sort_by_key(|(phase, _)| *phase);
-        if !timings.is_empty() {
-            let words: Vec<String> = timings.into_iter().map(|(_, words)| words).collect();
+        let took = |took: &Value| {
+            format!("{}={:.1}ms", plain(&took["phase"]), took["ms"].as_f64().unwrap_or_default())
+        };
+        let words: Vec<String> = timings.as_array().into_iter().flatten().map(took).collect();
+        if !words.is_empty() {
             self.text("phases", &words.join(" "));
         }
     }

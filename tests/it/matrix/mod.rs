@@ -186,7 +186,7 @@ fn engine(world: &Arc<World>, switches: &BTreeMap<String, Arc<Switch>>, wire: Wi
             }
         }
     };
-    Engine::new(world.clone(), Arc::new(connect))
+    Engine::new(world.clone(), Arc::new(connect), 64)
 }
 
 pub fn attach(ports: &[(&str, &str)], vlan: i64) -> Call {

@@ -23,6 +23,7 @@ use std::time::Duration;
 
 pub use asyncssh::{AsyncSsh, Login};
 pub use netconfd::{Netconfd, Options, Shape};
+pub use process::{command, poll_pause};
 pub use proxy::{Action, Event, Proxy, Rule};
 pub use raw_client::RawClient;
 pub use serve::{Address, Serve};
@@ -39,8 +40,11 @@ pub enum Peer {
     Curl,
     /// Python's requests, and the keystoneauth that Ironic calls through.
     PythonHttp,
+    Ironic,
     /// The directory of OpenConfig's own modules.
     OpenConfig,
+    /// `systemd-analyze`; systemd need not run.
+    Systemd,
 }
 
 impl Peer {
@@ -54,7 +58,9 @@ impl Peer {
             }
             Self::AsyncSsh | Self::Ncclient | Self::PythonHttp => vec![python()],
             Self::Curl => vec![PathBuf::from("/usr/bin/curl")],
+            Self::Ironic => vec![ironic_programs().join("ironic"), PathBuf::from("/usr/bin/setpriv")],
             Self::OpenConfig => vec![openconfig_dir()],
+            Self::Systemd => vec![PathBuf::from("/usr/bin/systemd-analyze")],
         };
         needed.into_iter().find(|path| !path.exists())
     }
@@ -77,6 +83,11 @@ pub fn python() -> PathBuf {
     checkout().join(".venv/bin/python")
 }
 
+/// The directory of Ironic's programs, in a virtual environment of their own.
+pub fn ironic_programs() -> PathBuf {
+    checkout().join(".venv-ironic/bin")
+}
+
 /// All of OpenConfig's and the IETF's modules in one flat directory.
 pub fn openconfig_dir() -> PathBuf {
     checkout().join(".cache/openconfig")
@@ -87,7 +98,7 @@ pub fn mercury_bin() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_mercury"))
 }
 
-/// A script in tests/peers.
+/// A file in tests/peers.
 pub fn script(name: &str) -> PathBuf {
     checkout().join("tests/peers").join(name)
 }
@@ -97,6 +108,6 @@ fn checkout() -> &'static Path {
 }
 
 /// Waits for `future`, but not forever.
-async fn patiently<T>(what: &str, future: impl Future<Output = T>) -> T {
+pub async fn patiently<T>(what: &str, future: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("waited {PATIENCE:?} for {what}"))
 }

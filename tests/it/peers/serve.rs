@@ -79,6 +79,15 @@ impl Serve {
         self.process.kill();
     }
 
+    pub fn signal(&self, signal: Signal) {
+        self.process.signal(signal);
+    }
+
+    /// Waits for its end.
+    pub async fn wait(&mut self) -> ExitStatus {
+        self.process.wait().await
+    }
+
     /// SIGTERM, and waits for the end.
     pub async fn terminate(&mut self) -> ExitStatus {
         self.process.signal(Signal::TERM);

@@ -6,10 +6,10 @@ use mercury::access::Principal;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::fake::{Fake, Server};
+use super::fake::Server;
 use super::place::{Authority, Curl, PASSWORD, Place, curl, htpasswd, md5, sha256};
 use super::reset_port;
-use crate::peers::{Peer, python, require, script};
+use crate::peers::{Address, Peer, Serve, python, require, script};
 
 const BASIC: &str = "auth = \"basic\"\nhtpasswd = \"htpasswd\"\n";
 const DIGEST: &str = "auth = \"digest\"\nhtdigest = \"htdigest\"\n";
@@ -20,10 +20,6 @@ async fn post(server: &Server, arguments: &[&str]) -> Curl {
 
 fn user(password: &str) -> String {
     format!("ironic:{password}")
-}
-
-fn who(engine: &Fake) -> Vec<Principal> {
-    engine.calls.lock().unwrap().iter().map(|call| call.caller.principal.clone()).collect()
 }
 
 async fn python_client(kind: &str, url: &str, password: &str, ca: Option<&str>) -> Vec<Value> {
@@ -47,7 +43,7 @@ async fn curl_logs_in_with_basic() {
     let (server, engine) = place.serve(BASIC).await;
     let good = post(&server, &["--user", &user(PASSWORD)]).await;
     assert_eq!((good.status, &good.body["result"]["status"]), (200, &json!("reset")), "{good:?}");
-    assert_eq!(who(&engine), [Principal::User("ironic".to_owned())]);
+    assert_eq!(engine.callers(), [Principal::User("ironic".to_owned())]);
 
     let refused = json!({ "error": { "code": 401, "message": "user and password are not right" } });
     for arguments in [["--user", "ironic:wrong"], ["--user", "nobody:x"]] {
@@ -60,7 +56,7 @@ async fn curl_logs_in_with_basic() {
     assert_eq!((missing.status, missing.body), (401, message));
     // Not offered: it is an attempt all the same.
     assert_eq!(post(&server, &["--oauth2-bearer", "token"]).await.status, 401);
-    assert_eq!(who(&engine).len(), 1);
+    assert_eq!(engine.callers().len(), 1);
 }
 
 #[tokio::test]
@@ -84,7 +80,7 @@ async fn curl_logs_in_with_either_digest() {
         let bad = post(&server, &["--digest", "--user", &user("wrong")]).await;
         assert_eq!((bad.status, &bad.body["error"]["code"]), (401, &json!(401)));
         assert!(!bad.head.contains("stale"));
-        assert_eq!(who(&engine), [Principal::User("ironic".to_owned())]);
+        assert_eq!(engine.callers(), [Principal::User("ironic".to_owned())]);
     }
 }
 
@@ -109,7 +105,7 @@ async fn python_and_keystoneauth_log_in() {
             );
         }
     }
-    assert_eq!(who(&engine), vec![Principal::User("ironic".to_owned()); 9]);
+    assert_eq!(engine.callers(), vec![Principal::User("ironic".to_owned()); 9]);
     for kind in kinds {
         let (server, _) = place.serve(&format!("{both}{tls}")).await;
         let answers = python_client(kind, &server.https(), "wrong", Some(&ca)).await;
@@ -119,7 +115,7 @@ async fn python_and_keystoneauth_log_in() {
         );
         assert_eq!(answers[0]["body"]["error"]["code"], 401);
     }
-    assert_eq!(who(&engine).len(), 9);
+    assert_eq!(engine.callers().len(), 9);
 }
 
 #[tokio::test]
@@ -166,7 +162,7 @@ async fn an_answer_to_a_digest_is_taken_once() {
     assert!(wrong_realm.status == 401 && !wrong_realm.head.contains("stale"));
     let other_path = curl(&format!("{}?x", server.url()), "{}", &["--header", &header]).await;
     assert_eq!(other_path.status, 401);
-    assert_eq!(who(&engine).len(), 1);
+    assert_eq!(engine.callers().len(), 1);
 }
 
 #[tokio::test]
@@ -243,7 +239,7 @@ async fn rules_say_who_may_do_what() {
         "data": { "class": "ironic.common.exception.NotAuthorized" },
     });
     assert_eq!((denied.status, &denied.body["error"]), (200, &error));
-    assert_eq!(who(&engine).len(), 1);
+    assert_eq!(engine.callers().len(), 1);
 }
 
 #[tokio::test]
@@ -269,4 +265,55 @@ async fn another_policy_is_in_force_at_once() {
     let settings = place.load(&format!("[rpc]\nlisten = \"127.0.0.1:0\"\n{BASIC}")).unwrap();
     server.authenticator.reload(settings.rpc.policy);
     assert_eq!(open.post("{").await.0, 401, "also on a connection that was open");
+}
+
+#[tokio::test]
+async fn every_refusal_is_logged_once_and_without_secrets() {
+    if !require(&[Peer::Curl]) {
+        return;
+    }
+    let place = Place::new();
+    place.server_certificate(&Authority::new("ours"));
+    let both = "auth = [\"basic\", \"digest\"]\nhtpasswd = \"htpasswd\"\nhtdigest = \"htdigest\"\n";
+    let tls =
+        "networks = [\"127.0.0.1/32\"]\n[rpc.tls]\ncertificate = \"server.pem\"\nkey = \"server.key\"\n";
+    place.load(&format!("[rpc]\nlisten = \"127.0.0.1:0\"\n{both}{tls}")).unwrap();
+    let mut service = Serve::start(&place.path("mercury.toml")).await.unwrap();
+    let Address::Https(address) = service.address.clone() else { panic!("it listens elsewhere") };
+    let (url, ca) = (format!("https://{address}/"), place.path("ca.pem").display().to_string());
+    let wrong = "hunter2-hunter3";
+    let ask = async |arguments: &[&str], body: &str| {
+        let all = [&["--cacert", &ca], arguments].concat();
+        curl(&url, body, &all).await.status
+    };
+    let good = user(PASSWORD);
+    assert_eq!(ask(&["--user", &user(wrong)], "{}").await, 401);
+    assert_eq!(ask(&["--user", &format!("no\u{1b}body:{wrong}")], "{}").await, 401);
+    assert_eq!(ask(&["--user", &format!("nobody:{wrong}")], "{}").await, 401);
+    assert_eq!(ask(&[], "{}").await, 401);
+    assert_eq!(ask(&["--user", &good, "--header", "Origin: http://example.net"], "{}").await, 403);
+    assert_eq!(ask(&["--user", &good, "--request", "PUT"], "{}").await, 405);
+    assert_eq!(ask(&["--interface", "127.0.0.2"], "{}").await, 0);
+    assert_eq!(ask(&["--user", &good], "{").await, 200);
+    assert_eq!(ask(&["--user", &good], &reset_port(Some("1"))).await, 200);
+    service.terminate().await;
+    let log = service.output();
+    for (line, times) in [
+        ("\"request refused: wrong password\"", 1),
+        ("\"request refused: the Authorization header cannot be read\"", 1),
+        ("\"request refused: no such user\"", 1),
+        ("\"request refused: authentication is required\"", 1),
+        ("\"request refused: calls from web pages are refused\"", 1),
+        ("\"request refused: Only POST method can be used\"", 1),
+        ("\"connection refused: its network is not one of `networks`\"", 1),
+        ("\"malformed request\"", 1),
+        ("\"message\":\"request refused\"", 1),
+        ("user `ironic`", 2),
+        ("\"user\":\"`nobody`\"", 1),
+        (wrong, 0),
+        (PASSWORD, 0),
+        ("Basic ", 0),
+    ] {
+        assert_eq!(log.matches(line).count(), times, "{line}\n{log}");
+    }
 }

@@ -12,7 +12,7 @@ use hyper::StatusCode;
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
-use mercury::access::Access;
+use mercury::access::{Access, Principal};
 use mercury::config::{CredentialPolicy, Defaults, Limits, load_inventory};
 use mercury::device::{PhysicalNetwork, PortRefused, Profile};
 use mercury::intent::{IntentError, Request};
@@ -134,6 +134,13 @@ impl Fake {
             gate: None,
             world: world(access),
         })
+    }
+}
+
+impl Fake {
+    /// Who made the calls so far.
+    pub fn callers(&self) -> Vec<Principal> {
+        self.calls.lock().unwrap().iter().map(|call| call.caller.principal.as_ref().clone()).collect()
     }
 }
 

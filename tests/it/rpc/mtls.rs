@@ -72,8 +72,7 @@ async fn certificates_of_expected_names_are_let_in() {
     }
     let names =
         |names: &[&str]| Principal::Certificate(names.iter().map(|name| (*name).to_owned()).collect());
-    let who: Vec<_> = engine.calls.lock().unwrap().iter().map(|call| call.caller.principal.clone()).collect();
-    assert_eq!(who, [names(&["conductor"]), names(&["x", "c1.example.org"])]);
+    assert_eq!(engine.callers(), [names(&["conductor"]), names(&["x", "c1.example.org"])]);
 
     let stranger = post(&server, &place, Some("stranger"), &[]).await;
     assert_eq!((stranger.status, &stranger.body["error"]["code"]), (403, &403.into()));
@@ -106,8 +105,7 @@ async fn a_password_or_a_certificate_is_enough() {
     assert_eq!(status(None, &[]).await, 401);
     let user = Principal::User("ironic".to_owned());
     let certificate = Principal::Certificate(vec!["conductor".to_owned()]);
-    let who: Vec<_> = engine.calls.lock().unwrap().iter().map(|call| call.caller.principal.clone()).collect();
-    assert_eq!(who, [user.clone(), certificate, user]);
+    assert_eq!(engine.callers(), [user.clone(), certificate, user]);
 }
 
 #[tokio::test]

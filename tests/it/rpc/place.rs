@@ -90,7 +90,7 @@ impl Place {
     pub fn load(&self, rpc: &str) -> Result<Settings, ConfigErrors> {
         let text = format!(
             "{rpc}\n[inventory]\ndevices = \"devices.toml\"\nallowed_vlans = \"100-199\"\n\
-             [locks]\ndir = \"locks\"\n"
+             [locks]\ndir = \"locks\"\n[log]\nformat = \"json\"\n"
         );
         fs::write(self.path("mercury.toml"), text).unwrap();
         fs::write(self.path("devices.toml"), "").unwrap();

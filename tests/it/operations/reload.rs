@@ -1,0 +1,116 @@
+//! SIGHUP: whole or not at all.
+
+use std::fs;
+
+use mercury::sim::What;
+use rustix::process::Signal;
+
+use super::*;
+
+async fn reload(service: &mut Service, site: &Site, expect: &str) {
+    site.write("info");
+    service.process.signal(Signal::HUP);
+    service.process.wait_for_output(expect).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_configuration_takes_the_old_ones_place() {
+    let (leaf1, leaf2) = (switch("leaf1").await, switch("leaf2").await);
+    let before = site(&[("leaf1", &leaf1)]);
+    let mut service = before.serve().await;
+    service.call("update_port", update_on("leaf1", "eth1", 100)).await.expect("leaf1 is there");
+    let failure = service.call("update_port", update_on("leaf2", "eth1", 100)).await;
+    assert_eq!(failure.expect_err("it is not there yet").code, 404);
+    let after = before.blank().device("leaf2", &simulated(&leaf2)).section("[audit]\nfile = \"audit.log\"\n");
+    let after = after.limits("body_bytes = 2000\nsessions = 7\n");
+    reload(&mut service, &after, "configuration reloaded").await;
+    service.call("update_port", update_on("leaf2", "eth1", 100)).await.expect("it is there");
+    let failure = service.call("update_port", update_on("leaf1", "eth1", 101)).await;
+    assert_eq!(failure.expect_err("it is gone").code, 404);
+    assert!(is_in(&leaf1, "eth1", 100) && is_in(&leaf2, "eth1", 100));
+    assert_eq!(metric(&service, "mercury_config_generation").await, "2");
+    assert_eq!(metric(&service, "mercury_reload_failures_total").await, "0");
+    // What stays as it was is named.
+    let warned: Vec<Value> = service.log().iter().map(|event| event["key"].clone()).collect();
+    for key in ["[metrics] listen", "[limits] sessions", "[limits] body_bytes"] {
+        assert!(warned.contains(&json!(key)), "{key}: {warned:?}");
+    }
+    let audit = fs::read_to_string(after.path("audit.log")).expect("it was opened");
+    assert_eq!(audit.matches("leaf2").count(), 1, "{audit}");
+    // A file that was moved away is not written to any more.
+    fs::rename(after.path("audit.log"), after.path("audit.1")).expect("the file is ours");
+    service.process.signal(Signal::HUP);
+    becomes(&service, "mercury_config_generation", "3").await;
+    service.call("update_port", update_on("leaf2", "eth1", 101)).await.expect("it is there");
+    let [old, new] =
+        ["audit.1", "audit.log"].map(|name| fs::read_to_string(after.path(name)).expect("a file"));
+    assert_eq!((old, new.matches("leaf2").count()), (audit, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_configuration_with_mistakes_changes_nothing_and_every_mistake_is_told() {
+    let leaf1 = switch("leaf1").await;
+    let before = site(&[("leaf1", &leaf1)]);
+    let mut service = before.serve().await;
+    let after = before.blank().limits("request_timeout = \"1d\"\nqueues = 3\n");
+    reload(&mut service, &after, "limits.queues").await;
+    becomes(&service, "mercury_reload_failures_total", "1").await;
+    let log = service.log();
+    let told =
+        |key: &str| log.iter().any(|event| event["mistake"].as_str().is_some_and(|text| text.contains(key)));
+    assert!(told("limits.request_timeout: ") && told("limits.queues: unknown key"), "{log:?}");
+    assert_eq!(metric(&service, "mercury_config_generation").await, "1");
+    service.call("update_port", update_on("leaf1", "eth1", 100)).await.expect("leaf1 is still there");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tightened_protection_holds_for_what_already_waits() {
+    let other = switch("other").await;
+    for (lines, why) in [
+        ("protected_ports = [\"eth1\"]\n", "port `eth1` of leaf1 is protected"),
+        ("allowed_ports = [\"eth2\"]\n", "not among its allowed ports"),
+        ("allowed_vlans = \"101\"\n", "VLAN 100 is not allowed on leaf1"),
+        ("frozen = \"until 14:00\"\n", "leaf1 is frozen: until 14:00"),
+        ("removed", "leaf1 is not in the inventory any more"),
+        ("moved", "leaf1 is at 127.0.0.1:"),
+    ] {
+        let leaf1 = switch("leaf1").await;
+        let before = site(&[("leaf1", &leaf1)]);
+        let mut service = before.serve().await;
+        lock_out(&leaf1);
+        let call = service.start_call("update_port", update_on("leaf1", "eth1", 100));
+        sees(&leaf1, "lock", 1).await;
+        let after = match lines {
+            "removed" => before.blank(),
+            "moved" => before.blank().device("leaf1", &simulated(&other)),
+            lines => {
+                let lines = match lines.starts_with("allowed_vlans") {
+                    true => simulated(&leaf1).replace("allowed_vlans = \"100-199\"\n", lines),
+                    false => simulated(&leaf1) + lines,
+                };
+                before.blank().device("leaf1", &lines)
+            }
+        };
+        reload(&mut service, &after, "configuration reloaded").await;
+        leaf1.clear_faults();
+        let failure = call.await.expect("the call ran").expect_err("it is protected now");
+        assert!(failure.message.contains(why), "{lines}: {failure:?}");
+        assert!(matches!(failure.class(), "InvalidParameterValue" | "NetworkError"), "{failure:?}");
+        assert_eq!(leaf1.commits(), 0, "{lines}");
+        assert_eq!(before.journal(), "", "{lines}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_under_way_ends_as_it_began() {
+    let leaf1 = switch("leaf1").await;
+    let before = site(&[("leaf1", &leaf1)]).limits("request_timeout = \"6s\"\nlock_wait = \"1s\"\n");
+    let mut service = before.serve().await;
+    leaf1.inject(FaultSpec::once("confirm", What::HangAfter));
+    let call = service.start_call("update_port", update_on("leaf1", "eth1", 100));
+    sees(&leaf1, "confirm", 1).await;
+    let lines = simulated(&leaf1) + "protected_ports = [\"eth1\"]\n";
+    reload(&mut service, &before.blank().device("leaf1", &lines), "configuration reloaded").await;
+    call.await.expect("the call ran").expect("its change was already on the switch");
+    assert!(is_in(&leaf1, "eth1", 100));
+}
