@@ -10,7 +10,7 @@
 //! * [`transaction`]: lock, read, stage, timed commit, read back, confirm, save; or the one undo.
 //! * [`transport`]: sessions to devices. One method is one flight.
 //!
-//! Beside the flow: [`access`] (who may do what), [`config`] and [`device`] (what the operator wrote),
+//! Beside the flow: [`access`] (who may do what), [`query`] (questions, which change nothing), [`config`] and [`device`] (what the operator wrote),
 //! [`import`] (what he wrote for others: their inventories), [`schema`] (libyang), [`xml`] (how a node
 //! is written), [`world`] (one immutable configuration per request), [`report`] (what people and
 //! callers read), [`audit`] and [`metrics`], [`service`] (the process: start, reload, end),
@@ -29,6 +29,7 @@ pub mod intent;
 pub mod metrics;
 pub mod path;
 pub mod plan;
+pub mod query;
 pub mod render;
 pub mod report;
 pub mod rpc;

@@ -235,6 +235,7 @@ fn call_from(file: &FilePath, world: &World) -> Result<Call> {
             eprintln!("nothing to do: {why}");
             Ok(call)
         }
+        Asked::Known(_) | Asked::Question(_) => bail!("{}: {} changes nothing", name(file), envelope.method),
     }
 }
 

@@ -5,7 +5,6 @@ use std::path::Path;
 use secrecy::SecretString;
 
 use super::error::ClientError;
-
 use crate::device::credentials::{self, Place};
 use crate::device::safe_name;
 

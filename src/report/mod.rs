@@ -1,6 +1,7 @@
 //! What callers, reviewers and the log read about a change.
 
 mod text;
+
 use std::sync::Arc;
 
 use serde::Serialize;

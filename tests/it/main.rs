@@ -11,6 +11,7 @@ mod netconfd;
 mod operations;
 mod peers;
 mod plan;
+mod queries;
 mod rpc;
 mod service;
 mod sim;

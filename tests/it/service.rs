@@ -17,11 +17,11 @@ use crate::peers::{Address, Netconfd, Serve, command, mercury_bin};
 /// from it; they are then processes of one host, with one directory of locks.
 pub struct Site {
     dir: Arc<TempDir>,
-    /// The lines of `[rpc]`, and of the tables below it.
-    rpc: String,
     limits: String,
     devices: String,
     sections: String,
+    /// The lines of `[rpc]`, and of the tables below it.
+    rpc: String,
 }
 
 /// How a simulated switch is reached with the password `secret`, which [`Site::new`] has in a file.
@@ -33,6 +33,9 @@ pub fn simulated(switch: &Switch) -> String {
         switch.host_key()
     )
 }
+
+/// `[rpc]` of a site that asks nobody who they are.
+const OPEN: &str = "listen = \"127.0.0.1:0\"\nauth = \"none\"\n";
 
 /// A running service. Dropping it kills it; what it logged is shown when the test failed.
 pub struct Service {
@@ -59,10 +62,10 @@ impl Site {
         let dir = TempDir::with_prefix("mercury-").expect("a temporary directory");
         let site = Self {
             dir: Arc::new(dir),
-            rpc: "listen = \"127.0.0.1:0\"\nauth = \"none\"\n".to_owned(),
             limits: String::new(),
             devices: String::new(),
             sections: String::new(),
+            rpc: OPEN.to_owned(),
         };
         let secret = site.path("secret");
         fs::write(&secret, "secret\n").expect("the directory is ours");
@@ -72,13 +75,7 @@ impl Site {
 
     /// The same place with nothing written in it yet, for another configuration.
     pub fn blank(&self) -> Self {
-        Self {
-            dir: self.dir.clone(),
-            rpc: self.rpc.clone(),
-            limits: String::new(),
-            devices: String::new(),
-            sections: String::new(),
-        }
+        Self { dir: self.dir.clone(), ..Self::new() }
     }
 
     /// A site with one device, `leaf1`, that is netconfd with no VLAN table; VLANs 100 to 199 are
@@ -97,23 +94,24 @@ impl Site {
         let spec = SwitchSpec {
             ports: ["eth1", "eth2"].map(str::to_owned).to_vec(),
             vlans: vec![100, 101, 102],
-            password: Some("secret".into()),
+            password: Some("secret".to_owned().into()),
             ..SwitchSpec::default()
         };
         let schema = Schema::builtin().expect("it is built in");
         let switch = sim::start(spec, schema, ([127, 0, 0, 1], 0).into()).await.expect("a free port");
-        (Self::new().device("leaf1", &simulated(&switch)), switch)
-    }
-
-    /// Other lines for `[rpc]`, and the tables below it.
-    pub fn rpc(mut self, lines: &str) -> Self {
-        self.rpc = lines.to_owned();
-        self
+        let lines = simulated(&switch);
+        (Self::new().device("leaf1", &lines), switch)
     }
 
     /// Adds lines to `[limits]`.
     pub fn limits(mut self, lines: &str) -> Self {
         self.limits += lines;
+        self
+    }
+
+    /// Other lines for `[rpc]` than those that let in everybody here.
+    pub fn rpc(mut self, lines: &str) -> Self {
+        self.rpc = lines.to_owned();
         self
     }
 
@@ -203,10 +201,8 @@ impl Service {
 impl Service {
     /// `127.0.0.1:PORT` where calls are taken.
     pub fn address(&self) -> &str {
-        match &self.process.address {
-            Address::Http(address) => address,
-            other => panic!("it listens at {other}"),
-        }
+        let Address::Http(address) = &self.process.address else { panic!("it listens elsewhere") };
+        address
     }
 }
 
@@ -224,10 +220,7 @@ pub type Answer = Result<Value, Failure>;
 /// Panics when there is no answer that JSON-RPC allows, or none within Ironic's patience.
 async fn call(client: &Client, method: &str, mut params: Value) -> Answer {
     // What the log calls it.
-    let request_id = &mut params["context"]["request_id"];
-    if request_id.is_null() {
-        *request_id = json!("req-1");
-    }
+    params["context"]["request_id"] = json!("req-1");
     client.call(method, params).await.map_err(|error| match error {
         ClientError::Rpc(failure) => failure,
         other => panic!("{method}: {other}"),

@@ -59,6 +59,7 @@ test_packages() {
     [ -x /usr/sbin/sshd ] || echo openssh-server
     { has ssh && has ssh-keygen; } || echo openssh-client
     has setpriv || echo util-linux
+    has systemd-analyze || echo systemd
     [ -x /usr/bin/curl ] || echo curl
     # With the virtual environments in place no other Python is needed.
     { venv_works .venv && venv_works .venv-ironic; } || find_python >/dev/null || echo python3-venv
