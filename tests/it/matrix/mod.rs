@@ -3,6 +3,7 @@
 //! with what is tested. This file is the laboratory; [`single`] is the matrix of one failing step,
 //! the others are what goes on around it.
 
+mod children;
 mod crash;
 mod forever;
 mod groups;
@@ -28,7 +29,7 @@ use mercury::schema::Schema;
 use mercury::sim::{FaultSpec, Nth, Personality, Switch, SwitchSpec, What};
 use mercury::transaction::outcome::{Outcome, Phase};
 use mercury::transport::netconf::{NetconfConnector, NetconfSession};
-use mercury::transport::{Connector, Fault, Session, Timed};
+use mercury::transport::{Cause, Connector, Fault, Session, Timed};
 use mercury::vlan::VlanId;
 use mercury::world::World;
 use tokio::time::Instant;
@@ -53,11 +54,16 @@ static SCHEMA: LazyLock<Arc<Schema>> = LazyLock::new(|| Schema::builtin().unwrap
 struct InMemory {
     switch: Arc<Switch>,
     device: Arc<Device>,
+    /// What it is reached through.
+    parent: Option<Arc<Switch>>,
 }
 
 #[async_trait]
 impl Connector for InMemory {
     async fn open(&self, deadline: Instant) -> Result<Box<dyn Session>, Fault> {
+        if self.parent.as_ref().is_some_and(|parent| !is_in(&parent.running_xml(), "eth1", 100)) {
+            return Err(Fault::NotSent(Cause::Closed("no route".to_owned())));
+        }
         let (ours, theirs) = tokio::io::duplex(1 << 16);
         self.switch.serve_stream(theirs);
         let session = NetconfSession::over(Box::new(ours), &self.device.profile.netconf, deadline).await?;
@@ -69,6 +75,8 @@ impl Connector for InMemory {
 #[derive(Clone, Copy, PartialEq)]
 pub enum Wire {
     Memory,
+    /// Switches but the first are reached only while its eth1 is in VLAN 100.
+    Behind,
     Ssh,
 }
 
@@ -181,8 +189,13 @@ fn engine(world: &Arc<World>, switches: &BTreeMap<String, Arc<Switch>>, wire: Wi
     let connect = move |device: &Arc<Device>| -> Arc<dyn Connector> {
         match wire {
             Wire::Ssh => Arc::new(NetconfConnector::new(device.clone())),
-            Wire::Memory => {
-                Arc::new(InMemory { switch: by_name[&device.name].clone(), device: device.clone() })
+            Wire::Memory | Wire::Behind => {
+                let is_behind = wire == Wire::Behind && device.name != "leaf1";
+                Arc::new(InMemory {
+                    switch: by_name[&device.name].clone(),
+                    device: device.clone(),
+                    parent: is_behind.then(|| by_name["leaf1"].clone()),
+                })
             }
         }
     };
