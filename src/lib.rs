@@ -11,10 +11,10 @@
 //! * [`transport`]: sessions to devices. One method is one flight.
 //!
 //! Beside the flow: [`access`] (who may do what), [`config`] and [`device`] (what the operator wrote),
-//! [`schema`] (libyang), [`xml`] (how a node is written), [`world`] (one immutable configuration per
-//! request), [`report`] (what people and callers read),
-//! [`sim`] (the embedded simulator; it shares no planning code), [`cli`], [`service`] (start, reload, stop),
-//! [`audit`] and [`metrics`] (what is told of it).
+//! [`import`] (what he wrote for others: their inventories), [`schema`] (libyang), [`xml`] (how a node
+//! is written), [`world`] (one immutable configuration per request), [`report`] (what people and
+//! callers read), [`audit`] and [`metrics`], [`service`] (the process: start, reload, end),
+//! [`sim`] (the embedded simulator; it shares no planning code), [`cli`].
 
 pub mod access;
 pub mod audit;
@@ -23,6 +23,7 @@ pub mod config;
 pub mod device;
 pub mod engine;
 pub mod guard;
+pub mod import;
 pub mod intent;
 pub mod metrics;
 pub mod path;

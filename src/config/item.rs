@@ -134,9 +134,9 @@ impl<'a> Item<'a> {
         None
     }
 
-    /// The line it stands on, from 1.
-    pub fn line(&self) -> usize {
-        self.source.place(self.span.start).0
+    /// The file and the line that it stands on, from 1.
+    pub fn place(&self) -> (&'a Path, usize) {
+        (self.source.file, self.source.place(self.span.start).0)
     }
 
     /// Records that something else was expected here.

@@ -112,7 +112,11 @@ pub fn update_port(params: &Value, caller: Caller, inventory: &Inventory) -> Res
     let mut targets = new.unwrap_or_default();
     // Two ways to name one switch are one link.
     let place = |device: &DeviceNames, port: &PortName| {
-        let found = inventory.find(device.switch_id.as_deref(), device.switch_info.as_deref());
+        let found = inventory.find_link(
+            device.switch_id.as_deref(),
+            device.switch_info.as_deref(),
+            device.hostname.as_deref(),
+        );
         (found.map_or_else(|| device.first().to_owned(), |device| device.name.clone()), port.clone())
     };
     let kept: BTreeSet<(String, PortName)> = targets

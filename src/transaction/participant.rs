@@ -210,8 +210,9 @@ impl Participant {
                     tokio::time::sleep(pause).await;
                 }
                 // An idle session that the device closed meanwhile: nothing was asked of it yet
-                // that changes anything, so one fresh session may be tried.
-                Err(Fault::Lost(_) | Fault::NotSent(_)) if !reopened => {
+                // that changes anything, so one fresh session may be tried. Not after a silence that
+                // took all the time there was: it is what must be told.
+                Err(Fault::Lost(_) | Fault::NotSent(_)) if !reopened && Instant::now() < budget.forward => {
                     reopened = true;
                     self.lease.drop_session().await;
                     if let Err(fault) = self.lease.connect(&mut self.timings, budget.forward).await {

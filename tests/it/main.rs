@@ -3,6 +3,8 @@
 mod config;
 mod conformance;
 mod demo;
+mod inventory;
+mod ironic;
 mod matrix;
 mod netconfd;
 mod operations;

