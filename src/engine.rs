@@ -15,6 +15,7 @@ use crate::audit;
 use crate::device::Device;
 use crate::intent::{Caller, PortName, Request, Subject};
 use crate::plan::{self, Batch, Plan, PlanError, Risk, openconfig, risk};
+use crate::query;
 use crate::render;
 use crate::report::{self, Call, Change, DeviceChange, Refusal};
 use crate::schema::Schema;
@@ -281,6 +282,15 @@ impl crate::rpc::Engine for Engine {
         self.change_in(call, world).await
     }
 
+    async fn observe(
+        &self,
+        requests: &[Request],
+        world: &Arc<World>,
+    ) -> Result<BTreeMap<String, query::Seen>, Refusal> {
+        let _at_work = AtWork::begin(&self.calls);
+        query::observe(&self.workers, requests, world).await
+    }
+
     fn is_stopping(&self) -> bool {
         self.shared.stop.level() >= Level::Drain
     }
@@ -303,48 +313,66 @@ fn has_journal(world: &World, device: &Device) -> bool {
     std::fs::metadata(path).is_ok_and(|file| file.len() > 0)
 }
 
+/// The device that is meant, if there is one and the caller may call this method on it.
+pub fn device<'w>(
+    names: &report::DeviceNames,
+    parameter: &'static str,
+    caller: &Caller,
+    world: &'w World,
+) -> Result<&'w Arc<Device>, Refusal> {
+    let device = world.inventory.find_link(
+        names.switch_id.as_deref(),
+        names.switch_info.as_deref(),
+        names.hostname.as_deref(),
+    );
+    let unknown = || Refusal::UnknownDevice { parameter, id: names.first().to_owned() };
+    let device = device.ok_or_else(unknown)?;
+    let Caller { principal, method, .. } = caller;
+    if !world.access.allows(principal, method, &device.name) {
+        let what = format!("{method} on {}", device.name);
+        return Err(Refusal::Denied { who: principal.clone(), what });
+    }
+    Ok(device)
+}
+
+/// A target and its device, not yet held against the operator's limits.
+pub fn addressed(call: &Call, target: &report::Target, world: &World) -> Result<Request, Refusal> {
+    let device = device(&target.device, call.names.device, &call.caller, world)?.clone();
+    Ok(Request {
+        intent: target
+            .intent
+            .on_port(|port| PortName::new(&device.port_name(port.as_str()), call.names.port))?,
+        device,
+        caller: call.caller.clone(),
+        names: call.names,
+        level: target.level,
+    })
+}
+
+/// A target of a call as the operator allows it.
+pub fn request(call: &Call, target: &report::Target, world: &World) -> Result<Request, Refusal> {
+    let request = addressed(call, target, world)?;
+    let device = &request.device;
+    if let Some(network) = &target.physical_network
+        && !device.physical_networks.is_empty()
+        && !device.physical_networks.contains(network)
+    {
+        let (parameter, device) = (call.names.physical_network, device.name.clone());
+        return Err(Refusal::OtherNetwork { parameter, device, network: network.clone() });
+    }
+    request.check()?;
+    match request.held_back() {
+        Some(reason) if !call.dry_run => {
+            Err(Refusal::Frozen { device: device.name.clone(), reason: reason.to_owned() })
+        }
+        _ => Ok(request),
+    }
+}
+
 /// The devices that a call names, and whether the operator allows what it asks of each.
 pub fn requests(call: &Call, world: &World) -> Result<Vec<Request>, Refusal> {
-    let request = |target: &report::Target| {
-        let named = &target.device;
-        let device = world.inventory.find_link(
-            named.switch_id.as_deref(),
-            named.switch_info.as_deref(),
-            named.hostname.as_deref(),
-        );
-        let unknown =
-            || Refusal::UnknownDevice { parameter: call.names.device, id: named.first().to_owned() };
-        let device = device.ok_or_else(unknown)?;
-        let Caller { principal, method, .. } = &call.caller;
-        if !world.access.allows(principal, method, &device.name) {
-            let what = format!("{method} on {}", device.name);
-            return Err(Refusal::Denied { who: principal.clone(), what });
-        }
-        if let Some(network) = &target.physical_network
-            && !device.physical_networks.is_empty()
-            && !device.physical_networks.contains(network)
-        {
-            let (parameter, device) = (call.names.physical_network, device.name.clone());
-            return Err(Refusal::OtherNetwork { parameter, device, network: network.clone() });
-        }
-        let request = Request {
-            intent: target
-                .intent
-                .on_port(|port| PortName::new(&device.port_name(port.as_str()), call.names.port))?,
-            device: device.clone(),
-            caller: call.caller.clone(),
-            names: call.names,
-            level: target.level,
-        };
-        request.check()?;
-        match request.held_back() {
-            Some(reason) if !call.dry_run => {
-                Err(Refusal::Frozen { device: device.name.clone(), reason: reason.to_owned() })
-            }
-            _ => Ok(request),
-        }
-    };
-    let requests: Vec<Request> = call.targets.iter().map(request).collect::<Result<_, Refusal>>()?;
+    let requests = call.targets.iter().map(|target| request(call, target, world));
+    let requests: Vec<Request> = requests.collect::<Result<_, Refusal>>()?;
     // Two ways to name one switch end here; two intents for one port have no order.
     let key = |request: &Request| {
         let what = match request.intent.subject() {

@@ -23,8 +23,8 @@ pub struct SimulateArgs {
     /// Personalities: candidate-persist, candidate-session, candidate-plain, any-commit, running,
     /// running-startup. More keys: refuse=VLAN refuses edits with it; partial keeps what an edit
     /// did before its error; prune-when drops a node whose `when` is false; undo-needs-unlock
-    /// keeps a timed commit while running is locked; base-1.0 offers no chunked framing; config=FILE
-    /// adds XML to the first configuration.
+    /// keeps a timed commit while running is locked; base-1.0 offers no chunked framing;
+    /// no-link=eth1..eth4 reports these ports down; config=FILE adds XML to the first configuration.
     #[arg(long = "switch", required = true, value_name = "SPEC", value_parser = parse_switch)]
     switches: Vec<SwitchArg>,
     /// leaf1:commit:drop-after
@@ -158,6 +158,7 @@ fn parse_switch(text: &str) -> Result<SwitchArg, String> {
             "ports" => spec.ports = names(value).ok_or_else(wrong)?,
             "vlans" => spec.vlans = vlans(value).ok_or_else(wrong)?,
             "refuse" => spec.quirks.refuse = Some(value.parse().map_err(|_| wrong())?),
+            "no-link" => spec.quirks.no_link = names(value).ok_or_else(wrong)?,
             "config" => config = Some(PathBuf::from(value)),
             "partial" if value.is_empty() => spec.quirks.partial = true,
             "prune-when" if value.is_empty() => spec.quirks.prune_when = true,

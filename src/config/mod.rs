@@ -2,7 +2,7 @@
 //! every mistake in every file before it gives up, and a start with a mistake does not happen.
 
 mod inventory;
-mod item;
+pub(crate) mod item;
 pub mod reader;
 mod rpc;
 

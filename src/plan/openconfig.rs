@@ -82,12 +82,12 @@ impl SwitchedVlan {
 }
 
 /// The network instance that holds the VLAN table, or none when the system has no such table.
-pub(super) fn network_instance(device: &Device) -> Option<Path> {
+pub(crate) fn network_instance(device: &Device) -> Option<Path> {
     let name = device.profile.openconfig.network_instance.as_deref()?;
     Some(Path::default().child(NETWORK_INSTANCES).entry("network-instance", "name", name))
 }
 
-pub(super) fn table_entry(instance: &Path, vlan: VlanId) -> Path {
+pub(crate) fn table_entry(instance: &Path, vlan: VlanId) -> Path {
     instance.child("vlans").entry("vlan", "vlan-id", &vlan.to_string())
 }
 

@@ -44,7 +44,8 @@ impl Envelope {
     /// Who asked, from the context that came along. What is missing or of another type there stays
     /// empty: this is for the log and decides nothing.
     pub fn caller(&self, peer: &str, principal: &Arc<Principal>) -> Caller {
-        let context = self.params.get("context");
+        // `plan` carries a whole other call.
+        let context = self.params.get("context").or_else(|| self.params.get("params")?.get("context"));
         let text =
             |name| context.and_then(|context| context.get(name)).and_then(Value::as_str).map(printable);
         let roles = context.and_then(|context| context.get("roles")).and_then(Value::as_array);

@@ -38,18 +38,8 @@ pub fn update_port(params: &Value, caller: Caller) -> Result<Asked, RpcError> {
     let arguments = UPDATE_PORT.bind(params)?;
     let value = |name| arguments.field(name).value;
     let switch_id = arguments.field("switch_id").text()?;
-    let lag_name = arguments.field("lag_name");
-    if !lag_name.value.is_null() {
-        return Err(lag_name.refuse("LAGs are not supported yet"));
-    }
-    let attach = Attach {
-        port: arguments.field("port_name").parse(PortName::new)?,
-        description: Some(arguments.field("description").parse(Description::new)?),
-        vlans: port_vlans(&arguments)?,
-        mtu: None,
-        enabled: None,
-        default_vlan: arguments.field("default_vlan").optional(Field::vlan)?,
-    };
+    let description = arguments.field("description").parse(Description::new)?;
+    let attach = attach(&arguments, Some(description))?;
     let allowed_vlans = match value("allowed_vlans") {
         Value::Null => json!([]),
         list => list.clone(),
@@ -66,6 +56,22 @@ pub fn update_port(params: &Value, caller: Caller) -> Result<Asked, RpcError> {
         "status": "configured",
     });
     asked(&arguments, switch_id, Intent::Attach(attach), caller, answer)
+}
+
+/// What these values ask of a port.
+pub(super) fn attach(arguments: &Arguments, description: Option<Description>) -> Result<Attach, RpcError> {
+    let lag_name = arguments.field("lag_name");
+    if !lag_name.value.is_null() {
+        return Err(lag_name.refuse("LAGs are not supported yet"));
+    }
+    Ok(Attach {
+        port: arguments.field("port_name").parse(PortName::new)?,
+        description,
+        vlans: port_vlans(arguments)?,
+        mtu: None,
+        enabled: None,
+        default_vlan: arguments.field("default_vlan").optional(Field::vlan)?,
+    })
 }
 
 /// Isolates a port. The VLANs named are those it should leave; it leaves every other one too, so
@@ -106,7 +112,7 @@ fn asked(
     Ok(Asked::Change { call: Box::new(call), answer: (!dry_run).then_some(answer) })
 }
 
-fn port_vlans(arguments: &Arguments) -> Result<PortVlans, RpcError> {
+pub(super) fn port_vlans(arguments: &Arguments) -> Result<PortVlans, RpcError> {
     let mode = arguments.field("mode");
     let (native, list) = (arguments.field("native_vlan"), arguments.field("allowed_vlans"));
     let tagged = tagged(arguments)?;

@@ -1,7 +1,8 @@
 //! JSON-RPC 2.0 over HTTP: two vocabularies in, one [`Call`] to the engine, codes out.
 //!
-//! [`server`] moves bytes, over [`tls`], and [`auth`] says who sends them, [`envelope`] opens and closes them, [`ironic`] and [`ports`] turn named
-//! [`arguments`] into a call, [`error`] turns every failure into a code. Nothing here contacts a
+//! [`server`] moves bytes, over [`tls`], and [`auth`] says who sends them, [`envelope`] opens and closes
+//! them, [`ironic`], [`lags`] and [`ports`] turn named [`arguments`] into a call, [`queries`] into a
+//! question, [`error`] turns every failure into a code. Nothing here contacts a
 //! device: a call that cannot be understood ends before the engine hears of it.
 
 pub mod arguments;
@@ -10,11 +11,14 @@ pub mod envelope;
 pub mod error;
 pub mod ironic;
 mod json;
+pub mod lags;
 mod neutron;
 pub mod ports;
+pub mod queries;
 pub mod server;
 pub mod tls;
 
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
@@ -26,8 +30,9 @@ use tracing::{info, warn};
 
 use crate::access::Principal;
 use crate::audit;
-use crate::intent::Caller;
+use crate::intent::{Caller, Request};
 use crate::metrics;
+use crate::query::Seen;
 use crate::report::{Call, Change, Refusal, Target};
 use crate::world::World;
 use envelope::Envelope;
@@ -45,6 +50,13 @@ pub trait Engine: Send + Sync {
     /// Returns when the change has ended one way or another, or was refused and nothing was changed.
     async fn change(&self, call: Call, world: Arc<World>) -> Result<Change, Refusal>;
 
+    /// What the devices of these requests run and report, by name. Nothing is locked or changed.
+    async fn observe(
+        &self,
+        requests: &[Request],
+        world: &Arc<World>,
+    ) -> Result<BTreeMap<String, Seen>, Refusal>;
+
     /// Whether new calls are refused because the service ends.
     fn is_stopping(&self) -> bool {
         false
@@ -58,6 +70,10 @@ pub enum Asked {
     Change { call: Box<Call>, answer: Option<Value> },
     /// Nothing has to be done, and why.
     Nothing { why: &'static str },
+    /// Nothing but an answer, and this is it.
+    Known(Value),
+    /// An answer that the devices have to give.
+    Question(queries::Question),
 }
 
 /// Serves one request, from its body to its answer; a notification has none.
@@ -123,6 +139,13 @@ async fn carry_out(
             info!(method, request_id, "unchanged: {why}");
             to_json(&Change { outcome: "unchanged", devices: Vec::new() })
         }
+        Asked::Known(answer) => Ok(answer),
+        Asked::Question(question) => {
+            let seen = AssertUnwindSafe(engine.observe(&question.requests, &world)).catch_unwind().await;
+            let answer = question.answer(&seen.map_err(|_| RpcError::Broken)??, &world)?;
+            info!(method, request_id, "answered, nothing was changed");
+            Ok(answer)
+        }
         Asked::Change { call, answer } => {
             ports.extend(call.targets.iter().map(Target::names));
             let change = AssertUnwindSafe(engine.change(*call, world)).catch_unwind().await;
@@ -164,6 +187,14 @@ pub fn understand(method: &str, params: &Value, caller: Caller, world: &World) -
         "detach_port" => ports::detach_port(params, caller),
         "add_network" => ports::add_network(params, caller, inventory),
         "delete_network" => ports::delete_network(params, caller, inventory),
+        "update_lag" => lags::update_lag(params, &caller, world),
+        "delete_lag" => lags::delete_lag(params, &caller, world),
+        "get_switches" => queries::get_switches(params, &caller, world),
+        "get_allowed_network_types" => queries::get_allowed_network_types(params, &caller, world),
+        "is_port_supported" => queries::is_port_supported(params),
+        "is_link_valid" => queries::is_link_valid(params, caller, world),
+        "check_port" => queries::check_port(params, caller, world),
+        "plan" => queries::plan(params, caller, world),
         other => Err(RpcError::UnknownMethod { method: error::quoted(other) }),
     }
 }

@@ -116,7 +116,16 @@ impl Schema {
     /// XML that is not well-formed, a DOCTYPE, a value that does not fit its type, an entry
     /// without its keys, a leaf given twice with different values.
     pub fn read_xml(&self, data: &str) -> Result<Slice, SchemaError> {
-        tree::read(&self.context, data)
+        tree::read(&self.context, data, tree::Kind::Config)
+    }
+
+    /// [`Schema::read_xml`] with state. State that the device did not report is not there: it has no
+    /// defaults, and lists without keys are left out.
+    ///
+    /// # Errors
+    /// As [`Schema::read_xml`].
+    pub fn read_state(&self, data: &str) -> Result<Slice, SchemaError> {
+        tree::read(&self.context, data, tree::Kind::ConfigAndState)
     }
 
     /// Checks a whole configuration, or a part with all that its conditions and references need.

@@ -95,6 +95,27 @@ fn what_the_modules_do_not_know_and_partial_data_are_fine() {
 }
 
 #[test]
+fn state_is_read_only_where_it_is_asked_for_and_is_never_a_default() {
+    let reply = r#"<interfaces xmlns="http://openconfig.net/yang/interfaces"><interface><name>eth1</name>
+        <state><oper-status>LOWER_LAYER_DOWN</oper-status><counters/></state></interface></interfaces>"#;
+    let oper_status = eth1("/state/oper-status");
+    assert_eq!(builtin().read_xml(reply).unwrap().value(&oper_status), None);
+    let slice = builtin().read_state(reply).unwrap();
+    assert_eq!(slice.value(&oper_status), Some(&leaf("LOWER_LAYER_DOWN")));
+    assert_eq!(slice.value(&eth1("/state/admin-status")), None);
+    let wrong = reply.replace("LOWER_LAYER_DOWN", "SLEEPY");
+    assert!(builtin().read_state(&wrong).unwrap_err().to_string().contains("oper-status"));
+    // Configuration that is read with it has its defaults; state has none, not even a schema's own.
+    let table = r#"<network-instances xmlns="http://openconfig.net/yang/network-instance"><network-instance>
+        <name>x</name><vlans><vlan><vlan-id>7</vlan-id><state><vlan-id>7</vlan-id></state></vlan></vlans>
+        </network-instance></network-instances>"#;
+    let slice = builtin().read_state(table).unwrap();
+    let status: Vec<String> =
+        slice.iter().map(|(path, _)| path.to_string()).filter(|path| path.ends_with("/status")).collect();
+    assert!(status.len() == 1 && status[0].ends_with("/config/status"), "{status:?}");
+}
+
+#[test]
 fn the_whole_reply_may_be_given_and_prefixes_may_be_declared_in_it() {
     let reply = r#"<?xml version="1.0" encoding="UTF-8"?>
         <rpc-reply xmlns="urn:ietf:params:xml:ns:netconf:base:1.0" last-modified="2026-11-22T21:01:35Z"

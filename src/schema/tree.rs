@@ -18,7 +18,14 @@ pub(super) fn exists(context: &Context, path: &Path) -> bool {
     !text.is_empty() && is_text(&text) && ffi::with_reports(context, || context.find_path(&text).is_ok()).0
 }
 
-pub(super) fn read(context: &Context, data: &str) -> Result<Slice, SchemaError> {
+/// Which nodes of the data count.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Kind {
+    Config,
+    ConfigAndState,
+}
+
+pub(super) fn read(context: &Context, data: &str, kind: Kind) -> Result<Slice, SchemaError> {
     if !is_text(data) {
         return Err(wrong("", "a control character that XML does not allow"));
     }
@@ -36,15 +43,22 @@ pub(super) fn read(context: &Context, data: &str) -> Result<Slice, SchemaError> 
         if !added {
             return Err(SchemaError::Data(first(reports)));
         }
-        collect(&node, &mut Path::default(), &mut slice)?;
+        collect(&node, kind, &mut Path::default(), &mut slice)?;
     }
     Ok(slice)
 }
 
 /// Copies what is at and below `node` into the slice. `path` is the path of the parent.
-fn collect(node: &DataNodeRef<'_>, path: &mut Path, slice: &mut Slice) -> Result<(), SchemaError> {
+fn collect(
+    node: &DataNodeRef<'_>,
+    kind: Kind,
+    path: &mut Path,
+    slice: &mut Slice,
+) -> Result<(), SchemaError> {
     let schema = node.schema();
-    if !schema.is_config() {
+    // Only state may have lists without keys, and then nothing tells their entries apart.
+    let is_keyless = schema.kind() == SchemaNodeKind::List && schema.list_keys().next().is_none();
+    if kind == Kind::Config && !schema.is_config() || is_keyless {
         return Ok(());
     }
     let mut step =
@@ -62,7 +76,7 @@ fn collect(node: &DataNodeRef<'_>, path: &mut Path, slice: &mut Slice) -> Result
         }
         SchemaNodeKind::Container | SchemaNodeKind::List => {
             for child in node.children() {
-                collect(&child, path, slice)?;
+                collect(&child, kind, path, slice)?;
             }
         }
         _ => {}

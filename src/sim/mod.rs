@@ -7,7 +7,7 @@
 //! * [`start`] gives a [`Switch`] from a [`SwitchSpec`]; [`Personality`] is what it promises.
 //! * [`FaultSpec`] is what goes wrong, and when.
 //! * From the wire inwards: `ssh`, `session` (over any byte stream) with `frame` and `xml`, `rpc`
-//!   (operations), `store` and `commit` (datastores), `edit` and `filter` on a `tree`.
+//!   (operations), `store` and `commit` (datastores), `edit`, `filter` and `state` on a `tree`.
 
 mod commit;
 mod edit;
@@ -19,6 +19,7 @@ mod rpc;
 mod session;
 mod spec;
 mod ssh;
+mod state;
 mod store;
 mod tree;
 mod xml;

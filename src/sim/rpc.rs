@@ -51,11 +51,11 @@ impl Store {
         match operation.name.as_str() {
             "get" => {
                 known(operation, &["filter"])?;
-                return self.read(Datastore::Running, operation);
+                return read(&self.with_state()?, operation);
             }
             "get-config" => {
                 known(operation, &["source", "filter"])?;
-                return self.read(datastore(operation, "source")?, operation);
+                return read(self.tree(datastore(operation, "source")?)?, operation);
             }
             "edit-config" => self.edit_config(session, operation)?,
             "lock" | "unlock" => {
@@ -114,18 +114,6 @@ impl Store {
             _ => return Err(unsupported(operation)),
         }
         Ok(Answer::Ok)
-    }
-
-    fn read(&self, source: Datastore, operation: &Element) -> Result<Answer, RpcError> {
-        let tree = self.tree(source)?;
-        let Some(filter) = operation.base_child("filter") else { return Ok(Answer::Data(tree.xml()?)) };
-        match filter.attributes.iter().find(|attribute| attribute.name == "type") {
-            Some(kind) if kind.value != "subtree" => {
-                let error = RpcError::protocol("bad-attribute", "only subtree filters are known");
-                Err(error.info("bad-attribute", "type").info("bad-element", "filter"))
-            }
-            _ => Ok(Answer::Data(filter::select(tree, &filter.children)?)),
-        }
     }
 
     fn edit_config(&mut self, session: SessionId, operation: &Element) -> Result<(), RpcError> {
@@ -193,6 +181,18 @@ impl Store {
                 Ok(tree)
             }
         }
+    }
+}
+
+/// What of a tree the operation's filter selects.
+fn read(tree: &Tree, operation: &Element) -> Result<Answer, RpcError> {
+    let Some(filter) = operation.base_child("filter") else { return Ok(Answer::Data(tree.xml()?)) };
+    match filter.attributes.iter().find(|attribute| attribute.name == "type") {
+        Some(kind) if kind.value != "subtree" => {
+            let error = RpcError::protocol("bad-attribute", "only subtree filters are known");
+            Err(error.info("bad-attribute", "type").info("bad-element", "filter"))
+        }
+        _ => Ok(Answer::Data(filter::select(tree, &filter.children)?)),
     }
 }
 

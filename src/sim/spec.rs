@@ -97,6 +97,8 @@ pub struct Quirks {
     pub no_error_path: bool,
     /// Accepts edits of the leaves of this name and does not carry them out.
     pub ignore: Option<String>,
+    /// Ports that report no link, whatever their configuration says.
+    pub no_link: Vec<String>,
 }
 
 impl Personality {

@@ -10,7 +10,7 @@ use super::edit::{self, Operation};
 use super::error::{RpcError, is_false_when};
 use super::tree::Tree;
 use super::xml::Element;
-use super::{Confirm, Personality, Quirks, SimError, SwitchSpec};
+use super::{Confirm, Personality, Quirks, SimError, SwitchSpec, state};
 use crate::schema::Schema;
 
 /// A session's number, from 1.
@@ -109,6 +109,11 @@ impl Store {
             }
             _ => Err(RpcError::protocol("invalid-value", format!("no other session {victim}"))),
         }
+    }
+
+    /// Running with what the switch reports besides it.
+    pub fn with_state(&self) -> Result<Tree, yang5::Error> {
+        state::with_state(&self.running, &self.quirks)
     }
 
     /// How many sessions are open.

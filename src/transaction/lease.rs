@@ -11,7 +11,7 @@ use crate::transaction::journal::{Journal, JournalError, Record};
 use crate::transaction::outcome::{Phase, Timings};
 use crate::transaction::shared::{Place, Shared};
 use crate::transaction::worker::Live;
-use crate::transport::{Cause, Connector, Fault, ReadSet, Session, Store};
+use crate::transport::{Cause, Connector, Fault, Observed, ReadSet, Session, Store};
 use crate::world::World;
 
 /// A device in the hands of one transaction.
@@ -130,6 +130,23 @@ impl Lease {
         let session = self.session()?;
         let running = session.read(Store::Running, reads, deadline).await?;
         Ok(Live { running, transport: session.describe(), promises: session.promises().clone() })
+    }
+
+    /// Reads what the device runs and reports, without a lock.
+    pub async fn observe(
+        &mut self,
+        running: &ReadSet,
+        state: &ReadSet,
+        deadline: Instant,
+    ) -> Result<Observed, Fault> {
+        let was_warm = self.is_warm;
+        self.connect(&mut Timings::default(), deadline).await?;
+        let observed = self.session()?.observe(running, state, deadline).await;
+        let (true, Err(Fault::Lost(_) | Fault::NotSent(_))) = (was_warm, &observed) else { return observed };
+        // An idle session that the device closed meanwhile: one fresh session may be tried.
+        self.drop_session().await;
+        self.connect(&mut Timings::default(), deadline).await?;
+        self.session()?.observe(running, state, deadline).await
     }
 
     pub(super) fn session(&mut self) -> Result<&mut Box<dyn Session>, Fault> {

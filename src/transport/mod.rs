@@ -130,6 +130,14 @@ pub struct Committed {
     pub running: Result<Slice, Fault>,
 }
 
+/// The two answers of the flight [read running, read state].
+#[derive(Debug)]
+pub struct Observed {
+    pub running: Slice,
+    /// Devices need not offer it.
+    pub state: Result<Slice, Fault>,
+}
+
 /// An open session to one device. Every method returns by `deadline`; a method that times out or
 /// loses its answer leaves the session unusable ([`Session::is_open`] is false).
 #[async_trait]
@@ -144,6 +152,15 @@ pub trait Session: Send {
 
     /// Reads without locking.
     async fn read(&mut self, store: Store, reads: &ReadSet, deadline: Instant) -> Result<Slice, Fault>;
+
+    /// [read running, read state] without locking. What of `state` the device does not report is not
+    /// in the answer: no default stands in for it.
+    async fn observe(
+        &mut self,
+        running: &ReadSet,
+        state: &ReadSet,
+        deadline: Instant,
+    ) -> Result<Observed, Fault>;
 
     /// [lock, read running]. Locks candidate (if any), running (unless it changes only by commits
     /// of the candidate) and startup (if any), in that order. On a fault no lock of ours is left

@@ -65,6 +65,8 @@ fn the_comparison_sees_every_kind_of_change() {
         ("openconfig-interfaces.yang", "leaf mtu {", "leaf mtu { config false;"),
         ("openconfig-interfaces.yang", "leaf mtu {", "leaf size {"),
         ("openconfig-interfaces.yang", "leaf mtu {", "leaf-list mtu {"),
+        ("openconfig-interfaces.yang", "enum UP { value 1;", "enum UP { value 0;"),
+        ("openconfig-interfaces.yang", "enum DORMANT", "enum ASLEEP"),
         ("openconfig-interfaces.yang", "net/yang/interfaces", "net/yang/ports"),
         ("openconfig-if-ethernet.yang", "ianaift:ethernetCsmacd", "ianaift:other"),
         ("openconfig-if-types.yang", "base INTERFACE_TYPE;", ""),

@@ -1,5 +1,6 @@
 //! One binary for all integration tests: each more would link everything again.
 
+mod client;
 mod config;
 mod conformance;
 mod demo;
@@ -10,6 +11,7 @@ mod netconfd;
 mod operations;
 mod peers;
 mod plan;
+mod queries;
 mod rpc;
 mod service;
 mod sim;

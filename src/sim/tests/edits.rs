@@ -223,3 +223,40 @@ fn subtree_filters() {
     assert!(typed.contains("eth1") && typed.contains("eth2") && !typed.contains("9000"), "{typed}");
     assert!(Element::parse(&format!("<x>{both}{typed}</x>")).is_ok());
 }
+
+#[test]
+fn state_is_what_running_makes_of_the_ports() {
+    let quirks = Quirks { no_link: vec!["eth2".into()], ..Quirks::default() };
+    let mut bench = Bench::new(Personality::CandidatePersist, quirks);
+    let get = |filter: &str| format!("<get><filter type='subtree'>{filter}</filter></get>");
+    let of_port = |name: &str| {
+        get(&format!("<interfaces {OC}><interface><name>{name}</name><state/></interface></interfaces>"))
+    };
+    let state = |name: &str, admin: &str, oper: &str| {
+        format!(
+            "<interfaces {OC}><interface><name {OC}>{name}</name><state {OC}><admin-status>{admin}</admin-status>\
+             <oper-status>{oper}</oper-status></state></interface></interfaces>"
+        )
+    };
+    assert_eq!(bench.ok(1, &of_port("eth1")), state("eth1", "UP", "UP"));
+    assert_eq!(bench.ok(1, &of_port("eth2")), state("eth2", "UP", "DOWN"));
+    assert_eq!(bench.ok(1, &of_port("eth9")), "");
+    bench.ok(1, &port("candidate", "merge", "<enabled>false</enabled>", ""));
+    assert_eq!(bench.ok(1, &of_port("eth1")), state("eth1", "UP", "UP"), "only running counts");
+    bench.ok(1, COMMIT);
+    assert_eq!(bench.ok(1, &of_port("eth1")), state("eth1", "DOWN", "DOWN"));
+
+    let vlans = "<network-instances xmlns='http://openconfig.net/yang/network-instance'><network-instance>\
+        <vlans><vlan><vlan-id>101</vlan-id><state><status/></state></vlan></vlans></network-instance></network-instances>";
+    let table = bench.ok(1, &get(vlans));
+    assert!(table.contains("<status xmlns=") && table.contains(">ACTIVE</status>") && !table.contains("100"));
+    let both = bench.ok(1, "<get/>");
+    assert!(both.contains("<oper-status>") && both.contains("<config>"));
+    assert!(!bench.ok(1, "<get-config><source><running/></source></get-config>").contains("<state"));
+    let edit = edit(
+        "candidate",
+        "merge",
+        "<interface><name>eth1</name><state><oper-status>UP</oper-status></state></interface>",
+    );
+    bench.fails(1, &edit, "access-denied", &["state"]);
+}

@@ -81,6 +81,12 @@ impl Rpc {
         Self { operation, answer: Answer::Data }
     }
 
+    /// RFC 6241 7.7 with the filter of [`subtree_filter`]: running's configuration, and state.
+    pub fn get(filter: &str) -> Self {
+        let operation = format!("<get><filter type=\"subtree\">{filter}</filter></get>");
+        Self { operation, answer: Answer::Data }
+    }
+
     /// RFC 6241 7.2 with default-operation `merge`: `config` names the operation of each target, and
     /// the containers above them need not be there. With `none` netconfd 2.13 refuses those.
     pub fn edit_config(target: Datastore, config: &str, rollback_on_error: bool) -> Self {

@@ -11,9 +11,10 @@ use super::promises::{Extras, promises};
 use super::rpc::{Datastore, Rpc, subtree_filter};
 use crate::device::NetconfHabits;
 use crate::render::Payload;
+use crate::schema::{Schema, SchemaError};
 use crate::slice::Slice;
 use crate::transport::{
-    Cause, Commit, Committed, DeviceError, Fault, Promises, ReadSet, Session, Store, Timed, shown,
+    Cause, Commit, Committed, DeviceError, Fault, Observed, Promises, ReadSet, Session, Store, Timed, shown,
 };
 
 /// Longest `<data>`, in bytes, that is read at once. Data of some MiB can take minutes to read: what is
@@ -70,9 +71,7 @@ impl NetconfSession {
     }
 
     fn get_config(&self, store: Store, reads: &ReadSet) -> Result<Rpc, Fault> {
-        let filter = subtree_filter(&reads.paths, |module| reads.schema.namespace(module));
-        let filter = filter.map_err(|module| not_sent(&format!("the schema has no module `{module}`")))?;
-        Ok(Rpc::get_config(store.into(), &filter))
+        Ok(Rpc::get_config(store.into(), &filter(reads)?))
     }
 
     /// The meaning of a `<data>`. One that the schema does not allow is no answer.
@@ -82,21 +81,9 @@ impl NetconfSession {
         reads: &ReadSet,
         deadline: Instant,
     ) -> Result<Slice, Fault> {
-        let (data, reads) = (outcome?, reads.clone());
-        let is_short = data.len() <= SHORT;
-        let read = move || reads.schema.read_xml(&data).map(|slice| slice.within(&reads.paths));
-        let cause = if is_short {
-            match read() {
-                Ok(slice) => return Ok(slice),
-                Err(error) => Cause::Malformed(shown(&error.to_string())),
-            }
-        } else {
-            match timeout_at(deadline, spawn_blocking(read)).await {
-                Ok(Ok(Ok(slice))) => return Ok(slice),
-                Ok(Ok(Err(error))) => Cause::Malformed(shown(&error.to_string())),
-                Ok(Err(error)) => Cause::Malformed(format!("reading it failed: {error}")),
-                Err(_) => Cause::Deadline("reading what the device sent"),
-            }
+        let cause = match meaning(outcome?, reads, Schema::read_xml, deadline).await {
+            Ok(slice) => return Ok(slice),
+            Err(cause) => cause,
         };
         self.link.get_mut().fail(cause.clone());
         Err(Fault::Lost(cause))
@@ -200,6 +187,25 @@ impl Session for NetconfSession {
         let rpc = self.get_config(store, reads)?;
         let outcome = self.single(rpc, deadline, "reading").await;
         self.understand(outcome, reads, deadline).await
+    }
+
+    async fn observe(
+        &mut self,
+        running: &ReadSet,
+        state: &ReadSet,
+        deadline: Instant,
+    ) -> Result<Observed, Fault> {
+        let rpcs = [self.get_config(Store::Running, running)?, Rpc::get(&filter(state)?)];
+        let mut outcomes = self.flight(&rpcs, deadline, "reading").await.into_iter();
+        let mut next = || outcomes.next().unwrap_or_else(|| Err(lost("an rpc has no outcome")));
+        let (config, report) = (next(), next());
+        let running = self.understand(config, running, deadline).await?;
+        let state = match report {
+            // Nothing is decided by it, so a value that is not understood closes no session.
+            Ok(data) => meaning(data, state, Schema::read_state, deadline).await.map_err(Fault::Lost),
+            Err(fault) => Err(fault),
+        };
+        Ok(Observed { running, state })
     }
 
     async fn begin(&mut self, reads: &ReadSet, deadline: Instant) -> Result<Slice, Fault> {
@@ -324,6 +330,32 @@ impl Session for NetconfSession {
     async fn close(&mut self) {
         self.link.get_mut().close().await;
     }
+}
+
+fn filter(reads: &ReadSet) -> Result<String, Fault> {
+    let filter = subtree_filter(&reads.paths, |module| reads.schema.namespace(module));
+    filter.map_err(|module| not_sent(&format!("the schema has no module `{module}`")))
+}
+
+/// What of `reads` is in a `<data>`.
+async fn meaning(
+    data: String,
+    reads: &ReadSet,
+    read: fn(&Schema, &str) -> Result<Slice, SchemaError>,
+    deadline: Instant,
+) -> Result<Slice, Cause> {
+    let (is_short, reads) = (data.len() <= SHORT, reads.clone());
+    let read = move || read(&reads.schema, &data).map(|slice| slice.within(&reads.paths));
+    let found = if is_short {
+        read()
+    } else {
+        match timeout_at(deadline, spawn_blocking(read)).await {
+            Ok(Ok(found)) => found,
+            Ok(Err(error)) => return Err(Cause::Malformed(format!("reading it failed: {error}"))),
+            Err(_) => return Err(Cause::Deadline("reading what the device sent")),
+        }
+    };
+    found.map_err(|error| Cause::Malformed(shown(&error.to_string())))
 }
 
 fn not_sent(why: &str) -> Fault {

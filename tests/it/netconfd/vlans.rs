@@ -43,6 +43,22 @@ async fn vlans_are_looked_up_in_the_table_and_created_only_where_that_is_allowed
         assert!(failure.message.contains("allowed_vlans: VLAN 101-102 is not in"), "{failure:?}");
         assert_eq!(operator.running().await, untouched);
         let change = call(&strict, "attach_port", &attach("eth1", 100, &[])).await;
+        // netconfd knows of no links: what it does not report stays unknown.
+        let held = operator.running().await;
+        let check = call(&strict, "check_port", &attach("eth1", 100, &[])).await;
+        let port = &check["devices"][0];
+        assert_eq!((&check["matches"], &port["oper_status"]), (&true.into(), &Value::Null), "{check}");
+        assert_eq!(port["vlans"], serde_json::json!({ "100": null }));
+        let check = call(&strict, "check_port", &trunk).await;
+        let port = &check["devices"][0];
+        assert_eq!(check["matches"], false, "{check}");
+        assert_eq!(port["vlans"], serde_json::json!({ "100": null, "101": "missing", "102": "missing" }));
+        for (name, is_there) in [("eth1", true), ("eth7", false)] {
+            let live = and(attach(name, 100, &[]), "live", true);
+            assert_eq!(call(&strict, "is_link_valid", &live).await, is_there, "{name}");
+        }
+        assert_eq!(operator.running().await, held);
+        operator.assert_at_rest().await;
         operator.apply_inverse(&change).await;
         assert_eq!(operator.running().await, untouched);
 

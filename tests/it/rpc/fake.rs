@@ -1,5 +1,6 @@
 //! An engine that records what it is asked and answers from a script, and a server in front of it.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex};
@@ -7,15 +8,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use http_body_util::{BodyExt, Full};
+use hyper::StatusCode;
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use mercury::access::{Access, Principal};
 use mercury::config::{CredentialPolicy, Defaults, Limits, load_inventory};
-use mercury::device::{PortRefused, Profile};
-use mercury::intent::IntentError;
+use mercury::device::{PhysicalNetwork, PortRefused, Profile};
+use mercury::intent::{IntentError, Request};
 use mercury::plan::PlanError;
+use mercury::query::Seen;
 use mercury::report::{Call, Change, DeviceChange, Refusal, Target};
 use mercury::rpc::{Authenticator, Engine, Listener, Policy, RpcLimits, serve};
 use mercury::schema::Schema;
@@ -36,6 +38,16 @@ pub enum Script {
     /// One for each target.
     Outcomes(Vec<Ends>),
     Panic(String),
+    /// What each device runs and reports, for those who only ask.
+    Devices(BTreeMap<String, Reported>),
+}
+
+/// XML, as a device sends it.
+#[derive(Clone, Deserialize)]
+pub struct Reported {
+    running: String,
+    #[serde(default)]
+    state: String,
 }
 
 #[derive(Clone, Deserialize)]
@@ -68,17 +80,24 @@ pub struct Gate {
     pub left: Semaphore,
 }
 
-/// The devices of the plans' golden cases.
+/// The devices of the plans' golden cases, two of them in physical networks.
 static WORLD: LazyLock<Arc<World>> = LazyLock::new(|| world(Access::Unlimited));
 
 fn world(access: Access) -> Arc<World> {
     let devices = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/plan/_base/devices.toml");
     let profiles = Profile::builtin().unwrap();
     let inventory = load_inventory(&devices, &Defaults::default(), &profiles, CredentialPolicy::Skip);
+    let mut inventory = inventory.unwrap_or_else(|errors| panic!("{errors}"));
+    for (network, flat_vlan, device) in [("datacentre", Some(150), "leaf2"), ("storage", None, "leaf3")] {
+        let flat_vlan = flat_vlan.map(|vlan| VlanId::new(vlan).unwrap());
+        inventory.physical_networks.insert(network.to_owned(), PhysicalNetwork { flat_vlan });
+        let device = Arc::make_mut(inventory.devices.get_mut(device).unwrap());
+        device.physical_networks.insert(network.to_owned());
+    }
     let limits = Limits::default();
     Arc::new(World {
         access,
-        inventory: inventory.unwrap_or_else(|errors| panic!("{errors}")),
+        inventory,
         schema: Schema::builtin().unwrap(),
         locks_dir: PathBuf::new(),
         request_timeout: limits.request_timeout,
@@ -89,6 +108,7 @@ fn world(access: Access) -> Arc<World> {
 
 pub struct Fake {
     pub calls: Mutex<Vec<Call>>,
+    pub observed: Mutex<Vec<Request>>,
     script: Option<Script>,
     gate: Option<Arc<Gate>>,
     world: Arc<World>,
@@ -96,12 +116,24 @@ pub struct Fake {
 
 impl Fake {
     pub fn new(script: Option<Script>, gate: Option<Arc<Gate>>) -> Arc<Self> {
-        Arc::new(Self { calls: Mutex::default(), script, gate, world: WORLD.clone() })
+        Arc::new(Self {
+            calls: Mutex::default(),
+            observed: Mutex::default(),
+            script,
+            gate,
+            world: WORLD.clone(),
+        })
     }
 
     /// One that lets callers do what the rules say.
     pub fn with_access(access: Access) -> Arc<Self> {
-        Arc::new(Self { calls: Mutex::default(), script: None, gate: None, world: world(access) })
+        Arc::new(Self {
+            calls: Mutex::default(),
+            observed: Mutex::default(),
+            script: None,
+            gate: None,
+            world: world(access),
+        })
     }
 }
 
@@ -145,6 +177,7 @@ impl Engine for Fake {
             Some(Script::Outcomes(ends)) => ends,
             Some(Script::Refuse(refuse)) => return Err(refusal(refuse, &call)),
             Some(Script::Panic(words)) => panic!("{words}"),
+            Some(Script::Devices(_)) => panic!("nothing is to be changed here"),
         };
         let devices: Vec<DeviceChange> = call
             .targets
@@ -155,6 +188,27 @@ impl Engine for Fake {
         let words = ["unknown", "rolled_back", "applied", "unchanged"];
         let has = |word: &&str| devices.iter().filter_map(|d| d.outcome.as_ref()).any(|o| o.word() == *word);
         Ok(Change { outcome: words.into_iter().find(has).unwrap_or("planned"), devices })
+    }
+
+    async fn observe(
+        &self,
+        requests: &[Request],
+        world: &Arc<World>,
+    ) -> Result<BTreeMap<String, Seen>, Refusal> {
+        self.observed.lock().unwrap().extend(requests.iter().cloned());
+        match self.script.clone() {
+            Some(Script::Devices(devices)) => Ok(devices
+                .into_iter()
+                .map(|(name, reported)| {
+                    let running = world.schema.read_xml(&reported.running).unwrap();
+                    (name, Seen { running, state: world.schema.read_state(&reported.state).unwrap() })
+                })
+                .collect()),
+            Some(Script::Refuse(Refuse::Unreachable(why))) => {
+                Err(Refusal::Unreachable { device: requests[0].device.name.clone(), why })
+            }
+            _ => panic!("nobody was to be asked"),
+        }
     }
 }
 
@@ -274,13 +328,14 @@ impl Client {
     }
 
     pub async fn send(&mut self, method: &str, path: &str, body: impl Into<Bytes>) -> (StatusCode, Value) {
-        let request = Request::builder().method(method).uri(path).header("content-type", "application/json");
+        let request =
+            hyper::Request::builder().method(method).uri(path).header("content-type", "application/json");
         self.exchange(request, body).await
     }
 
     /// What a page in a browser can send without asking the service.
     pub async fn post_from_page(&mut self, body: impl Into<Bytes>) -> (StatusCode, Value) {
-        let request = Request::builder().method("POST").uri("/");
+        let request = hyper::Request::builder().method("POST").uri("/");
         let request = request.header("content-type", "text/plain").header("origin", "http://example.net");
         self.exchange(request, body).await
     }

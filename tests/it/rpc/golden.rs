@@ -29,7 +29,11 @@ async fn requests_are_answered_as_recorded() {
         let (status, body) = server.connect().await.post(request).await;
         let answer = json!({ "status": status.as_u16(), "body": body });
         let answer = serde_json::to_string_pretty(&answer).unwrap() + "\n";
-        let calls: String = engine.calls.lock().unwrap().iter().map(in_words).collect();
+        let mut calls: String = engine.calls.lock().unwrap().iter().map(in_words).collect();
+        for request in engine.observed.lock().unwrap().iter() {
+            let intent = to_string(&request.intent).unwrap();
+            writeln!(calls, "observed: {}\n  {intent}", request.device.name).unwrap();
+        }
         check(case.join("response.json"), &answer, &mut wrong);
         check(case.join("call.txt"), &calls, &mut wrong);
     }

@@ -271,3 +271,32 @@ async fn what_a_device_sends_beyond_the_filter_is_pruned() {
     assert!(read.has_entry(&reads.paths[0]));
     assert!(read.iter().all(|(path, _)| path.is_within(&reads.paths[0])));
 }
+
+#[tokio::test(start_paused = true)]
+async fn observing_is_one_flight_of_two_reads() {
+    const STATE: &str = "<data><interfaces xmlns=\"http://openconfig.net/yang/interfaces\"><interface><name>eth1</name>\
+        <state><oper-status>UP</oper-status></state></interface></interfaces></data>";
+    let (mut session, mut peer) = candidate().await;
+    let reads = reads();
+    let status = reads.paths[0].child("state").child("oper-status");
+    let state = ReadSet { paths: vec![status.clone()], ..reads.clone() };
+    let (seen, rpcs) = tokio::join!(session.observe(&reads, &state, soon()), peer.answer([DATA, STATE]));
+    let seen = seen.unwrap();
+    assert_eq!(seen.running.leaf(&reads.paths[0].child("config").child("mtu")), Some("9000"));
+    let found = seen.state.unwrap();
+    assert_eq!((found.leaf(&status), found.iter().count()), (Some("UP"), 1));
+    assert_eq!(names(&rpcs), ["<get-config><source><running/></source>", "<get>"]);
+    assert!(rpcs[1].contains("<name>eth1</name><state><oper-status></oper-status></state>"), "{}", rpcs[1]);
+
+    // What a device reports of itself decides nothing: no answer, or one that is no OpenConfig, harms
+    // neither the configuration read beside it nor the session.
+    let odd = STATE.replace(">UP<", ">SLEEPY<");
+    for (reply, is_refused) in [(DENIED, true), (&odd, false)] {
+        let (seen, _) = tokio::join!(session.observe(&reads, &state, soon()), peer.answer([DATA, reply]));
+        let fault = seen.unwrap().state.unwrap_err();
+        assert_eq!(matches!(fault, Fault::Rejected(_)), is_refused, "{fault}");
+        assert!(session.is_open());
+    }
+    let (seen, _) = tokio::join!(session.observe(&reads, &state, soon()), peer.answer([DENIED, STATE]));
+    assert_eq!(rejected_tag(&seen.unwrap_err()), "lock-denied");
+}

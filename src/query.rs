@@ -1,0 +1,326 @@
+//! Questions. What the configuration answers by itself is worked out of a [`World`]; what only
+//! devices can tell is read by [`observe`] and judged by the code that plans changes. Nothing here
+//! changes, locks or stages anything.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use serde::Serialize;
+use tokio::time::Instant;
+
+use crate::device::{Device, Inventory};
+use crate::engine;
+use crate::intent::Request;
+use crate::path::Path;
+use crate::plan::openconfig::{self, Interface};
+use crate::plan::{self, PlanError, Risk};
+use crate::report::{self, Call, Refusal};
+use crate::schema::Schema;
+use crate::slice::Slice;
+use crate::transaction::Budget;
+use crate::transaction::worker::Workers;
+use crate::transport::{Cause, Fault, Observed, ReadSet};
+use crate::vlan::{VlanId, VlanSet};
+use crate::world::World;
+
+/// A switch as Ironic's own networking service describes one.
+#[derive(Debug, Serialize)]
+pub struct SwitchInfo {
+    /// What a call may name it by: its MAC address, else its name.
+    pub switch_id: String,
+    pub device_name: String,
+    /// The profile.
+    pub device_type: String,
+    /// `100,101,102`: one by one, because readers of this form split it at commas only. None: all.
+    pub allowed_vlans: Option<String>,
+}
+
+/// Whether something can be done, and what stands against it.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Verdict {
+    pub reasons: Vec<String>,
+}
+
+/// What a device runs and reports, as far as it was asked.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    pub running: Slice,
+    /// Empty where the device offers none.
+    pub state: Slice,
+}
+
+/// Ports beside what a caller says of them.
+#[derive(Debug, Serialize)]
+pub struct Check {
+    /// Whether nothing would have to be changed anywhere.
+    pub matches: bool,
+    pub devices: Vec<CheckedPort>,
+}
+
+/// One port beside what a caller says of it.
+#[derive(Debug, Serialize)]
+pub struct CheckedPort {
+    pub device: String,
+    pub port: String,
+    pub matches: bool,
+    /// The port as it is, in words.
+    pub before: String,
+    /// As the caller says it is; none where no change could make it so, see `reason`.
+    pub after: Option<String>,
+    /// From the one to the other: unified diff of the configuration, as XML.
+    pub diff: String,
+    pub reason: Option<String>,
+    /// Of `admin_status`, `oper_status` and `vlans`, what the device does not report is none.
+    pub admin_status: Option<String>,
+    pub oper_status: Option<String>,
+    /// The VLANs that the caller names: `ACTIVE`, `SUSPENDED`, `missing` where the switch's table lacks
+    /// it, none where it is in the table and no more is known. A VLAN whose table was not seen is left out.
+    pub vlans: BTreeMap<VlanId, Option<String>>,
+    pub risks: Vec<Risk>,
+}
+
+/// These switches, by name.
+pub fn switches<'d>(devices: impl IntoIterator<Item = &'d Arc<Device>>) -> BTreeMap<&'d str, SwitchInfo> {
+    let info = |device: &Arc<Device>| SwitchInfo {
+        switch_id: device.mac_address.map_or_else(|| device.name.clone(), |mac| mac.to_string()),
+        device_name: device.name.clone(),
+        device_type: device.profile.name.clone(),
+        allowed_vlans: (device.allowed_vlans.len() < EVERY_VLAN).then(|| one_by_one(&device.allowed_vlans)),
+    };
+    devices.into_iter().map(|device| (device.name.as_str(), info(device))).collect()
+}
+
+/// How many VLAN ids there are.
+const EVERY_VLAN: usize = 4094;
+
+fn one_by_one(vlans: &VlanSet) -> String {
+    vlans.iter().map(|vlan| vlan.to_string()).collect::<Vec<_>>().join(",")
+}
+
+/// ML2's network types that every one of these devices can take part in.
+pub fn network_types<'d>(
+    inventory: &Inventory,
+    devices: impl IntoIterator<Item = &'d Arc<Device>>,
+) -> Vec<&'static str> {
+    // A flat network has no id of its own on a switch's access port: it is carried by the VLAN that the
+    // operator names for its physical network. A device that is in no such network could only guess.
+    let has_flat =
+        |name: &String| inventory.physical_networks.get(name).is_some_and(|n| n.flat_vlan.is_some());
+    let is_flat = |device: &Device| match device.physical_networks.is_empty() {
+        // It says nothing about its networks, so it may be in any.
+        true => inventory.physical_networks.keys().any(has_flat),
+        false => device.physical_networks.iter().any(has_flat),
+    };
+    let flat: Vec<bool> = devices.into_iter().map(|device| is_flat(device)).collect();
+    match flat.as_slice() {
+        [] => Vec::new(),
+        all if all.iter().all(|is_flat| *is_flat) => vec!["vlan", "flat"],
+        _ => vec!["vlan"],
+    }
+}
+
+impl Verdict {
+    pub fn no(reason: impl ToString) -> Self {
+        Self { reasons: vec![reason.to_string()] }
+    }
+
+    pub fn is_yes(&self) -> bool {
+        self.reasons.is_empty()
+    }
+}
+
+/// Whether every link of a change could be used for it, as far as the configuration tells: the device
+/// is known and part of the physical network, port and VLANs are allowed.
+///
+/// # Errors
+/// The caller may not ask about one of the devices.
+pub fn links(call: &Call, world: &World) -> Result<Verdict, Refusal> {
+    let mut verdict = Verdict::default();
+    for target in &call.targets {
+        match engine::request(call, target, world) {
+            Ok(_) => {}
+            Err(denied @ Refusal::Denied { .. }) => return Err(denied),
+            Err(refusal) => verdict.reasons.push(refusal.to_string()),
+        }
+    }
+    // What can be wrong with all of them together.
+    if let (true, Err(refusal)) = (verdict.is_yes(), engine::requests(call, world)) {
+        verdict = Verdict::no(refusal);
+    }
+    Ok(verdict)
+}
+
+/// Whether the switches have these ports: configured, or at least reported.
+pub fn presence(requests: &[Request], seen: &BTreeMap<String, Seen>) -> Verdict {
+    let is_there = |request: &&Request| {
+        let interface = interface(request);
+        seen.get(&request.device.name).is_some_and(|seen| {
+            seen.running.has_entry(&interface.entry)
+                || Status::ALL.iter().any(|status| seen.state.leaf(&status.of(&interface)).is_some())
+        })
+    };
+    let missing = requests.iter().filter(|request| !is_there(request));
+    let reason =
+        |request: &Request| format!("{} shows no port {}", request.device.name, request.intent.subject());
+    Verdict { reasons: missing.map(reason).collect() }
+}
+
+/// Questions are about ports.
+fn interface(request: &Request) -> Interface {
+    Interface::new(&request.intent.subject().to_string())
+}
+
+/// What an interface reports of itself.
+#[derive(Clone, Copy)]
+enum Status {
+    Admin,
+    Oper,
+}
+
+impl Status {
+    const ALL: [Self; 2] = [Self::Admin, Self::Oper];
+
+    fn of(self, interface: &Interface) -> Path {
+        interface.entry.child("state").child(match self {
+            Self::Admin => "admin-status",
+            Self::Oper => "oper-status",
+        })
+    }
+}
+
+/// Where the table reports whether a VLAN forwards; none: the system has no table.
+fn vlan_status(device: &Device, vlan: VlanId) -> Option<Path> {
+    let instance = openconfig::network_instance(device)?;
+    Some(openconfig::table_entry(&instance, vlan).child("state").child("status"))
+}
+
+/// The state that matters to a request.
+fn state_of(request: &Request) -> Vec<Path> {
+    let interface = interface(request);
+    let vlans = request.writable_vlans();
+    let vlans = vlans.iter().filter_map(|vlan| vlan_status(&request.device, vlan));
+    Status::ALL.iter().map(|status| status.of(&interface)).chain(vlans).collect()
+}
+
+/// Each port against what its request says of it: it matches where the plan is empty.
+///
+/// # Errors
+/// A defect of planning.
+pub fn check(requests: &[Request], seen: &BTreeMap<String, Seen>, schema: &Schema) -> Result<Check, Refusal> {
+    let nothing = Seen::default();
+    let of_device = |request: &Request| seen.get(&request.device.name).unwrap_or(&nothing);
+    let devices: Vec<CheckedPort> = requests
+        .iter()
+        .map(|request| check_port(request, of_device(request), schema))
+        .collect::<Result<_, _>>()?;
+    Ok(Check { matches: devices.iter().all(|port| port.matches), devices })
+}
+
+fn check_port(request: &Request, seen: &Seen, schema: &Schema) -> Result<CheckedPort, Refusal> {
+    let (port, interface) = (request.intent.subject().to_string(), interface(request));
+    let mut checked = CheckedPort {
+        device: request.device.name.clone(),
+        matches: false,
+        before: openconfig::describe(&seen.running, &port),
+        port,
+        after: None,
+        diff: String::new(),
+        reason: None,
+        admin_status: seen.state.leaf(&Status::Admin.of(&interface)).map(str::to_owned),
+        oper_status: seen.state.leaf(&Status::Oper.of(&interface)).map(str::to_owned),
+        vlans: vlans(request, seen),
+        risks: Vec::new(),
+    };
+    // A VLAN that the table lacks is a difference to be shown, and no reason to show none.
+    let with_vlans = Device { create_missing_vlans: true, ..Device::clone(&request.device) };
+    let creates = request.device.create_missing_vlans;
+    let planned =
+        plan::plan(&Request { device: Arc::new(with_vlans), ..request.clone() }, &seen.running, schema);
+    match planned {
+        Ok(plan) => {
+            checked.matches = plan.is_empty();
+            checked.after = Some(plan.summary().1);
+            checked.diff = report::native_diff(&plan.before, &plan.after, schema)
+                .map_err(|error| Refusal::plan(&request.device, error.into()))?;
+            let is_told = |risk: &Risk| creates || !matches!(risk, Risk::CreatesVlans { .. });
+            checked.risks = plan.risks.into_iter().filter(is_told).collect();
+        }
+        // The port is something else than the caller says, and cannot become it.
+        Err(error @ (PlanError::LagMember { .. } | PlanError::Invalid(_))) => {
+            checked.reason = Some(error.to_string());
+        }
+        Err(error) => return Err(Refusal::plan(&request.device, error)),
+    }
+    Ok(checked)
+}
+
+fn vlans(request: &Request, seen: &Seen) -> BTreeMap<VlanId, Option<String>> {
+    let Some(instance) = openconfig::network_instance(&request.device) else { return BTreeMap::new() };
+    let is_visible = seen.running.value(&instance.child("config").child("name")).is_some();
+    let status = |vlan: VlanId| {
+        let reported =
+            vlan_status(&request.device, vlan).and_then(|path| seen.state.leaf(&path).map(str::to_owned));
+        match (reported, seen.running.has_entry(&openconfig::table_entry(&instance, vlan))) {
+            (Some(status), _) => Some((vlan, Some(status))),
+            (None, true) => Some((vlan, None)),
+            (None, false) => is_visible.then(|| (vlan, Some("missing".to_owned()))),
+        }
+    };
+    request.writable_vlans().iter().filter_map(status).collect()
+}
+
+/// Reads what each device of these requests runs and reports, one flight a device, without a lock.
+pub async fn observe(
+    workers: &Workers,
+    requests: &[Request],
+    world: &Arc<World>,
+) -> Result<BTreeMap<String, Seen>, Refusal> {
+    let budget = Budget::new(Instant::now(), world.request_timeout, world.lock_wait);
+    let mut by_device: BTreeMap<&str, Vec<&Request>> = BTreeMap::new();
+    for request in requests {
+        by_device.entry(&request.device.name).or_default().push(request);
+    }
+    let readings = by_device.into_iter().map(|(name, requests)| async move {
+        let seen = observe_one(workers, &requests, world, budget.deadline).await?;
+        Ok((name.to_owned(), seen))
+    });
+    // All are waited for: a session given up in the middle of an answer is of no use to the next.
+    join_all(readings).await.into_iter().collect()
+}
+
+/// Requests of one device.
+async fn observe_one(
+    workers: &Workers,
+    requests: &[&Request],
+    world: &Arc<World>,
+    deadline: Instant,
+) -> Result<Seen, Refusal> {
+    let Some(device) = requests.first().map(|request| &request.device) else { return Ok(Seen::default()) };
+    let reads = |of: fn(&Request) -> Vec<Path>| {
+        let paths: BTreeSet<Path> = requests.iter().flat_map(|request| of(request)).collect();
+        ReadSet { paths: paths.into_iter().collect(), schema: world.schema.clone() }
+    };
+    let (running, state) = (reads(openconfig::consulted), reads(state_of));
+    let unreachable = |why: String| Refusal::Unreachable { device: device.name.clone(), why };
+    let Some(mut loan) = workers.lend(device, world.clone(), deadline).await? else {
+        return Err(unreachable("it was busy for all the time there was".to_owned()));
+    };
+    let observed = loan.lease.observe(&running, &state, deadline).await;
+    // A worker that ended meanwhile needs no session.
+    drop(loan.back.send(loan.lease.give_back()));
+    let Observed { running, state } = observed.map_err(|fault| unreachable(fault.to_string()))?;
+    let state = match state {
+        Ok(state) => state,
+        // It has none to offer, or not in these words: then nothing is known, and that is said.
+        Err(fault @ (Fault::Rejected(_) | Fault::Lost(Cause::Malformed(_)))) => {
+            tracing::warn!(device = device.name, %fault, "no operational state");
+            Slice::default()
+        }
+        Err(fault) => return Err(unreachable(fault.to_string())),
+    };
+    Ok(Seen { running, state })
+}
+
+#[cfg(test)]
+mod tests;
