@@ -22,6 +22,7 @@ use crate::plan::openconfig;
 use crate::query;
 use crate::report::{Call, Change, DeviceChange, Refusal};
 use crate::transaction::shared::{Level, Sessions, Shared, Stop};
+use crate::transaction::turns::Turns;
 use crate::transaction::worker::{Connect, Loan, Workers, broken_off};
 use crate::transaction::{Budget, Participant, Report, jitter, journal, transact};
 use crate::transport::ReadSet;
@@ -35,6 +36,7 @@ use describe::{describe, worst};
 pub struct Engine {
     shared: Shared,
     workers: Workers,
+    turns: Turns,
     generation: AtomicU64,
     /// How many calls are worked on, and how many recoveries.
     calls: watch::Sender<usize>,
@@ -48,7 +50,7 @@ impl Engine {
         let shared = Shared { newest, sessions: Sessions::new(sessions), stop: Stop::default() };
         let workers = Workers::new(connect, shared.clone());
         let (calls, recoveries) = (watch::Sender::new(0), watch::Sender::new(0));
-        Self { shared, workers, generation: AtomicU64::new(1), calls, recoveries }
+        Self { shared, workers, turns: Turns::default(), generation: AtomicU64::new(1), calls, recoveries }
     }
 
     /// What new requests are judged by.
@@ -127,6 +129,8 @@ impl Engine {
             let devices = futures_util::future::try_join_all(plans).await?;
             return Ok(Change { outcome: "planned", devices });
         }
+        let stop = &self.shared.stop;
+        let turn = self.turns.take(&requests, world.queue_per_device, budget, stop).await?;
         let reports = match requests.as_slice() {
             [request] => {
                 let report = self.workers.change(request.clone(), world.clone(), budget).await?;
@@ -135,7 +139,11 @@ impl Engine {
             _ => {
                 // On its own task: a caller that goes away stops nothing.
                 let all = together(self.workers.clone(), requests.clone(), world.clone(), budget);
-                match tokio::spawn(all).await {
+                let in_turn = async move {
+                    let _turn = turn;
+                    all.await
+                };
+                match tokio::spawn(in_turn).await {
                     Ok(reports) => reports?,
                     Err(_) => requests.into_iter().map(|request| (request, broken_off())).collect(),
                 }

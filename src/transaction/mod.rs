@@ -7,6 +7,7 @@ pub mod lease;
 pub mod outcome;
 mod participant;
 pub mod shared;
+pub mod turns;
 mod undo;
 pub mod worker;
 

@@ -79,6 +79,27 @@ async fn a_reset_runs_after_the_update_that_its_caller_gave_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nobody_overtakes_a_change_over_two_switches_that_waits_for_one() {
+    let (leaf1, leaf2) = (switch("leaf1").await, switch("leaf2").await);
+    let switches = [("leaf1", &leaf1), ("leaf2", &leaf2)];
+    let service = site(&switches).limits("lock_wait = \"1s\"\n").serve().await;
+    leaf2.inject(FaultSpec::once("lock", What::Delay(Duration::from_secs(3))));
+    let slow = service.start_call("update_port", update_on("leaf2", "eth4", 100));
+    sees(&leaf2, "lock", 1).await;
+    let mut params = crate::service::attach("eth1", 100, &[]);
+    params["port"]["binding:profile"]["local_link_information"] =
+        json!([{ "switch_id": "leaf1", "port_id": "eth1" }, { "switch_id": "leaf2", "port_id": "eth1" }]);
+    let both = service.start_call("attach_port", params);
+    becomes(&service, "mercury_queue_depth{device=\"leaf2\"}", "1").await;
+    // Its caller gives up; it goes on, and lets go of leaf1 again and again meanwhile.
+    both.abort();
+    let reset = and(reset("eth1", 100), "default_vlan", 105);
+    service.call("reset_port", reset).await.expect("it is isolated");
+    assert!(is_in(&leaf1, "eth1", 105) && is_in(&leaf2, "eth1", 100), "{}", leaf1.running_xml());
+    slow.await.expect("the call ran").expect("it was only slow");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_idle_session_makes_room_for_one_that_is_needed() {
     let (leaf1, leaf2) = (switch("leaf1").await, switch("leaf2").await);
     let switches = [("leaf1", &leaf1), ("leaf2", &leaf2)];
