@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::audit;
 use crate::device::Device;
-use crate::intent::{Caller, Request, Subject};
+use crate::intent::{Caller, PortName, Request, Subject};
 use crate::plan::{self, Batch, Plan, PlanError, Risk, openconfig, risk};
 use crate::query;
 use crate::render;
@@ -312,7 +312,11 @@ pub fn device<'w>(
     caller: &Caller,
     world: &'w World,
 ) -> Result<&'w Arc<Device>, Refusal> {
-    let device = world.inventory.find(names.switch_id.as_deref(), names.switch_info.as_deref());
+    let device = world.inventory.find_link(
+        names.switch_id.as_deref(),
+        names.switch_info.as_deref(),
+        names.hostname.as_deref(),
+    );
     let unknown = || Refusal::UnknownDevice { parameter, id: names.first().to_owned() };
     let device = device.ok_or_else(unknown)?;
     let Caller { principal, method, .. } = caller;
@@ -325,9 +329,12 @@ pub fn device<'w>(
 
 /// A target and its device, not yet held against the operator's limits.
 pub fn addressed(call: &Call, target: &report::Target, world: &World) -> Result<Request, Refusal> {
+    let device = device(&target.device, call.names.device, &call.caller, world)?.clone();
     Ok(Request {
-        intent: target.intent.clone(),
-        device: device(&target.device, call.names.device, &call.caller, world)?.clone(),
+        intent: target
+            .intent
+            .on_port(|port| PortName::new(&device.port_name(port.as_str()), call.names.port))?,
+        device,
         caller: call.caller.clone(),
         names: call.names,
         level: target.level,
@@ -359,14 +366,21 @@ pub fn requests(call: &Call, world: &World) -> Result<Vec<Request>, Refusal> {
     let requests = call.targets.iter().map(|target| request(call, target, world));
     let requests: Vec<Request> = requests.collect::<Result<_, Refusal>>()?;
     // Two ways to name one switch end here; two intents for one port have no order.
-    let subject = |request: &Request| (request.device.name.clone(), request.intent.subject());
+    let key = |request: &Request| {
+        let what = match request.intent.subject() {
+            Subject::Port(port) => Ok(request.device.port_key(port.as_str())),
+            Subject::Vlan(vlan) => Err(vlan),
+        };
+        (request.device.name.clone(), what)
+    };
     let mut seen = BTreeSet::new();
-    match requests.iter().map(subject).find(|subject| !seen.insert(subject.clone())) {
-        Some((device, Subject::Port(port))) => {
-            Err(Refusal::PortTwice { parameter: call.names.port, device, port })
-        }
-        Some((device, Subject::Vlan(_))) => {
-            Err(Refusal::DeviceTwice { parameter: call.names.device, device })
+    match requests.iter().find(|request| !seen.insert(key(request))) {
+        Some(request) => {
+            let device = request.device.name.clone();
+            Err(match request.intent.subject() {
+                Subject::Port(port) => Refusal::PortTwice { parameter: call.names.port, device, port },
+                Subject::Vlan(_) => Refusal::DeviceTwice { parameter: call.names.device, device },
+            })
         }
         None => Ok(requests),
     }
@@ -454,7 +468,7 @@ mod tests {
     use super::*;
     use crate::access::{Access, Pattern, Principal, Rule};
     use crate::device::sample;
-    use crate::intent::{Detach, Intent, PortName};
+    use crate::intent::{Detach, Intent};
     use crate::plan::tests::SCHEMA;
 
     fn world() -> World {
@@ -501,6 +515,43 @@ mod tests {
             ask("ironic", "attach_port", "leaf2").is_err() && ask("other", "detach_port", "leaf2").is_err()
         );
         assert!(ask("ironic", "detach_port", "leaf9").unwrap_err().contains("no device"));
+    }
+
+    #[test]
+    fn a_port_is_renamed_before_it_is_checked() {
+        let mut world = world();
+        let mut leaf1 = sample("leaf1");
+        leaf1.port_names = vec![crate::device::PortRename::new("^Eth([0-9])", "Ethernet$1").unwrap()];
+        leaf1.protected_ports = vec!["Ethernet9".parse().unwrap()];
+        let mut profile = leaf1.profile.as_ref().clone();
+        profile.port_names_ignore_case = true;
+        leaf1.profile = profile.into();
+        world.inventory.devices.insert("leaf1".to_owned(), Arc::new(leaf1));
+        let ask = |ports: &[&str]| {
+            let target = |port: &&str| report::Target {
+                device: report::DeviceNames::switch("leaf1"),
+                physical_network: None,
+                level: 0,
+                intent: Intent::Detach(Detach {
+                    port: PortName::new(port, "p").unwrap(),
+                    default_vlan: None,
+                }),
+            };
+            let targets = ports.iter().map(target).collect();
+            let call = Call {
+                targets,
+                caller: Default::default(),
+                names: &crate::rpc::ports::NAMES,
+                dry_run: true,
+                detailed: true,
+            };
+            let ports = |requests: Vec<Request>| requests[0].intent.subject().to_string();
+            requests(&call, &world).map(ports).map_err(|error| error.to_string())
+        };
+        assert_eq!(ask(&["Eth1"]).as_deref(), Ok("Ethernet1"));
+        assert!(ask(&["Eth9"]).unwrap_err().contains("port `Ethernet9` of leaf1 is protected"));
+        assert!(ask(&["Eth1", "ETHERNET1"]).unwrap_err().contains("is named twice"));
+        assert_eq!(ask(&["Eth1", "Eth2"]).as_deref(), Ok("Ethernet1"));
     }
 
     #[test]

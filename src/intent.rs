@@ -239,6 +239,15 @@ impl Intent {
         }
     }
 
+    /// The same for the port that `rename` makes of this one's.
+    pub fn on_port<E>(&self, rename: impl FnOnce(&PortName) -> Result<PortName, E>) -> Result<Self, E> {
+        let mut intent = self.clone();
+        if let Intent::Attach(Attach { port, .. }) | Intent::Detach(Detach { port, .. }) = &mut intent {
+            *port = rename(port)?;
+        }
+        Ok(intent)
+    }
+
     /// The word for logs and messages.
     pub fn verb(&self) -> &'static str {
         match self {

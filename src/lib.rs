@@ -10,18 +10,21 @@
 //! * [`transaction`]: lock, read, stage, timed commit, read back, confirm, save; or the one undo.
 //! * [`transport`]: sessions to devices. One method is one flight.
 //!
-//! Beside the flow: [`access`] (who may do what), [`query`] (questions, which change nothing), [`config`]
-//! and [`device`] (what the operator wrote), [`schema`] (libyang), [`xml`] (how a node is written),
-//! [`world`] (one immutable configuration per request), [`report`] (what people and callers read),
-//! [`sim`] (the embedded simulator; it shares no planning code), [`cli`].
+//! Beside the flow: [`access`] (who may do what), [`query`] (questions, which change nothing), [`config`] and [`device`] (what the operator wrote),
+//! [`import`] (what he wrote for others: their inventories), [`schema`] (libyang), [`xml`] (how a node
+//! is written), [`world`] (one immutable configuration per request), [`report`] (what people and
+//! callers read), [`audit`] and [`metrics`], [`service`] (the process: start, reload, end),
+//! [`sim`] (the embedded simulator; it shares no planning code), [`client`] (for those who call), [`cli`].
 
 pub mod access;
 pub mod audit;
 pub mod cli;
+pub mod client;
 pub mod config;
 pub mod device;
 pub mod engine;
 pub mod guard;
+pub mod import;
 pub mod intent;
 pub mod metrics;
 pub mod path;

@@ -1,6 +1,9 @@
 //! The command line: each subcommand is one file.
 
+pub mod call;
+pub mod check_config;
 pub mod demo;
+pub mod inventory;
 pub mod plan;
 pub mod serve;
 pub mod simulate;
@@ -23,6 +26,13 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Show what a call would do: diff, payload, inverse, risks. Exit 0: nothing, 2: changes, 1: error.
     Plan(Box<plan::PlanArgs>),
+    /// Turn the inventories of others into ours.
+    #[command(subcommand)]
+    Inventory(inventory::InventoryCommand),
+    /// Find every mistake in the configuration. Exit 0: none, 2: differs from what it is compared with, 1: error.
+    CheckConfig(check_config::CheckConfigArgs),
+    /// Call a running service. Exit 0: done, 1: refused or failed, 3: whether it was carried out is not known.
+    Call(Box<call::CallArgs>),
     /// Run simulated switches (NETCONF over SSH) until interrupted.
     Simulate(simulate::SimulateArgs),
     /// Show the whole flow on simulated switches. Exit 0: every step held.
@@ -50,6 +60,9 @@ pub fn main() -> ExitCode {
         match cli.command {
             Command::Serve(args) => serve::run(args).await,
             Command::Plan(args) => plan::run(*args).await,
+            Command::Inventory(command) => inventory::run(command),
+            Command::CheckConfig(args) => check_config::run(&args),
+            Command::Call(args) => call::run(*args).await,
             Command::Simulate(args) => simulate::run(args).await.map(|()| ExitCode::SUCCESS),
             Command::Demo => demo::run().await.map(|()| ExitCode::SUCCESS),
         }

@@ -123,7 +123,8 @@ pub async fn run(args: PlanArgs) -> Result<ExitCode> {
     if args.json {
         println!("{}", serde_json::to_string_pretty(&change)?);
     } else {
-        print!("{}", report::text(&change));
+        let text = report::text(&serde_json::to_value(&change)?);
+        print!("{}", text.context("this plan cannot be shown as text; --json can")?);
     }
     Ok(ExitCode::from(if has_changes { 2 } else { 0 }))
 }

@@ -1,12 +1,14 @@
 //! `[inventory]` and `[[physical_network]]` of `mercury.toml`, and the devices that they lead to.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
-use super::reader::{Item, Problems, Table, read_file};
-use crate::device::credentials::{CredentialPolicy, open_regular};
-use crate::device::inventory::{Context, Defaults, doubtful};
-use crate::device::profile::Profiles;
+use super::reader::{Item, Problems, Table, open_regular, read_file, toml_files};
+use crate::device::credentials::CredentialPolicy;
+use crate::device::inventory::{Context, Defaults, Taken, doubtful, known_hosts};
+use crate::device::profile::{Profiles, profile};
 use crate::device::{Inventory, PhysicalNetwork};
+use crate::import::{DeviceTypes, switches};
 use crate::vlan::VlanId;
 
 /// Physical networks stand here and not beside the devices: each exists once, however many files
@@ -18,8 +20,10 @@ pub(super) fn read(
     problems: &Problems,
 ) -> Option<Inventory> {
     let physical_networks = read_physical_networks(root);
-    let inventory = root.required_table("inventory", |table| {
-        let defaults = Defaults::read(table);
+    let mut inventory = root.required_table("inventory", |table| {
+        let mut defaults = Defaults::read(table);
+        let hosts = table.get("known_hosts");
+        defaults.known_hosts = hosts.as_ref().and_then(|item| known_hosts(item, credentials));
         let context = Context {
             doubtful: doubtful(table, &defaults),
             defaults: &defaults,
@@ -30,15 +34,66 @@ pub(super) fn read(
         if defaults.physical_networks.is_some() {
             context.check_physical_networks(table);
         }
-        let item = table.required("devices")?;
-        let devices = item.path()?;
-        if let Err(why) = open_regular(&devices) {
-            item.refuse(format_args!("{}: {why}", devices.display()));
-            return None;
+        let (mut inventory, mut taken) = (Inventory::default(), Taken::default());
+        let devices = table.get("devices");
+        if let Some(item) = &devices {
+            read_files(item, &context, &mut taken, &mut inventory, problems);
         }
-        read_file(&devices, problems, |root| Some(context.read_devices(root)))
-    });
-    Some(Inventory { physical_networks, ..inventory? })
+        let switches_conf = table.get("switches_conf");
+        let entries = table.entries("profiles").into_iter();
+        let chosen = entries
+            .filter_map(|(device_type, item)| {
+                let profile = item.read(|name| profile(profiles, name))?;
+                Some((device_type, profile.name.clone()))
+            })
+            .collect();
+        if let Some(path) = switches_conf.as_ref().and_then(|item| existing(item, item.path()?)) {
+            let types = DeviceTypes { profiles, chosen };
+            switches::read(&path, &types, &context, &mut taken, &mut inventory, problems);
+        }
+        if devices.is_none() && switches_conf.is_none() {
+            table.refuse("devices", "missing; give `devices`, `switches_conf` or both");
+        }
+        Some(inventory)
+    })?;
+    inventory.physical_networks = physical_networks;
+    Some(inventory)
+}
+
+/// One file, or all `*.toml` of a directory.
+fn read_files(
+    item: &Item,
+    context: &Context,
+    taken: &mut Taken,
+    inventory: &mut Inventory,
+    problems: &Problems,
+) {
+    let Some(path) = item.path() else { return };
+    let files = if path.is_dir() {
+        let files = toml_files(&path, problems);
+        if files.is_empty() {
+            item.refuse(format_args!("{}: no file in it ends in .toml", path.display()));
+        }
+        files
+    } else {
+        existing(item, path).into_iter().collect()
+    };
+    for file in files {
+        read_file(&file, problems, |root| {
+            context.read_devices(root, taken, inventory);
+            Some(())
+        });
+    }
+}
+
+fn existing(item: &Item, path: PathBuf) -> Option<PathBuf> {
+    match open_regular(&path) {
+        Ok(_) => Some(path),
+        Err(why) => {
+            item.refuse(format_args!("{}: {why}", path.display()));
+            None
+        }
+    }
 }
 
 fn read_physical_networks(root: &Table) -> BTreeMap<String, PhysicalNetwork> {

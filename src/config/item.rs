@@ -134,9 +134,9 @@ impl<'a> Item<'a> {
         None
     }
 
-    /// The line it stands on, from 1.
-    pub fn line(&self) -> usize {
-        self.source.place(self.span.start).0
+    /// The file and the line that it stands on, from 1.
+    pub fn place(&self) -> (&'a Path, usize) {
+        (self.source.file, self.source.place(self.span.start).0)
     }
 
     /// Records that something else was expected here.
@@ -148,7 +148,8 @@ impl<'a> Item<'a> {
     }
 }
 
-fn parse_duration(text: &str) -> Result<Duration, String> {
+/// `500ms`, `60s`, `2m`, `1h`.
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("expected a time such as \"500ms\", \"60s\" or \"2m\", found \"{text}\"");
     let end = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
     let (number, unit) = text.split_at(end);

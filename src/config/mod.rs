@@ -2,7 +2,7 @@
 //! every mistake in every file before it gives up, and a start with a mistake does not happen.
 
 mod inventory;
-mod item;
+pub(crate) mod item;
 pub mod reader;
 mod rpc;
 
@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use crate::access::Access;
 pub use crate::device::credentials::CredentialPolicy;
-use crate::device::inventory::Context;
 pub use crate::device::inventory::Defaults;
+use crate::device::inventory::{Context, Taken};
 use crate::device::profile::Profiles;
 use crate::device::{Inventory, Profile};
 pub use reader::{ConfigError, ConfigErrors};
@@ -120,7 +120,11 @@ pub fn load_inventory(
 ) -> Result<Inventory, ConfigErrors> {
     let problems = Problems::default();
     let context = Context { defaults, doubtful: false, profiles, physical_networks: None, credentials };
-    let inventory = read_file(devices, &problems, |root| Some(context.read_devices(root)));
+    let inventory = read_file(devices, &problems, |root| {
+        let mut inventory = Inventory::default();
+        context.read_devices(root, &mut Taken::default(), &mut inventory);
+        Some(inventory)
+    });
     problems.finish(inventory)
 }
 

@@ -8,11 +8,14 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fmt;
+use std::fs::File;
+use std::io::Read as _;
 use std::ops::Range;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeString, DeTable, DeValue};
 
 pub use super::item::Item;
 
@@ -88,13 +91,57 @@ impl Problems {
 
 /// Reads a TOML file and lends its top-level table to `read`.
 pub fn read_file<T>(file: &Path, problems: &Problems, read: impl FnOnce(&Table) -> Option<T>) -> Option<T> {
-    match std::fs::read_to_string(file) {
-        Ok(text) => read_text(file, &text, problems, read),
-        Err(error) => {
-            problems.about_file(file, describe(&error));
-            None
-        }
+    let text = file_text(file, 0o002).map_err(|why| problems.about_file(file, why)).ok()?;
+    read_text(file, &text, problems, read)
+}
+
+/// The text of a file, unless its mode has one of the bits of `forbidden`.
+pub(crate) fn file_text(path: &Path, forbidden: u32) -> Result<String, String> {
+    let mut file = open_regular(path)?;
+    check_mode(&file, forbidden)?;
+    let mut text = String::new();
+    file.read_to_string(&mut text).map_err(|error| describe(&error))?;
+    Ok(text)
+}
+
+/// Opens a regular file for reading.
+pub(crate) fn open_regular(path: &Path) -> Result<File, String> {
+    // Looked at before it is opened: opening a named pipe would wait for its other end.
+    let found = std::fs::metadata(path).map_err(|error| describe(&error))?;
+    if !found.is_file() {
+        return Err("is not a regular file".to_owned());
     }
+    File::open(path).map_err(|error| describe(&error))
+}
+
+/// Refuses a file that people may read or change who must not.
+pub(crate) fn check_mode(file: &File, forbidden: u32) -> Result<(), String> {
+    // Of what was opened: the name may lead to another file by now.
+    let mode = file.metadata().map_err(|error| describe(&error))?.permissions().mode() & 0o777;
+    if mode & forbidden == 0 {
+        return Ok(());
+    }
+    let excess = match (mode & forbidden, forbidden) {
+        (_, 0o002) => "lets everybody change it",
+        _ => "gives others access",
+    };
+    Err(format!("mode {mode:04o} {excess}; it takes a chmod {:o}", mode & !forbidden))
+}
+
+/// The files of a directory that end in `.toml`, sorted; hidden ones are left out.
+pub(crate) fn toml_files(directory: &Path, problems: &Problems) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(directory).and_then(Iterator::collect::<std::io::Result<Vec<_>>>);
+    let entries = entries.unwrap_or_else(|error| {
+        problems.about_file(directory, describe(&error));
+        Vec::new()
+    });
+    let wanted = |file: &PathBuf| {
+        let hidden = file.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        !hidden && file.extension().is_some_and(|extension| extension == "toml")
+    };
+    let mut files: Vec<PathBuf> = entries.iter().map(std::fs::DirEntry::path).filter(wanted).collect();
+    files.sort();
+    files
 }
 
 /// Reads TOML text that came from `file` and lends its top-level table to `read`.
@@ -124,6 +171,18 @@ pub fn read_text<T>(
     root.lend(read)
 }
 
+/// Lends a table that was made from another format's text; its values stand where they stand there.
+pub(crate) fn lend_made<T>(
+    source: Source,
+    label: String,
+    span: Range<usize>,
+    tree: &DeTable,
+    read: impl FnOnce(&Table) -> Option<T>,
+) -> Option<T> {
+    let section = "device.".to_owned();
+    Table { source, label, section, span, tree, asked: RefCell::default() }.lend(read)
+}
+
 /// An I/O error without the number of the system call's result.
 pub fn describe(error: &std::io::Error) -> String {
     match error.kind() {
@@ -135,19 +194,19 @@ pub fn describe(error: &std::io::Error) -> String {
 
 /// A text and what to do about mistakes in it.
 #[derive(Clone, Copy)]
-pub(super) struct Source<'a> {
-    pub(super) file: &'a Path,
-    text: &'a str,
-    problems: &'a Problems,
+pub(crate) struct Source<'a> {
+    pub(crate) file: &'a Path,
+    pub(crate) text: &'a str,
+    pub(crate) problems: &'a Problems,
 }
 
 impl Source<'_> {
-    pub(super) fn report(&self, span: Range<usize>, key: String, reason: impl fmt::Display) {
+    pub(crate) fn report(&self, span: Range<usize>, key: String, reason: impl fmt::Display) {
         let place = Some(self.place(span.start));
         self.problems.add(ConfigError { file: self.file.to_owned(), place, key, reason: reason.to_string() });
     }
 
-    pub(super) fn place(&self, offset: usize) -> (usize, usize) {
+    pub(crate) fn place(&self, offset: usize) -> (usize, usize) {
         let before = self.text.get(..offset).unwrap_or(self.text);
         let line = before.rsplit('\n').next().unwrap_or_default();
         (before.matches('\n').count() + 1, line.chars().count() + 1)
@@ -191,17 +250,42 @@ impl<'a> Table<'a> {
 
     /// The value of the one of two keys that is there; both or neither is a mistake.
     pub fn one_of(&self, first: &'static str, second: &'static str) -> Option<Item<'a>> {
-        match (self.get(first), self.get(second)) {
-            (Some(item), None) | (None, Some(item)) => Some(item),
-            (None, None) => {
-                self.refuse(first, format_args!("missing; give `{first}` or `{second}`"));
-                None
-            }
-            (Some(_), Some(item)) => {
-                item.refuse(format_args!("give only one of `{first}` and `{second}`"));
-                None
-            }
+        self.one_among(&[first, second])
+    }
+
+    /// The value of the one of these keys that is there; several or none is a mistake.
+    pub fn one_among(&self, keys: &[&'static str]) -> Option<Item<'a>> {
+        let item = self.at_most_one_among(keys);
+        if !keys.iter().any(|key| self.tree.contains_key(*key)) {
+            self.refuse(keys[0], format_args!("missing; give {}", listed(keys, "or")));
         }
+        item
+    }
+
+    /// The value of the one of these keys that is there, if any is; several are a mistake.
+    pub fn at_most_one_among(&self, keys: &[&'static str]) -> Option<Item<'a>> {
+        let mut found: Vec<Item> = keys.iter().filter_map(|key| self.get(key)).collect();
+        let last = found.pop()?;
+        if found.is_empty() {
+            return Some(last);
+        }
+        last.refuse(format_args!("give only one of {}", listed(keys, "and")));
+        None
+    }
+
+    /// The values under `key`, a table whose keys are the operator's own words.
+    pub fn entries(&self, key: &'static str) -> Vec<(String, Item<'a>)> {
+        let Some(item) = self.get(key) else { return Vec::new() };
+        let DeValue::Table(tree) = item.value else {
+            item.wrong_type::<()>(&format!("a table ([{}])", item.key));
+            return Vec::new();
+        };
+        let entry = |(word, value): (&Spanned<_>, &'a Spanned<DeValue<'a>>)| {
+            let word: &DeString = word.get_ref();
+            let key = format!("{}.{}", item.key, word.escape_debug());
+            (word.to_string(), Item { key, span: value.span(), value: value.get_ref(), ..item.clone() })
+        };
+        tree.iter().map(entry).collect()
     }
 
     /// Lends the table under `key`; none: it is absent.
@@ -286,6 +370,14 @@ pub fn hint<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> String {
     match closest {
         Some(known) if likeness(known) > 0.85 => format!("; did you mean `{known}`?"),
         _ => String::new(),
+    }
+}
+
+fn listed(keys: &[&str], word: &str) -> String {
+    let keys: Vec<String> = keys.iter().map(|key| format!("`{key}`")).collect();
+    match keys.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} {word} {last}", rest.join(", ")),
+        _ => keys.concat(),
     }
 }
 

@@ -1,18 +1,16 @@
-//! Key and password files. They must be regular files that nobody but their owner can read, and
-//! nothing of their content is ever shown.
+//! Keys and passwords: from files that nobody but their owner can read, from the environment, or
+//! from systemd. Nothing of their content is ever shown.
 
-use std::fs::File;
 use std::io::Read as _;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use russh::keys::{self, PublicKey, decode_secret_key};
 use secrecy::SecretString;
 
-use crate::config::reader::{Item, describe};
-use crate::device::Credential;
+use crate::config::reader::{Item, check_mode, describe, open_regular};
+use crate::device::{Credential, safe_name};
 
-/// Whether credential files are read.
+/// Whether credentials are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CredentialPolicy {
     /// Read and checked: for work on devices.
@@ -21,24 +19,90 @@ pub enum CredentialPolicy {
     Skip,
 }
 
+/// The keys of a device's table of which one says how to log in.
+pub(crate) const LOGIN: [&str; 6] =
+    ["key_file", "password_file", "key_env", "password_env", "key_credential", "password_credential"];
+/// The keys of which one may say what a command line asks for.
+pub(crate) const ENABLE: [&str; 3] = ["enable_secret_file", "enable_secret_env", "enable_secret_credential"];
+
 /// Longer than any key or password that SSH can use, in bytes.
 const MAX_SECRET: u64 = 65_536;
 
-/// Reads the credential that the item, `key_file` or `password_file`, names.
+/// Reads the credential that the item, one of [`LOGIN`], names.
 pub(crate) fn credential(item: &Item, policy: CredentialPolicy) -> Option<Credential> {
-    let path = item.path()?;
+    let is_key = item.name.starts_with("key_");
+    let read =
+        |text| if is_key { key(text).map(Credential::Key) } else { password(text).map(Credential::Password) };
+    secret(item, policy, read).map(|found| found.unwrap_or(Credential::NotLoaded))
+}
+
+/// Reads the password that the item, one of [`ENABLE`], names; none inside: it was not to be read.
+pub(crate) fn enable_secret(item: &Item, policy: CredentialPolicy) -> Option<Option<SecretString>> {
+    secret(item, policy, password)
+}
+
+fn secret<T>(
+    item: &Item,
+    policy: CredentialPolicy,
+    read: impl FnOnce(String) -> Result<T, String>,
+) -> Option<Option<T>> {
+    let place = Place::read(item)?;
     if policy == CredentialPolicy::Skip {
-        return Some(Credential::NotLoaded);
+        return Some(None);
     }
-    let read = private_text(&path).and_then(|text| match item.name {
-        "password_file" => password(text).map(Credential::Password),
-        _ => key(text).map(Credential::Key),
-    });
-    match read {
-        Ok(credential) => Some(credential),
+    match place.text().and_then(read) {
+        Ok(secret) => Some(Some(secret)),
         Err(why) => {
-            item.refuse(format_args!("{}: {why}", path.display()));
+            item.refuse(format_args!("{place}: {why}"));
             None
+        }
+    }
+}
+
+/// Where a secret is.
+enum Place {
+    File(PathBuf),
+    /// An environment variable.
+    Variable(String),
+    /// A file that systemd made for this service, and for it alone.
+    Credential(String),
+}
+
+impl Place {
+    fn read(item: &Item) -> Option<Self> {
+        if item.name.ends_with("_env") {
+            item.filled_text().map(Self::Variable)
+        } else if item.name.ends_with("_credential") {
+            item.read(safe_name).map(Self::Credential)
+        } else {
+            item.path().map(Self::File)
+        }
+    }
+
+    fn text(&self) -> Result<String, String> {
+        match self {
+            Self::File(path) => private_text(path),
+            // Not `var`, whose error would show the value.
+            Self::Variable(name) => match std::env::var_os(name) {
+                Some(value) => value.into_string().map_err(|_| "is not UTF-8 text".to_owned()),
+                None => Err("is not set".to_owned()),
+            },
+            Self::Credential(name) => {
+                let directory = std::env::var_os("CREDENTIALS_DIRECTORY")
+                    .ok_or("CREDENTIALS_DIRECTORY is not set; systemd does it for LoadCredential=")?;
+                // The group bits may stand for the access list that systemd grants the service by.
+                bounded_text(&Path::new(&directory).join(name), 0o007)
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Variable(name) => write!(f, "environment variable {}", name.escape_debug()),
+            Self::Credential(name) => write!(f, "credential {name}"),
         }
     }
 }
@@ -51,26 +115,15 @@ pub(crate) fn public_key(text: &str) -> Result<String, &'static str> {
     }
 }
 
-/// Opens a regular file for reading.
-pub(crate) fn open_regular(path: &Path) -> Result<File, String> {
-    // Looked at before it is opened: opening a named pipe would wait for its other end.
-    let found = std::fs::metadata(path).map_err(|error| describe(&error))?;
-    if !found.is_file() {
-        return Err("is not a regular file".to_owned());
-    }
-    File::open(path).map_err(|error| describe(&error))
-}
-
 /// The text of a file that nobody but its owner can read.
 pub(crate) fn private_text(path: &Path) -> Result<String, String> {
+    bounded_text(path, 0o077)
+}
+
+fn bounded_text(path: &Path, forbidden: u32) -> Result<String, String> {
     let file = open_regular(path)?;
-    // Of what was opened: the name may lead to another file by now.
-    let found = file.metadata().map_err(|error| describe(&error))?;
-    let mode = found.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
-        return Err(format!("mode {mode:04o} gives others access; it takes a chmod 600"));
-    }
-    if found.len() > MAX_SECRET {
+    check_mode(&file, forbidden)?;
+    if file.metadata().map_err(|error| describe(&error))?.len() > MAX_SECRET {
         return Err(format!("longer than {MAX_SECRET} bytes"));
     }
     let mut text = String::new();
@@ -88,7 +141,8 @@ fn key(text: String) -> Result<SecretString, String> {
     }
 }
 
-fn password(mut text: String) -> Result<SecretString, String> {
+/// A password, of which a file holds one line.
+pub(crate) fn password(mut text: String) -> Result<SecretString, String> {
     text.truncate(text.trim_end_matches(['\n', '\r']).len());
     if text.is_empty() {
         return Err("is empty".to_owned());

@@ -1,34 +1,20 @@
 //! The inventory: the devices of `devices.toml`, and finding one by what a caller calls it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::config::reader::{Item, Table, hint};
-use crate::device::credentials::{CredentialPolicy, credential, open_regular, public_key};
-use crate::device::profile::Profiles;
+use secrecy::SecretString;
+
+use crate::config::reader::{Item, Table, check_mode, hint, open_regular};
+use crate::device::credentials::{self, CredentialPolicy, credential, enable_secret, public_key};
+use crate::device::ids::{device_name, host};
+use crate::device::profile::{Profiles, port_names, profile};
 use crate::device::{
-    Device, Endpoint, HostKey, Inventory, Mac, OnDetach, PhysicalNetwork, PortPattern, Profile, Save,
-    host_and_port, safe_name,
+    Credential, DatapathId, Device, Endpoint, HostKey, Inventory, Mac, OnDetach, PhysicalNetwork,
+    PortPattern, Save, host_and_port,
 };
 use crate::vlan::VlanSet;
-
-impl Inventory {
-    /// The device with this switch id (its MAC address in any notation, or its name), else the one
-    /// with the name `switch_info`. None as well when the two name different devices: a caller
-    /// who contradicts himself must not get either.
-    pub fn find(&self, switch_id: Option<&str>, switch_info: Option<&str>) -> Option<&Arc<Device>> {
-        let by_id = switch_id.and_then(|id| match id.parse::<Mac>() {
-            Ok(mac) => self.devices.values().find(|device| device.mac_address == Some(mac)),
-            Err(_) => self.devices.get(id),
-        });
-        let by_info = switch_info.and_then(|name| self.devices.get(name));
-        match (by_id, by_info) {
-            (Some(one), Some(other)) if one.name != other.name => None,
-            (one, other) => one.or(other),
-        }
-    }
-}
 
 /// What a device may leave to `[inventory]`; none: said nowhere so far.
 #[derive(Clone, Debug, Default)]
@@ -45,6 +31,14 @@ pub struct Defaults {
     pub manage_vlans: Option<bool>,
     pub protected_vlans: Option<VlanSet>,
     pub sessions: Option<usize>,
+    pub known_hosts: Option<PathBuf>,
+}
+
+/// Passwords that stand in an inventory of another format itself; ours has files for them.
+#[derive(Default)]
+pub(crate) struct Inline {
+    pub password: Option<SecretString>,
+    pub enable_secret: Option<SecretString>,
 }
 
 impl Defaults {
@@ -68,6 +62,8 @@ impl Defaults {
                 .and_then(|item| item.choice(&[("each", Save::Each), ("never", Save::Never)])),
             trunk_ports: table.get("trunk_ports").and_then(names),
             physical_networks: table.get("physical_networks").and_then(names).map(BTreeSet::from_iter),
+            // A device's own has its `host_key` beside it, and is read with that.
+            known_hosts: None,
             manage_vlans: table.get("manage_vlans").and_then(|item| item.boolean()),
             protected_vlans: table.get("protected_vlans").and_then(vlans),
             sessions: table
@@ -97,20 +93,17 @@ pub(crate) struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// Reads all devices of a file. What is wrong with any is recorded, so the result counts only
+    /// Adds all devices of a file. What is wrong with any is recorded, so the result counts only
     /// if nothing was.
-    pub(crate) fn read_devices(&self, root: &Table) -> Inventory {
-        let mut inventory = Inventory::default();
-        let mut taken = Taken::default();
+    pub(crate) fn read_devices(&self, root: &Table, taken: &mut Taken, inventory: &mut Inventory) {
         root.tables("device", |table| {
-            if let Some(device) = self.read_device(table, &mut taken) {
+            if let Some(device) = self.read_device(table, taken, Inline::default()) {
                 inventory.devices.insert(device.name.clone(), Arc::new(device));
             }
         });
-        inventory
     }
 
-    fn read_device(&self, table: &Table, taken: &mut Taken) -> Option<Device> {
+    pub(crate) fn read_device(&self, table: &Table, taken: &mut Taken, inline: Inline) -> Option<Device> {
         let name = table.required("name").and_then(|item| {
             let name = item.read(device_name)?;
             taken.claim(&item, format!("name `{name}`"));
@@ -121,8 +114,21 @@ impl Context<'_> {
             taken.claim(&item, format!("MAC address {mac}"));
             Some(mac)
         });
-        let profile = table.required("profile").and_then(|item| item.read(|name| self.profile(name)));
-        let endpoint = self.read_endpoint(table, taken);
+        let datapath_id = table.get("datapath_id").and_then(|item| {
+            let id: DatapathId = item.parse()?;
+            taken.claim(&item, format!("datapath id {id}"));
+            Some(id)
+        });
+        let hostnames = table.get("hostnames").and_then(|item| {
+            let names = item.list(|item| Some((item.read(host)?, item.clone())))?;
+            for (name, item) in &names {
+                taken.claim(item, format!("host name {name}"));
+            }
+            Some(names.into_iter().map(|(name, _)| name))
+        });
+        let profile =
+            table.required("profile").and_then(|item| item.read(|name| profile(self.profiles, name)));
+        let endpoint = self.read_endpoint(table, taken, inline);
 
         let own = Defaults::read(table);
         if own.physical_networks.is_some() {
@@ -147,15 +153,31 @@ impl Context<'_> {
             let reason = format_args!("VLAN {vlan} is neither in idle_vlans nor in allowed_vlans");
             table.refuse("on_detach", reason);
         }
+        // All keys are asked for before the first that is missing ends it.
+        let (frozen, port_names) =
+            (table.get("frozen").and_then(|item| item.filled_text()), port_names(table));
+        let profile = profile?;
+        let mut protected_ports = own.protected_ports.or(defaults.protected_ports).unwrap_or_default();
+        if profile.port_names_ignore_case {
+            for pattern in &mut protected_ports {
+                match pattern.ignoring_case() {
+                    Ok(ignoring) => *pattern = ignoring,
+                    Err(why) => table.refuse("protected_ports", why),
+                }
+            }
+        }
         Some(Device {
             name: name?,
             mac_address,
+            datapath_id,
+            hostnames: hostnames.into_iter().flatten().collect(),
             endpoint: endpoint?,
-            profile: profile?,
+            profile,
             allowed_vlans: allowed_vlans?,
             idle_vlans,
             allowed_ports: own.allowed_ports.or(defaults.allowed_ports),
-            protected_ports: own.protected_ports.or(defaults.protected_ports).unwrap_or_default(),
+            protected_ports,
+            port_names,
             on_detach,
             create_missing_vlans: own
                 .create_missing_vlans
@@ -166,7 +188,7 @@ impl Context<'_> {
             physical_networks: own.physical_networks.or(defaults.physical_networks).unwrap_or_default(),
             manage_vlans: own.manage_vlans.or(defaults.manage_vlans).unwrap_or_default(),
             protected_vlans: own.protected_vlans.or(defaults.protected_vlans).unwrap_or_default(),
-            frozen: table.get("frozen").and_then(|item| item.filled_text()),
+            frozen,
             sessions: own.sessions.or(defaults.sessions),
         })
     }
@@ -185,7 +207,7 @@ impl Context<'_> {
         });
     }
 
-    fn read_endpoint(&self, table: &Table, taken: &mut Taken) -> Option<Endpoint> {
+    fn read_endpoint(&self, table: &Table, taken: &mut Taken, inline: Inline) -> Option<Endpoint> {
         let address = table.required("address").and_then(|item| Some((item.read(host)?, item)));
         let port = match table.get("port") {
             None => Some(830),
@@ -195,118 +217,77 @@ impl Context<'_> {
             taken.claim(item, format!("endpoint {}", host_and_port(host, port)));
         }
         let username = table.required("username").and_then(|item| item.filled_text());
-        let credential =
-            table.one_of("key_file", "password_file").and_then(|item| credential(&item, self.credentials));
-        let host_key = table.one_of("known_hosts", "host_key").and_then(|item| self.host_key(&item));
+        let login = match inline.password {
+            Some(_) if self.credentials == CredentialPolicy::Skip => Some(Credential::NotLoaded),
+            Some(password) => Some(Credential::Password(password)),
+            None => {
+                let named = table.one_among(&credentials::LOGIN);
+                named.and_then(|item| credential(&item, self.credentials))
+            }
+        };
+        let asked = table.at_most_one_among(&credentials::ENABLE);
+        let asked = asked.and_then(|item| enable_secret(&item, self.credentials)).flatten();
+        let host_key = match table.at_most_one_among(&["known_hosts", "host_key"]) {
+            Some(item) => self.host_key(&item),
+            None => {
+                let default = self.defaults.known_hosts.clone().map(HostKey::KnownHosts);
+                let given = table.get("known_hosts").or(table.get("host_key")).is_some();
+                if default.is_none() && !given {
+                    table.refuse(
+                        "known_hosts",
+                        "missing here and in [inventory]; give `known_hosts` or `host_key`",
+                    );
+                }
+                default
+            }
+        };
         let (address, _) = address?;
         Some(Endpoint {
             address,
             port: port?,
             username: username?,
-            credential: credential?,
+            credential: login?,
+            enable_secret: inline.enable_secret.or(asked),
             host_key: host_key?,
         })
     }
 
     fn host_key(&self, item: &Item) -> Option<HostKey> {
-        if item.name == "host_key" {
-            return item.read(public_key).map(HostKey::Pinned);
+        match item.name {
+            "host_key" => item.read(public_key).map(HostKey::Pinned),
+            _ => known_hosts(item, self.credentials).map(HostKey::KnownHosts),
         }
-        let path = item.path()?;
-        if self.credentials == CredentialPolicy::Read
-            && let Err(why) = open_regular(&path)
-        {
-            item.refuse(format_args!("{}: {why}", path.display()));
-            return None;
-        }
-        Some(HostKey::KnownHosts(path))
-    }
-
-    fn profile(&self, name: &str) -> Result<Arc<Profile>, String> {
-        self.profiles.get(name).cloned().ok_or_else(|| {
-            let known: Vec<&str> = self.profiles.keys().map(String::as_str).collect();
-            let hint = hint(name, known.iter().copied());
-            format!("unknown profile \"{name}\"{hint} (known: {})", known.join(", "))
-        })
     }
 }
 
-/// What only one device may have, and the line it was first seen on.
+/// The path of a `known_hosts` file, which only people who may decide whom to trust can change.
+pub(crate) fn known_hosts(item: &Item, credentials: CredentialPolicy) -> Option<PathBuf> {
+    let path = item.path()?;
+    if credentials == CredentialPolicy::Read
+        && let Err(why) = open_regular(&path).and_then(|file| check_mode(&file, 0o002))
+    {
+        item.refuse(format_args!("{}: {why}", path.display()));
+    }
+    Some(path)
+}
+
+/// What only one device may have, and where it was first seen.
 #[derive(Default)]
-struct Taken(BTreeMap<String, usize>);
+pub(crate) struct Taken(BTreeMap<String, (PathBuf, usize)>);
 
 impl Taken {
     fn claim(&mut self, item: &Item, what: String) {
+        let (file, line) = item.place();
         match self.0.get(&what) {
-            Some(line) => item.refuse(format_args!("{what} is already taken at line {line}")),
-            None => {
-                self.0.insert(what, item.line());
+            Some((other, at)) if other == file => {
+                item.refuse(format_args!("{what} is already taken at line {at}"));
             }
-        }
-    }
-}
-
-fn device_name(text: &str) -> Result<String, String> {
-    if text.parse::<Mac>().is_ok() {
-        // `Inventory::find` would never get to it.
-        return Err(format!("\"{text}\" is a MAC address; put it into mac_address and choose a name"));
-    }
-    safe_name(text)
-}
-
-/// A host name in lower case, or an IP address in its one canonical form without brackets.
-fn host(text: &str) -> Result<String, String> {
-    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-    if let Ok(address) = bare.unwrap_or(text).parse::<IpAddr>()
-        && (bare.is_none() || address.is_ipv6())
-    {
-        return Ok(address.to_canonical().to_string());
-    }
-    let label = |label: &str| {
-        !label.is_empty()
-            && label.len() <= 63
-            && !label.starts_with('-')
-            && label.chars().all(|c| c.is_ascii_alphanumeric() || ['-', '_'].contains(&c))
-    };
-    // A last label of digits only is a mistyped IPv4 address (RFC 3696, section 2).
-    let number = text.rsplit('.').next().is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit()));
-    if text.len() > 253 || number || !text.split('.').all(label) {
-        return Err(format!("\"{text}\" is neither a host name nor an IP address"));
-    }
-    Ok(text.to_ascii_lowercase())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hosts_have_one_form() {
-        for (text, canonical) in [
-            ("127.0.0.1", "127.0.0.1"),
-            ("[2001:DB8::0:1]", "2001:db8::1"),
-            ("::1", "::1"),
-            ("::ffff:10.0.0.1", "10.0.0.1"),
-            ("Leaf1.Example.net", "leaf1.example.net"),
-        ] {
-            assert_eq!(host(text).as_deref(), Ok(canonical));
-        }
-        for bad in
-            ["", ".", "a..b", "leaf1.", "10.0.0", "10.0.0.256", "[10.0.0.1]", "[::1", "a b", "-a", "a:830"]
-        {
-            assert!(host(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn names_can_be_file_names() {
-        for good in ["leaf1", "Leaf_1.rack-2", "_x"] {
-            assert!(device_name(good).is_ok(), "{good}");
-        }
-        for bad in
-            ["", ".", "..", ".leaf", "-leaf", "a/b", "a b", "ä", "a\0", "00:1c:73:aa:bb:01", "001c73aabb01"]
-        {
-            assert!(device_name(bad).is_err(), "{bad}");
+            Some((other, at)) => {
+                item.refuse(format_args!("{what} is already taken at {}:{at}", other.display()));
+            }
+            None => {
+                self.0.insert(what, (file.to_owned(), line));
+            }
         }
     }
 }

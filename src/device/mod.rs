@@ -2,7 +2,9 @@
 //! device, its limits) and credentials.
 
 pub mod credentials;
+mod ids;
 pub mod inventory;
+mod ports;
 pub mod profile;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,17 +14,25 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use regex::Regex;
 use secrecy::SecretString;
 
 use crate::transport::Timed;
 use crate::vlan::{VlanError, VlanId, VlanSet};
+pub(crate) use ids::safe_name;
+pub use ids::{DatapathId, Mac};
+pub use ports::{PortPattern, PortRefused, PortRename};
 
 /// Data about one operating system, read from `devices/<name>.toml`.
 #[derive(Clone, Debug)]
 pub struct Profile {
     pub name: String,
     pub description: String,
+    /// What other inventories call this system, as their device type.
+    pub aliases: BTreeSet<String>,
+    /// How LLDP's names for ports become the configuration's; the first that fits.
+    pub port_names: Vec<PortRename>,
+    /// Whether two port names that differ in case only are one port.
+    pub port_names_ignore_case: bool,
     pub openconfig: OpenConfigHabits,
     pub netconf: NetconfHabits,
 }
@@ -61,6 +71,8 @@ pub struct Inventory {
     pub devices: BTreeMap<String, Arc<Device>>,
     /// ML2's physical networks, by name.
     pub physical_networks: BTreeMap<String, PhysicalNetwork>,
+    /// What an inventory of another format says that has no effect here, each with file and line.
+    pub remarks: Vec<String>,
 }
 
 /// A physical network in ML2's sense: switches that carry the same VLANs.
@@ -75,6 +87,9 @@ pub struct PhysicalNetwork {
 pub struct Device {
     pub name: String,
     pub mac_address: Option<Mac>,
+    pub datapath_id: Option<DatapathId>,
+    /// The smart NICs that it stands for: their hosts' names, in lower case.
+    pub hostnames: BTreeSet<String>,
     pub endpoint: Endpoint,
     pub profile: Arc<Profile>,
     pub allowed_vlans: VlanSet,
@@ -84,6 +99,8 @@ pub struct Device {
     pub allowed_ports: Option<Vec<PortPattern>>,
     /// Ports that stay as they are whatever `allowed_ports` says.
     pub protected_ports: Vec<PortPattern>,
+    /// As the profile's, and tried before them.
+    pub port_names: Vec<PortRename>,
     pub on_detach: OnDetach,
     /// Whether an attach may create a VLAN that the switch's table lacks.
     pub create_missing_vlans: bool,
@@ -110,6 +127,8 @@ pub struct Endpoint {
     pub port: u16,
     pub username: String,
     pub credential: Credential,
+    /// What a command line asks for before it takes configuration; NETCONF never asks.
+    pub enable_secret: Option<SecretString>,
     pub host_key: HostKey,
 }
 
@@ -149,59 +168,23 @@ pub enum Save {
     Never,
 }
 
-/// `re:` and a regular expression that must match the whole name, or a name.
-#[derive(Clone, Debug)]
-pub enum PortPattern {
-    Name(String),
-    Regex(Regex),
-}
-
-/// A MAC address; equal in whatever notation it was written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Mac(pub [u8; 6]);
-
-/// Why a port must not be touched.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PortRefused {
-    #[error("port `{port}` of {device} is protected")]
-    Protected { device: String, port: String },
-    #[error("port `{port}` of {device} is one of its trunk_ports")]
-    Uplink { device: String, port: String },
-    #[error("port `{port}` of {device} is not among its allowed ports")]
-    NotAllowed { device: String, port: String },
-}
-
 /// Why a text is not one of the words of this module.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WordError {
     #[error("`{0}` is not a MAC address")]
     Mac(String),
+    #[error("`{0}` is not a datapath id")]
+    DatapathId(String),
     #[error("a port name must not be empty")]
     EmptyPort,
     #[error("not a regular expression: {0}")]
     Regex(String),
+    #[error("the pattern has no group `{0}`; write ${{1}} where a letter or digit follows")]
+    Group(String),
     #[error("expected \"disable\" or \"quarantine:VLAN\", found \"{0}\"")]
     OnDetach(String),
     #[error(transparent)]
     Vlan(#[from] VlanError),
-}
-
-impl Device {
-    /// Whether the configuration of `port` may be changed; a protection beats a permission.
-    pub fn may_touch(&self, port: &str) -> Result<(), PortRefused> {
-        let matched = |patterns: &[PortPattern]| patterns.iter().any(|pattern| pattern.matches(port));
-        let (device, port) = (self.name.clone(), port.to_owned());
-        if matched(&self.protected_ports) {
-            return Err(PortRefused::Protected { device, port });
-        }
-        if self.trunk_ports.contains(&port) {
-            return Err(PortRefused::Uplink { device, port });
-        }
-        match &self.allowed_ports {
-            Some(allowed) if !matched(allowed) => Err(PortRefused::NotAllowed { device, port }),
-            _ => Ok(()),
-        }
-    }
 }
 
 /// `address:port`, an IPv6 address in brackets. Equal for two ways of writing one endpoint.
@@ -236,75 +219,6 @@ impl fmt::Display for OnDetach {
     }
 }
 
-impl PortPattern {
-    pub fn matches(&self, port: &str) -> bool {
-        match self {
-            Self::Name(name) => name == port,
-            Self::Regex(regex) => regex.is_match(port),
-        }
-    }
-}
-
-impl FromStr for PortPattern {
-    type Err = WordError;
-
-    fn from_str(text: &str) -> Result<Self, WordError> {
-        let Some(pattern) = text.strip_prefix("re:") else {
-            return if text.is_empty() { Err(WordError::EmptyPort) } else { Ok(Self::Name(text.to_owned())) };
-        };
-        // Alone first: `a)|(b` is no expression, but would become one inside the group.
-        Regex::new(pattern)
-            .and_then(|_| Regex::new(&format!(r"\A(?:{pattern})\z")))
-            .map(Self::Regex)
-            .map_err(|error| WordError::Regex(last_line(&error.to_string())))
-    }
-}
-
-/// The reason in regex's drawing of where the mistake is.
-fn last_line(text: &str) -> String {
-    let line = text.lines().last().unwrap_or_default();
-    line.trim().trim_start_matches("error: ").to_owned()
-}
-
-impl FromStr for Mac {
-    type Err = WordError;
-
-    /// Twelve hexadecimal digits, bare or in equal groups of 2, 4 or 6 between `:`, `-` or `.`.
-    fn from_str(text: &str) -> Result<Self, WordError> {
-        let wrong = || WordError::Mac(text.to_owned());
-        let separator = text.chars().find(|c| [':', '-', '.'].contains(c));
-        let groups: Vec<&str> = separator.map_or(vec![text], |separator| text.split(separator).collect());
-        let digits = groups.concat();
-        let size = digits.len() / groups.len();
-        let equal = groups.iter().all(|group| group.len() == size) && [2, 4, 6, 12].contains(&size);
-        if !equal || digits.len() != 12 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(wrong());
-        }
-        let value = u64::from_str_radix(&digits, 16).map_err(|_| wrong())?;
-        let [_, _, bytes @ ..] = value.to_be_bytes();
-        Ok(Self(bytes))
-    }
-}
-
-impl fmt::Display for Mac {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [a, b, c, d, e, g] = self.0;
-        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
-    }
-}
-
-/// A name that can also be a file's: letters, digits, `.`, `_` and `-`, at most 128 of them.
-fn safe_name(text: &str) -> Result<String, String> {
-    let safe = |c: char| c.is_ascii_alphanumeric() || ['.', '_', '-'].contains(&c);
-    if text.is_empty() || text.len() > 128 || text.starts_with(['.', '-']) || !text.chars().all(safe) {
-        return Err(format!(
-            "\"{}\" is not a usable name: 1 to 128 letters, digits, `.`, `_` and `-`, first a letter, digit or `_`",
-            text.escape_debug()
-        ));
-    }
-    Ok(text.to_owned())
-}
-
 /// A device that allows everything, for tests of what comes after the inventory.
 #[cfg(test)]
 pub(crate) fn sample(name: &str) -> Device {
@@ -312,11 +226,14 @@ pub(crate) fn sample(name: &str) -> Device {
     Device {
         name: name.to_owned(),
         mac_address: None,
+        datapath_id: None,
+        hostnames: BTreeSet::new(),
         endpoint: Endpoint {
             address: "127.0.0.1".to_owned(),
             port: 830,
             username: "admin".to_owned(),
             credential: Credential::NotLoaded,
+            enable_secret: None,
             host_key: HostKey::Pinned(String::new()),
         },
         profile: profiles["netconf_openconfig"].clone(),
@@ -324,6 +241,7 @@ pub(crate) fn sample(name: &str) -> Device {
         idle_vlans: VlanSet::default(),
         allowed_ports: None,
         protected_ports: Vec::new(),
+        port_names: Vec::new(),
         on_detach: OnDetach::Disable,
         create_missing_vlans: false,
         save: Save::Each,
@@ -339,48 +257,6 @@ pub(crate) fn sample(name: &str) -> Device {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn macs_are_equal_in_any_notation() {
-        let mac = Mac([0x00, 0x1c, 0x73, 0xaa, 0xbb, 0x01]);
-        for text in [
-            "00:1c:73:aa:bb:01",
-            "00-1C-73-AA-BB-01",
-            "001c.73aa.bb01",
-            "001c-73aa-bb01",
-            "001c73-aabb01",
-            "001C73aabb01",
-        ] {
-            assert_eq!(text.parse(), Ok(mac), "{text}");
-        }
-        assert_eq!(mac.to_string(), "00:1c:73:aa:bb:01");
-        for bad in [
-            "",
-            "00:1c:73:aa:bb",
-            "00:1c:73:aa:bb:01:02",
-            "00:1c:73:aa:bb:0g",
-            "00:1c-73:aa:bb:01",
-            "0:01c:73:aa:bb:01",
-            "001c73aabb0",
-            "00:1c:73:aa:bb:01\0",
-            "éé:1c:73:aa:bb:01",
-            "::::::",
-        ] {
-            assert!(bad.parse::<Mac>().is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn a_pattern_matches_the_whole_name() {
-        let matches = |pattern: &str, port| pattern.parse::<PortPattern>().unwrap().matches(port);
-        assert!(matches("eth1", "eth1") && !matches("eth1", "eth10") && !matches("eth.", "eth1"));
-        assert!(matches("re:eth[0-9]|lo", "eth1") && matches("re:eth[0-9]|lo", "lo"));
-        assert!(!matches("re:eth[0-9]", "eth10") && !matches("re:eth[0-9]", "veth1"));
-        assert!(!matches("re:(?m)^eth1$", "eth1\neth2"));
-        for bad in ["", "re:[", "re:a)|(b", "re:(?x)a # b"] {
-            assert!(bad.parse::<PortPattern>().is_err(), "{bad}");
-        }
-    }
 
     #[test]
     fn on_detach_reads_what_it_prints() {

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use include_dir::{Dir, File, include_dir};
 
-use crate::config::reader::{ConfigErrors, Problems, Table, describe, read_file, read_text};
-use crate::device::{NetconfHabits, OpenConfigHabits, Profile, safe_name};
+use crate::config::reader::{ConfigErrors, Item, Problems, Table, hint, read_file, read_text, toml_files};
+use crate::device::{NetconfHabits, OpenConfigHabits, PortRename, Profile, WordError, safe_name};
 use crate::transport::Timed;
 use crate::transport::netconf::known_algorithm;
 
@@ -42,16 +42,8 @@ impl Profile {
 
     /// Every `NAME.toml` of a directory.
     pub(crate) fn read_directory(directory: &Path, problems: &Problems) -> Profiles {
-        let entries = std::fs::read_dir(directory).and_then(Iterator::collect::<std::io::Result<Vec<_>>>);
-        let entries = entries.unwrap_or_else(|error| {
-            problems.about_file(directory, describe(&error));
-            Vec::new()
-        });
         let mut profiles = Profiles::new();
-        for file in entries.iter().map(std::fs::DirEntry::path) {
-            if file.extension().is_none_or(|extension| extension != "toml") {
-                continue;
-            }
+        for file in toml_files(directory, problems) {
             let name = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
             if let Err(why) = safe_name(name) {
                 problems.about_file(&file, why);
@@ -64,15 +56,46 @@ impl Profile {
 
     fn read(name: &str, table: &Table) -> Option<Self> {
         let description = table.required("description").and_then(|item| item.filled_text());
+        let aliases = table.get("aliases").and_then(|item| item.list(Item::filled_text));
+        let port_names = port_names(table);
+        let ignore_case = table.get("port_names_ignore_case").and_then(|item| item.boolean());
         let openconfig = table.required_table("openconfig", OpenConfigHabits::read);
         let netconf = table.required_table("netconf", NetconfHabits::read);
         Some(Self {
             name: name.to_owned(),
             description: description?,
+            aliases: aliases.unwrap_or_default().into_iter().collect(),
+            port_names,
+            port_names_ignore_case: ignore_case.unwrap_or_default(),
             openconfig: openconfig?,
             netconf: netconf?,
         })
     }
+}
+
+/// The profile of this name.
+pub(crate) fn profile(profiles: &Profiles, name: &str) -> Result<Arc<Profile>, String> {
+    profiles.get(name).cloned().ok_or_else(|| {
+        let known: Vec<&str> = profiles.keys().map(String::as_str).collect();
+        let hint = hint(name, known.iter().copied());
+        format!("unknown profile \"{name}\"{hint} (known: {})", known.join(", "))
+    })
+}
+
+/// The rules of `[[port_names]]`, of a profile or a device.
+pub(super) fn port_names(table: &Table) -> Vec<PortRename> {
+    let mut rules = Vec::new();
+    table.tables("port_names", |table| {
+        let pattern = table.required("match").and_then(|item| item.text());
+        let rewrite = table.required("rewrite").and_then(|item| item.text());
+        let (Some(pattern), Some(rewrite)) = (pattern, rewrite) else { return };
+        match PortRename::new(pattern, rewrite) {
+            Ok(rule) => rules.push(rule),
+            Err(why @ WordError::Group(_)) => table.refuse("rewrite", why),
+            Err(why) => table.refuse("match", why),
+        }
+    });
+    rules
 }
 
 impl OpenConfigHabits {

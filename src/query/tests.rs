@@ -11,6 +11,7 @@ fn inventory(devices: Vec<Device>, networks: &[(&str, Option<i64>)]) -> Inventor
     Inventory {
         devices: devices.into_iter().map(|device| (device.name.clone(), Arc::new(device))).collect(),
         physical_networks: networks.iter().map(network).collect(),
+        ..Inventory::default()
     }
 }
 

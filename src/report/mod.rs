@@ -1,5 +1,7 @@
 //! What callers, reviewers and the log read about a change.
 
+mod text;
+
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -12,6 +14,8 @@ use crate::render::RenderError;
 use crate::schema::Schema;
 use crate::slice::{Edit, Slice};
 use crate::transaction::outcome::{Outcome, Timings};
+
+pub use text::text;
 
 /// One change asked for, over one or several ports, before any device is looked up.
 #[derive(Clone, Debug)]
@@ -167,40 +171,4 @@ pub fn native_diff(before: &Slice, after: &Slice, schema: &Schema) -> Result<Str
     let (before, after) = (schema.to_xml(before)?, schema.to_xml(after)?);
     let diff = similar::TextDiff::from_lines(&before, &after);
     Ok(diff.unified_diff().context_radius(2).header("running", "planned").to_string())
-}
-
-/// A change as a reviewer reads it on a terminal.
-pub fn text(change: &Change) -> String {
-    let mut out = String::new();
-    for device in &change.devices {
-        let mut line = |text: &str| {
-            out.push_str(text);
-            out.push('\n');
-        };
-        let word = if let Subject::Port(_) = device.subject { "port " } else { "" };
-        line(&format!("{} {word}{}", device.device, device.subject));
-        line(&format!("  before     {}", device.before));
-        line(&format!("  after      {}", device.after));
-        line(&format!("  transport  {}", device.transport));
-        match &device.outcome {
-            Some(outcome) => line(&format!("  outcome    {outcome}")),
-            None if device.edits.is_empty() => line("  nothing to change"),
-            None => {}
-        }
-        if !device.timings.0.is_empty() {
-            line(&format!("  phases     {}", device.timings));
-        }
-        for risk in &device.risks {
-            line(&format!("  risk       {risk}"));
-        }
-        let sections = [("diff", &device.diff), ("payload", &device.payload), ("inverse", &device.inverse)];
-        for (title, body) in sections {
-            if !body.is_empty() {
-                line(&format!("  {title}"));
-                body.lines().for_each(|body| line(&format!("    {body}")));
-            }
-        }
-        line(&format!("  digest     {}", device.digest));
-    }
-    out
 }

@@ -110,12 +110,19 @@ pub fn update_port(params: &Value, caller: Caller, inventory: &Inventory) -> Res
         return Ok(UNMANAGED);
     }
     let mut targets = new.unwrap_or_default();
-    // Two ways to name one switch are one link.
-    let place = |device: &DeviceNames, port: &PortName| {
-        let found = inventory.find(device.switch_id.as_deref(), device.switch_info.as_deref());
-        (found.map_or_else(|| device.first().to_owned(), |device| device.name.clone()), port.clone())
+    // Two ways to name one switch, or one port of it, are one link.
+    let place = |names: &DeviceNames, port: &PortName| {
+        let found = inventory.find_link(
+            names.switch_id.as_deref(),
+            names.switch_info.as_deref(),
+            names.hostname.as_deref(),
+        );
+        match found {
+            Some(device) => (device.name.clone(), device.port_key(&device.port_name(port.as_str()))),
+            None => (names.first().to_owned(), port.to_string()),
+        }
     };
-    let kept: BTreeSet<(String, PortName)> = targets
+    let kept: BTreeSet<(String, String)> = targets
         .iter()
         .filter_map(|target| match &target.intent {
             Intent::Attach(attach) => Some(place(&target.device, &attach.port)),

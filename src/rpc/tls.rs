@@ -19,7 +19,8 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer as _;
 
-use crate::device::credentials::{open_regular, private_text};
+use crate::config::reader::open_regular;
+use crate::device::credentials::private_text;
 
 /// How long a handshake may take.
 pub const HANDSHAKE_TIME: Duration = Duration::from_secs(10);

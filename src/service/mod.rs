@@ -50,6 +50,9 @@ pub async fn run(config: PathBuf) -> Result<ExitCode> {
     let signals = Signals::install()?;
     let settings = config::load(&config)?;
     let log = log::start(&settings)?;
+    for remark in &settings.inventory.remarks {
+        tracing::warn!(remark, "without effect in the inventory");
+    }
     let loaded = reload::load_models(settings)?;
     let settings = &loaded.settings;
     journal::prepare(&settings.locks_dir)?;

@@ -35,7 +35,7 @@ pub enum Phase {
 }
 
 /// How it ended for one device.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "result")]
 pub enum Outcome {
     /// The device already was as asked; nothing was sent that changes it.
@@ -49,7 +49,7 @@ pub enum Outcome {
 }
 
 /// Whether the change survives a reboot of the device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Saved {
     /// The device has no separate startup datastore: what is committed is kept.

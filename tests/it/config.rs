@@ -23,7 +23,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn write_with_mode(path: PathBuf, content: &str, mode: u32) {
+pub(crate) fn write_with_mode(path: PathBuf, content: &str, mode: u32) {
     fs::write(&path, content).unwrap();
     fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
 }
@@ -92,16 +92,21 @@ pub(crate) fn copy(from: &Path, to: &Path) {
 }
 
 /// A private directory with credentials and the files of these directories, later ones on top.
-fn lay_out(layers: &[&Path]) -> TempDir {
+pub(crate) fn lay_out(layers: &[&Path]) -> TempDir {
     let directory = tempfile::tempdir().unwrap();
     make_credentials(directory.path());
     for layer in layers {
         copy(layer, directory.path());
     }
+    // Git keeps no modes, and this file may hold passwords.
+    let switches = directory.path().join("switches.conf");
+    if switches.exists() {
+        fs::set_permissions(switches, Permissions::from_mode(0o640)).unwrap();
+    }
     directory
 }
 
-fn base() -> PathBuf {
+pub(crate) fn base() -> PathBuf {
     root().join("tests/golden/config/_base")
 }
 

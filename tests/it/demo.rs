@@ -92,7 +92,7 @@ fn the_readme_names_files_that_exist() {
 #[test]
 fn the_readme_names_commands_that_exist() {
     let text = readme().replace("\\\n", " ");
-    let command = Regex::new(r"(?m)(?:^|[`/]|\| )mercury ([a-z]+)\b([^`\n]*)").unwrap();
+    let command = Regex::new(r"(?m)(?:^|[`/]|\| )mercury ([a-z-]+)\b([^`\n]*)").unwrap();
     let flag = Regex::new(r"--([a-z-]+)").unwrap();
     let cli = Cli::command();
     let mut named = BTreeSet::new();
@@ -100,7 +100,9 @@ fn the_readme_names_commands_that_exist() {
         let subcommand = cli.find_subcommand(&found[1]);
         let subcommand = subcommand.unwrap_or_else(|| panic!("there is no `mercury {}`", &found[1]));
         for flag in flag.captures_iter(&found[2]) {
-            let known = subcommand.get_arguments().any(|argument| argument.get_long() == Some(&flag[1]));
+            let nested = subcommand.get_subcommands().flat_map(clap::Command::get_arguments);
+            let mut arguments = subcommand.get_arguments().chain(nested);
+            let known = arguments.any(|argument| argument.get_long() == Some(&flag[1]));
             assert!(known || &flag[1] == "help", "`mercury {}` has no --{}", &found[1], &flag[1]);
         }
         named.insert(found[1].to_owned());

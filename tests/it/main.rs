@@ -1,8 +1,10 @@
 //! One binary for all integration tests: each more would link everything again.
 
+mod client;
 mod config;
 mod conformance;
 mod demo;
+mod inventory;
 mod ironic;
 mod matrix;
 mod netconfd;

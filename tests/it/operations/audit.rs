@@ -16,11 +16,12 @@ fn lines(text: &str) -> Vec<Value> {
 async fn every_change_and_every_refusal_is_one_line() {
     let leaf1 = switch("leaf1").await;
     let site = site(&[("leaf1", &leaf1)]).section("[audit]\nfile = \"audit.log\"\n");
-    let service = site.serve().await;
+    let mut service = site.serve().await;
     let context =
         json!({ "request_id": "req-7", "user": "ada", "roles": ["admin", "member"], "auth_token": "hush" });
     let with_context = |params| and(params, "context", context.clone());
-    let call = |params| service.call("update_port", with_context(params));
+    let caller = &service;
+    let call = |params| caller.call("update_port", with_context(params));
     call(update("eth1", "access", 100, &[])).await.expect("it is applied");
     call(update("eth1", "access", 100, &[])).await.expect("it is so already");
     call(update("eth1", "access", 300, &[])).await.expect_err("that VLAN is not allowed");
@@ -47,6 +48,8 @@ async fn every_change_and_every_refusal_is_one_line() {
         ("target", json!("mercury::audit")),
         ("request_id", json!("req-7")),
         ("user", json!("ada")),
+        ("principal", json!("a local caller")),
+        ("method", json!("update_port")),
         ("roles", json!(["admin", "member"])),
         ("device", json!("leaf1")),
         ("port", json!("eth1")),
@@ -77,9 +80,10 @@ async fn every_change_and_every_refusal_is_one_line() {
     }));
     assert_eq!((&audit[2]["code"], &audit[2]["port"]), (&json!(400), &json!("eth1")));
     assert!(audit[2]["cause"].as_str().is_some_and(|why| why.contains("VLAN 300 is not allowed")));
-    assert_eq!(audit[3]["code"], 404);
+    assert_eq!((&audit[3]["code"], &audit[3]["device"]), (&json!(404), &json!("leaf9")));
     assert_eq!((&audit[5]["phase"], audit[5]["cause"].is_string()), (&json!("stage"), true));
     // The log has them, too: once each.
+    service.process.wait_for_output("\"action\":\"detach\"").await;
     let logged = service.log().into_iter().filter(|event| event["target"] == "mercury::audit").count();
     assert_eq!(logged, audit.len());
 
@@ -97,9 +101,10 @@ async fn every_change_and_every_refusal_is_one_line() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_file_the_lines_are_on_stderr_whatever_the_log_shows() {
     let leaf1 = switch("leaf1").await;
-    let service = site(&[("leaf1", &leaf1)]).serve_at("error").await;
+    let mut service = site(&[("leaf1", &leaf1)]).serve_at("error").await;
     service.call("update_port", update("eth1", "access", 100, &[])).await.expect("it is applied");
-    service.call("reset_port", reset("eth9", 100)).await.map(drop).unwrap_or_default();
+    service.call("reset_port", and(reset("eth1", 100), "default_vlan", 105)).await.expect("it is applied");
+    service.process.wait_for_output("\"method\":\"reset_port\"").await;
     let audit: Vec<Value> =
         service.log().into_iter().filter(|event| event["target"] == "mercury::audit").collect();
     assert_eq!(audit[0]["outcome"], "applied");
@@ -111,11 +116,11 @@ async fn without_a_file_the_lines_are_on_stderr_whatever_the_log_shows() {
 async fn an_audit_that_cannot_be_written_changes_no_outcome() {
     let leaf1 = switch("leaf1").await;
     let site = site(&[("leaf1", &leaf1)]).section("[audit]\nfile = \"/dev/full\"\n");
-    let service = site.serve().await;
+    let mut service = site.serve().await;
     let change = service.call("attach_port", attach("eth1", 100, &[])).await.expect("it is applied");
     assert_eq!(change["outcome"], "applied");
     assert_eq!(metric(&service, "mercury_audit_failures_total").await, "1");
-    assert!(service.process.output().contains("a line of the audit is lost"));
+    service.process.wait_for_output("a line of the audit is lost").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -71,11 +71,17 @@ fn is_in(switch: &Switch, port: &str, vlan: u16) -> bool {
 
 /// One request, and what came back.
 async fn http(address: &str, method: &str, path: &str, body: &str) -> (u16, String) {
+    http_as("", address, method, path, body).await
+}
+
+/// The same with an `Authorization`, if it is not empty.
+async fn http_as(who: &str, address: &str, method: &str, path: &str, body: &str) -> (u16, String) {
     let stream = TcpStream::connect(address).await.expect("it listens");
     let (mut sender, connection) = handshake(TokioIo::new(stream)).await.expect("it accepts");
     // How the connection ends is seen in the answer.
     tokio::spawn(async move { connection.await.ok() });
     let request = Request::builder().method(method).uri(path).header("host", "mercury");
+    let request = if who.is_empty() { request } else { request.header("authorization", who) };
     let request = request.body(Full::new(Bytes::from(body.to_owned()))).expect("a request");
     let answer = patiently("an answer", sender.send_request(request)).await.expect("an answer");
     let status = answer.status().as_u16();

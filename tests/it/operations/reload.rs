@@ -1,6 +1,7 @@
 //! SIGHUP: whole or not at all.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
 use mercury::sim::What;
 use rustix::process::Signal;
@@ -113,4 +114,31 @@ async fn what_is_under_way_ends_as_it_began() {
     reload(&mut service, &before.blank().device("leaf1", &lines), "configuration reloaded").await;
     call.await.expect("the call ran").expect("its change was already on the switch");
     assert!(is_in(&leaf1, "eth1", 100));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_come_in_is_reloaded_but_not_where() {
+    let before = site(&[]);
+    let mut service = before.serve().await;
+    let post =
+        async |service: &Service, who: &str| http_as(who, service.address(), "POST", "/", "{}").await.0;
+    assert_eq!(post(&service, "").await, 200);
+    let password = bcrypt::hash("secret", 4).expect("a hash");
+    fs::write(before.path("htpasswd"), format!("ada:{password}\n")).expect("the directory is ours");
+    fs::set_permissions(before.path("htpasswd"), fs::Permissions::from_mode(0o600))
+        .expect("the file is ours");
+    let listen = "listen = \"127.0.0.1:0\"\n";
+    let basic = before.blank().rpc(&format!("{listen}auth = \"basic\"\nhtpasswd = \"htpasswd\"\n"));
+    reload(&mut service, &basic, "configuration reloaded").await;
+    let (right, wrong) = ("Basic YWRhOnNlY3JldA==", "Basic YWRhOndyb25n");
+    assert_eq!((post(&service, "").await, post(&service, right).await), (401, 200));
+    assert_eq!(metric(&service, "mercury_auth_failures_total").await, "0");
+    assert_eq!(post(&service, wrong).await, 401);
+    assert_eq!(metric(&service, "mercury_auth_failures_total").await, "1");
+    assert_eq!(metric(&service, "mercury_http_refusals_total{status=\"401\"}").await, "2");
+    // What may be open on another address must not open this one.
+    let moved = before.blank().rpc("listen = \"127.0.0.2:0\"\nauth = \"none\"\n");
+    reload(&mut service, &moved, "only a restart can change it").await;
+    assert_eq!(post(&service, "").await, 401);
+    assert_eq!(metric(&service, "mercury_reload_failures_total").await, "1");
 }

@@ -5,11 +5,13 @@
 //! * [`RawClient`]: a NETCONF session through OpenSSH, to look at a server, or to be in the way.
 //! * [`Proxy`]: stops or loses one exact message between sshd and netconfd.
 //! * [`AsyncSsh`]: an SSH server with other logins and algorithms than OpenSSH's.
+//! * [`Lighttpd`]: a web server in front of a service, with its own idea of authentication and TLS.
 //! * [`Serve`]: `mercury serve` as a process that can be killed.
 //!
 //! A test that needs them begins with `if !require(&[Peer::Netconfd]) { return; }`.
 
 mod asyncssh;
+mod lighttpd;
 mod netconfd;
 mod process;
 mod proxy;
@@ -22,6 +24,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use asyncssh::{AsyncSsh, Login};
+pub use lighttpd::Lighttpd;
 pub use netconfd::{Netconfd, Options, Shape};
 pub use process::{command, poll_pause};
 pub use proxy::{Action, Event, Proxy, Rule};
@@ -37,6 +40,7 @@ pub enum Peer {
     Netconfd,
     AsyncSsh,
     Ncclient,
+    Lighttpd,
     Curl,
     /// Python's requests, and the keystoneauth that Ironic calls through.
     PythonHttp,
@@ -56,6 +60,7 @@ impl Peer {
                 needed.extend([openconfig_dir(), python()]);
                 needed
             }
+            Self::Lighttpd => vec![lighttpd_dir().join("usr/sbin/lighttpd"), "/usr/bin/setpriv".into()],
             Self::AsyncSsh | Self::Ncclient | Self::PythonHttp => vec![python()],
             Self::Curl => vec![PathBuf::from("/usr/bin/curl")],
             Self::Ironic => vec![ironic_programs().join("ironic"), PathBuf::from("/usr/bin/setpriv")],
@@ -91,6 +96,11 @@ pub fn ironic_programs() -> PathBuf {
 /// All of OpenConfig's and the IETF's modules in one flat directory.
 pub fn openconfig_dir() -> PathBuf {
     checkout().join(".cache/openconfig")
+}
+
+/// Debian's package, unpacked.
+fn lighttpd_dir() -> PathBuf {
+    checkout().join(".cache/lighttpd")
 }
 
 /// The program under test.

@@ -1,0 +1,74 @@
+//! `mercury check-config`: every mistake that would keep the service from starting, and how the
+//! configuration differs from that of the service it takes the place of.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::config::{self, Listen, Settings};
+use crate::import::compare;
+use crate::schema::Schema;
+
+/// What to check, and what to compare it with.
+#[derive(Args)]
+pub struct CheckConfigArgs {
+    /// The configuration file.
+    #[arg(long, default_value = "/etc/mercury/mercury.toml")]
+    config: PathBuf,
+    /// Ironic's configuration: list what differs from it.
+    #[arg(long, value_name = "IRONIC_CONF")]
+    compare: Option<PathBuf>,
+    /// The inventory of Ironic's networking service: compare it as well. Without it, the file that
+    /// Ironic's configuration names.
+    #[arg(long, value_name = "SWITCHES_CONF", requires = "compare")]
+    switches: Option<PathBuf>,
+}
+
+/// Loads all that the service loads and prints what it found.
+pub fn run(args: &CheckConfigArgs) -> Result<ExitCode> {
+    let settings = config::load(&args.config)?;
+    match &settings.schema_dir {
+        Some(directory) => Schema::from_dir(directory)?,
+        None => Schema::builtin()?,
+    };
+    print!("{}", found(&args.config, &settings));
+    let Some(conf) = &args.compare else { return Ok(ExitCode::SUCCESS) };
+    let differences = compare::compare(&settings, conf, args.switches.as_deref())?;
+    println!("compared with {}: {}", conf.display(), counted(differences.len(), "difference"));
+    for difference in &differences {
+        println!("  {difference}");
+    }
+    Ok(ExitCode::from(if differences.is_empty() { 0 } else { 2 }))
+}
+
+fn found(file: &Path, settings: &Settings) -> String {
+    let inventory = &settings.inventory;
+    let listen = match &settings.rpc.listen {
+        Listen::Tcp(address) => address.to_string(),
+        Listen::Unix(path) => format!("unix:{}", path.display()),
+    };
+    let mut text = format!("{}: no mistakes\n  listens on {listen}\n", file.display());
+    text += &format!("  {}\n", counted(inventory.devices.len(), "device"));
+    for (name, device) in &inventory.devices {
+        let ids = [device.mac_address.map(|id| id.to_string()), device.datapath_id.map(|id| id.to_string())];
+        let ids: String = ids.into_iter().flatten().map(|id| format!(", {id}")).collect();
+        let frozen = if device.frozen.is_some() { ", frozen" } else { "" };
+        let vlans = match device.allowed_vlans.to_string() {
+            none if none.is_empty() => "no VLAN".to_owned(),
+            some => format!("VLANs {some}"),
+        };
+        text += &format!("    {name}: {}, {}, {vlans}{ids}{frozen}\n", device.endpoint, device.profile.name);
+    }
+    let profiles: Vec<&str> = settings.profiles.keys().map(String::as_str).collect();
+    text += &format!("  {}: {}\n", counted(profiles.len(), "profile"), profiles.join(", "));
+    for remark in &inventory.remarks {
+        text += &format!("  without effect: {remark}\n");
+    }
+    text
+}
+
+fn counted(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
