@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Args;
 
-use crate::config::{self, Listen, Settings};
+use crate::config::{self, Settings};
 use crate::import::compare;
 use crate::schema::Schema;
 
@@ -45,11 +45,11 @@ pub fn run(args: &CheckConfigArgs) -> Result<ExitCode> {
 
 fn found(file: &Path, settings: &Settings) -> String {
     let inventory = &settings.inventory;
-    let listen = match &settings.rpc.listen {
-        Listen::Tcp(address) => address.to_string(),
-        Listen::Unix(path) => format!("unix:{}", path.display()),
-    };
-    let mut text = format!("{}: no mistakes\n  listens on {listen}\n", file.display());
+    let policy = &settings.rpc.policy;
+    let tls = if policy.tls.is_some() { " with TLS" } else { "" };
+    let auth = compare::auth(&settings.rpc).join(", ");
+    let listen = compare::listen(&settings.rpc);
+    let mut text = format!("{}: no mistakes\n  listens on {listen}{tls}, asks for {auth}\n", file.display());
     text += &format!("  {}\n", counted(inventory.devices.len(), "device"));
     for (name, device) in &inventory.devices {
         let ids = [device.mac_address.map(|id| id.to_string()), device.datapath_id.map(|id| id.to_string())];

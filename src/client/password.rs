@@ -1,38 +1,33 @@
 //! Where a password may come from. A command line is not among it: every process of a host can read that.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use secrecy::SecretString;
 
 use super::error::ClientError;
-use crate::device::credentials::{self, private_text};
+use crate::device::credentials::{self, Place};
+use crate::device::safe_name;
 
 /// From a file of one line that only its owner can read.
 pub fn from_file(path: &Path) -> Result<SecretString, ClientError> {
-    private_text(path).and_then(credentials::password).map_err(|why| setup(path.display().to_string(), why))
+    read(Place::File(path.to_owned()))
 }
 
 /// From an environment variable.
 pub fn from_env(variable: &str) -> Result<SecretString, ClientError> {
-    let value = std::env::var(variable);
-    // An error of `var` shows the value.
-    value
-        .map_err(|_| "is not set, or not UTF-8".to_owned())
-        .and_then(credentials::password)
-        .map_err(|why| setup(format!("the environment variable {variable}"), why))
+    read(Place::Variable(variable.to_owned()))
 }
 
 /// From a credential that systemd passes to a unit (`LoadCredential=`).
 pub fn from_systemd(name: &str) -> Result<SecretString, ClientError> {
-    let what = format!("the systemd credential {name}");
-    let dir = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
-    let dir = dir.ok_or_else(|| setup(what.clone(), "$CREDENTIALS_DIRECTORY is not set".to_owned()))?;
-    if name.is_empty() || name.contains('/') || name.starts_with('.') {
-        return Err(setup(what, "it is a name, not a path".to_owned()));
-    }
-    private_text(&dir.join(name)).and_then(credentials::password).map_err(|why| setup(what, why))
+    let name = safe_name(name).map_err(|why| setup("credential", why))?;
+    read(Place::Credential(name))
 }
 
-fn setup(what: String, why: String) -> ClientError {
-    ClientError::Setup { what, why }
+fn read(place: Place) -> Result<SecretString, ClientError> {
+    place.text().and_then(credentials::password).map_err(|why| setup(place, why))
+}
+
+fn setup(what: impl ToString, why: impl ToString) -> ClientError {
+    ClientError::Setup { what: what.to_string(), why: why.to_string() }
 }

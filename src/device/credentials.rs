@@ -60,7 +60,7 @@ fn secret<T>(
 }
 
 /// Where a secret is.
-enum Place {
+pub(crate) enum Place {
     File(PathBuf),
     /// An environment variable.
     Variable(String),
@@ -79,7 +79,7 @@ impl Place {
         }
     }
 
-    fn text(&self) -> Result<String, String> {
+    pub(crate) fn text(&self) -> Result<String, String> {
         match self {
             Self::File(path) => private_text(path),
             // Not `var`, whose error would show the value.

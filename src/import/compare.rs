@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::ironic::{self, IronicConf};
 use super::{DeviceTypes, Imported, switches};
 use crate::config::reader::{ConfigErrors, Problems, Source, file_text};
-use crate::config::{Defaults, Listen, Settings};
+use crate::config::{Defaults, Listen, Rpc, Settings};
 use crate::device::{Device, Inventory, Save, host_and_port};
 use crate::vlan::VlanSet;
 
@@ -31,19 +31,44 @@ pub fn compare(
     problems.finish(Some(differences))
 }
 
-fn rpc(settings: &Settings, there: &IronicConf, differences: &mut Vec<String>) {
-    let rpc = &there.rpc;
-    let there = match &rpc.unix_socket {
-        Some(path) => format!("unix:{path}"),
-        None => host_and_port(&rpc.host, rpc.port),
-    };
-    let here = match &settings.rpc.listen {
+/// Where it listens, as text.
+pub fn listen(rpc: &Rpc) -> String {
+    match &rpc.listen {
         Listen::Tcp(address) => host_and_port(&address.ip().to_string(), address.port()),
         Listen::Unix(path) => format!("unix:{}", path.display()),
-    };
-    if here != there {
-        differences.push(format!("rpc: listens on {there} there, on {here} here"));
     }
+}
+
+/// What callers may prove themselves with, in the words of `auth`.
+pub fn auth(rpc: &Rpc) -> Vec<&'static str> {
+    let Some(methods) = &rpc.policy.methods else { return vec!["none"] };
+    let words = [
+        ("basic", methods.basic.is_some()),
+        ("digest", methods.digest.is_some()),
+        ("mtls", methods.certificates.is_some()),
+    ];
+    words.into_iter().filter(|(_, there)| *there).map(|(word, _)| word).collect()
+}
+
+fn rpc(settings: &Settings, there: &IronicConf, differences: &mut Vec<String>) {
+    let (here, there) = (&settings.rpc, &there.rpc);
+    let mut differ = |what: &str, there: &str, here: &str| {
+        if there != here {
+            differences.push(format!("rpc: {what}: {there} there, {here} here"));
+        }
+    };
+    differ("listens on", &there.listen(), &listen(here));
+    let words = auth(here);
+    let asked = there.auth().unwrap_or(&there.auth_strategy);
+    if !words.contains(&asked) {
+        differ("asks for", asked, &words.join(", "));
+    }
+    let basic = here.policy.methods.as_ref().and_then(|methods| methods.basic.as_ref());
+    if let ("basic", Some(users)) = (asked, basic) {
+        differ("users", &there.user_file, &users.path().display().to_string());
+    }
+    let word = |tls: bool| if tls { "yes" } else { "no" };
+    differ("TLS", word(there.tls.is_some()), word(here.policy.tls.is_some()));
 }
 
 /// What Ironic will ask for and not get.

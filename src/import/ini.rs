@@ -155,4 +155,17 @@ mod tests {
             assert!(error.starts_with(&format!("f:{line}:1: ")), "{text:?}: {error}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_ends_in_values_or_mistakes(text in "([\\[\\]=: \t\r\n#'\"aé\u{a0}]|\\PC){0,60}") {
+            let lines = text.lines().count();
+            if let Err(errors) = read(&text) {
+                for error in errors.lines() {
+                    let line = error.split(':').nth(1).and_then(|line| line.parse::<usize>().ok());
+                    proptest::prop_assert!(line.is_some_and(|line| (1..=lines).contains(&line)), "{error}");
+                }
+            }
+        }
+    }
 }

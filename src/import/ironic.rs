@@ -2,12 +2,14 @@
 //! inventory it reads, and the VLANs that its networks need.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::Path;
 
 use super::ini::{Entry, Ini};
 use super::write::Written;
 use super::{literal, place};
 use crate::config::reader::Source;
+use crate::device::host_and_port;
 use crate::vlan::VlanSet;
 
 /// The options of one state's network.
@@ -170,6 +172,69 @@ fn network_vlans(text: &str) -> Result<VlanSet, String> {
     }
 }
 
+impl Rpc {
+    /// Where it listens, as text.
+    pub fn listen(&self) -> String {
+        match &self.unix_socket {
+            Some(path) => format!("unix:{path}"),
+            None => host_and_port(self.address().unwrap_or(&self.host), self.port),
+        }
+    }
+
+    /// Our word for its `auth_strategy`; none: there is none.
+    pub fn auth(&self) -> Option<&'static str> {
+        match self.auth_strategy.as_str() {
+            "noauth" => Some("none"),
+            "http_basic" => Some("basic"),
+            _ => None,
+        }
+    }
+
+    /// The host, if it is an address or stands for one.
+    fn address(&self) -> Option<&str> {
+        match self.host.as_str() {
+            "localhost" => Some("127.0.0.1"),
+            host => host.parse::<IpAddr>().is_ok().then_some(host),
+        }
+    }
+
+    /// `[rpc]`, and what has no counterpart.
+    fn toml(&self) -> (String, Vec<String>) {
+        let (mut toml, mut lost) = ("[rpc]\n".to_owned(), Vec::new());
+        let mut line = |key: &str, value: &str| toml += &format!("{key} = {}\n", literal(value));
+        match (&self.unix_socket, self.address()) {
+            (Some(path), _) => line("unix", path),
+            (None, Some(_)) => line("listen", &self.listen()),
+            (None, None) => {
+                lost.push(format!("host_ip: {}: `listen` needs an address", self.host.escape_debug()))
+            }
+        }
+        match self.auth() {
+            Some(word) => line("auth", word),
+            None => {
+                lost.push(format!("auth_strategy: {}: not spoken here", self.auth_strategy.escape_debug()))
+            }
+        }
+        if self.auth() == Some("basic") {
+            line("htpasswd", &self.user_file);
+        }
+        if let Some(tls) = &self.tls {
+            toml += "\n[rpc.tls]\n";
+            let mut line = |key: &str, value: &str| toml += &format!("{key} = {}\n", literal(value));
+            for (key, option, file) in
+                [("certificate", "cert_file", &tls.cert_file), ("key", "key_file", &tls.key_file)]
+            {
+                match file {
+                    Some(file) => line(key, file),
+                    None => lost.push(format!("{option}: missing; [rpc.tls] {key} has to name one")),
+                }
+            }
+            line("min_version", &tls.minimum_version);
+        }
+        (toml, lost)
+    }
+}
+
 impl IronicConf {
     /// The VLANs of all networks but the idle one.
     pub fn used(&self) -> VlanSet {
@@ -177,11 +242,13 @@ impl IronicConf {
         used.flat_map(|(_, vlans)| vlans.iter()).collect()
     }
 
-    /// `[inventory]` as it has to be for these networks.
+    /// `mercury.toml` as it has to be for this Ironic.
     pub(crate) fn written(&self, file: &Path) -> Written {
         let from = file.display();
-        let mut toml = format!("# Imported from {from}: what mercury.toml needs of it.\n\n[inventory]\n");
-        let mut report = Vec::new();
+        let (rpc, lost) = self.rpc.toml();
+        let mut toml =
+            format!("# Imported from {from}: what mercury.toml needs of it.\n\n{rpc}\n[inventory]\n");
+        let mut report: Vec<String> = lost.iter().map(|lost| format!("{from}: {lost}")).collect();
         match &self.switch_config_file {
             Some(path) => toml += &format!("switches_conf = {}\n", literal(path.as_str())),
             None => toml += "# devices = \"devices.toml\"\n",
@@ -209,7 +276,8 @@ impl IronicConf {
         if let Some(idle) = self.networks.get("idle_network") {
             toml += &format!("idle_vlans = \"{idle}\"\n");
         }
-        let complete = self.allowed_vlans.is_some() && self.remarks.is_empty();
+        toml += "\n[locks]\ndir = \"/var/lock/mercury\"\n";
+        let complete = self.allowed_vlans.is_some() && self.remarks.is_empty() && lost.is_empty();
         report.extend(self.remarks.iter().map(|(_, remark)| remark.clone()));
         Written { toml, secrets: Vec::new(), report, complete }
     }

@@ -18,7 +18,7 @@ use crate::intent::{Caller, Intent, Request, Subject};
 use crate::path::Path;
 use crate::render::{self, Payload, RenderError};
 use crate::schema::{Schema, Violation};
-use crate::slice::{Edit, Slice, changes};
+use crate::slice::{Edit, Slice, Value, changes};
 use crate::vlan::{VlanId, VlanSet};
 use crate::world::Withdrawn;
 
@@ -233,8 +233,16 @@ impl WayBack {
         else {
             return false;
         };
+        // A value that goes takes along what it has in common with one that is yet to come.
+        let going: VlanSet = match (self.restored.value(path), self.after.value(path)) {
+            (Some(Value::Set(old)), Some(Value::Set(new))) => {
+                let gone = old.difference(new).filter_map(|m| VlanSet::parse_openconfig_member(m).ok());
+                gone.flat_map(|vlans| vlans.iter().collect::<Vec<_>>()).collect()
+            }
+            _ => VlanSet::default(),
+        };
         now.iter().all(|vlan| before.contains(vlan) || after.contains(vlan))
-            && before.iter().all(|vlan| now.contains(vlan) || !after.contains(vlan))
+            && before.iter().all(|vlan| now.contains(vlan) || !after.contains(vlan) || going.contains(vlan))
     }
 
     /// Whether the change is off the device. What is shared may be there or not.

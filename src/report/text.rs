@@ -1,7 +1,5 @@
 //! A change as a reviewer reads it on a terminal.
 
-use std::collections::BTreeMap;
-
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -34,9 +32,14 @@ struct ShownDevice {
     inverse: String,
     risks: Vec<String>,
     transport: String,
-    /// A JSON object has no order; the phases have.
-    timings: BTreeMap<Phase, f64>,
+    timings: Vec<Took>,
     digest: String,
+}
+
+#[derive(Deserialize)]
+struct Took {
+    phase: Phase,
+    ms: f64,
 }
 
 /// The text of a [`Change`](super::Change) as its callers receive it; none for any other JSON.
@@ -64,7 +67,7 @@ fn device(change: &ShownDevice) -> String {
         None => {}
     }
     if !change.timings.is_empty() {
-        let phases = change.timings.iter().map(|(phase, took)| format!("{phase}={took:.1}ms"));
+        let phases = change.timings.iter().map(|Took { phase, ms }| format!("{phase}={ms:.1}ms"));
         line(&format!("  phases     {}", phases.collect::<Vec<_>>().join(" ")));
     }
     for risk in &change.risks {

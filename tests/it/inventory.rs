@@ -206,6 +206,37 @@ proptest! {
     }
 }
 
+/// Upstream's files, and one line about host keys: what is imported starts, and differs in nothing.
+#[test]
+fn upstreams_configuration_becomes_ours() {
+    let directory = lay_out(&[]);
+    let path = directory.path();
+    let switches = "[switch:leaf1]\ndriver_type = generic-switch\ndevice_type = netconf_openconfig\n\
+                    address = 127.0.0.1\nport = 8830\nusername = admin\npassword = hunter2\n\
+                    mac_address = 00:1c:73:aa:bb:01\npersist = true\n";
+    write_with_mode(path.join("switches.conf"), switches, 0o640);
+    let hash = "ironic:$2y$05$abcdefghijklmnopqrstuuHLk6Hjg3uGlKJN/W.dgbFQ6h4kNoK4S\n";
+    write_with_mode(path.join("htpasswd"), hash, 0o600);
+    let here = path.display();
+    let conf = format!(
+        "[DEFAULT]\nauth_strategy = http_basic\n[ironic_networking_json_rpc]\nhost_ip = localhost\nport = 6190\n\
+         http_basic_auth_user_file = {here}/htpasswd\nusername = rpc\npassword = hunter2\n\
+         [ironic_networking]\nswitch_config_file = {here}/switches.conf\nallowed_vlans = 100-110\n\
+         idle_network = access/native_vlan=106\ncleaning_network = access/native_vlan=107\n"
+    );
+    fs::write(path.join("ironic.conf"), conf).unwrap();
+    let import = ["inventory", "import", "--from", "ironic-conf", "ironic.conf", "--out", "."];
+    let output = mercury(path, &import);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let file = path.join("mercury.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replace("# known_hosts", "known_hosts")).unwrap();
+    let output = mercury(path, &["check-config", "--config", "mercury.toml", "--compare", "ironic.conf"]);
+    let shown = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && shown.contains("compared with ironic.conf: 0 differences"), "{shown}");
+    assert!(shown.contains("listens on 127.0.0.1:6190, asks for basic"), "{shown}");
+}
+
 #[test]
 fn credentials_come_from_the_environment_and_from_systemd() {
     let directory = lay_out(&[&base()]);

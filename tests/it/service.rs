@@ -220,7 +220,10 @@ pub type Answer = Result<Value, Failure>;
 /// Panics when there is no answer that JSON-RPC allows, or none within Ironic's patience.
 async fn call(client: &Client, method: &str, mut params: Value) -> Answer {
     // What the log calls it.
-    params["context"]["request_id"] = json!("req-1");
+    let request_id = &mut params["context"]["request_id"];
+    if request_id.is_null() {
+        *request_id = json!("req-1");
+    }
     client.call(method, params).await.map_err(|error| match error {
         ClientError::Rpc(failure) => failure,
         other => panic!("{method}: {other}"),

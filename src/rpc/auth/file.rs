@@ -51,6 +51,11 @@ impl<T: Default> UserFile<T> {
         Ok(Self { path: path.to_owned(), parse, current: ArcSwap::from_pointee(version) })
     }
 
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The users of now.
     pub fn users(&self) -> Arc<T> {
         let version = self.current.load();

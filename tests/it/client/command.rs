@@ -183,7 +183,7 @@ async fn what_cannot_be_meant_is_refused_before_anything_is_sent() {
         (&["m", "--user", "u", "--password-file", open, "--password-env", "V"], "cannot be used with"),
         (&["m", "--user", "u", "--password-file", open], "chmod 600"),
         (&["m", "--user", "u", "--password-env", "NOT_SET"], "NOT_SET: is not set"),
-        (&["m", "--user", "u", "--password-credential", "c"], "$CREDENTIALS_DIRECTORY is not set"),
+        (&["m", "--user", "u", "--password-credential", "c"], "CREDENTIALS_DIRECTORY is not set"),
         (&["m", "--param", "x"], "NAME=VALUE"),
         (&["m", "--param", "x=1", "--param", "x=2"], "parameter x is given twice"),
         (&["m", "--dry-run", "--param", "dry_run=false"], "parameter dry_run is given twice"),

@@ -307,7 +307,7 @@ async fn every_refusal_is_logged_once_and_without_secrets() {
         ("\"request refused: Only POST method can be used\"", 1),
         ("\"connection refused: its network is not one of `networks`\"", 1),
         ("\"malformed request\"", 1),
-        ("\"message\":\"request refused\"", 1),
+        ("\"outcome\":\"refused\"", 1),
         ("user `ironic`", 2),
         ("\"user\":\"`nobody`\"", 1),
         (wrong, 0),
