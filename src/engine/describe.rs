@@ -1,0 +1,89 @@
+//! A plan, and what became of it, as reviewers and callers read it.
+
+use crate::intent::Request;
+use crate::plan::{self, Batch, Plan, PlanError, Risk, risk};
+use crate::render;
+use crate::report::{self, DeviceChange, Refusal};
+use crate::schema::Schema;
+use crate::slice::Slice;
+use crate::transaction::Report;
+use crate::transaction::outcome::{Outcome, Timings};
+use crate::transaction::worker::Live;
+
+/// A plan as a reviewer reads it, with the payloads that would be sent. Without `live`, `before`
+/// was assumed or given.
+pub fn planned(
+    request: &Request,
+    before: &Slice,
+    schema: &Schema,
+    live: Option<&Live>,
+) -> Result<DeviceChange, Refusal> {
+    let plan = plan::plan(request, before, schema).map_err(|e| Refusal::plan(&request.device, e))?;
+    let mut risks = plan.risks.clone();
+    risks.extend(request.held_back().map(|reason| Risk::Frozen { reason: reason.to_owned() }));
+    match live {
+        Some(live) => risks.extend(risk::of_device(&live.promises)),
+        None => risks.push(Risk::NotRead),
+    }
+    let transport = live.map_or("none (offline)".to_owned(), |live| live.transport.clone());
+    // As a transaction would send them: guarded.
+    Batch::new(&[&plan], &request.device, schema)
+        .and_then(|_| device_change(&plan, schema, risks, transport))
+        .map_err(|e| Refusal::plan(&request.device, e))
+}
+
+/// The answer. How it ended is told even where its plan cannot be shown.
+pub(super) fn describe(request: &Request, report: Report, schema: &Schema, detailed: bool) -> DeviceChange {
+    let (device, subject) = (request.device.name.clone(), request.intent.subject());
+    let bare = |transport| DeviceChange::new(device.clone(), subject.clone(), transport);
+    let mut change = match &report.plan {
+        Some(plan) if detailed => {
+            let risks = plan.risks.iter().chain(&report.risks).cloned().collect();
+            let shown = device_change(plan, schema, risks, report.transport.clone());
+            shown.unwrap_or_else(|error| {
+                tracing::error!(device = request.device.name, %error, "a plan that ran cannot be shown");
+                bare(report.transport)
+            })
+        }
+        _ => bare(report.transport),
+    };
+    change.outcome = Some(report.outcome);
+    change.timings = report.timings;
+    change
+}
+
+fn device_change(
+    plan: &Plan,
+    schema: &Schema,
+    risks: Vec<Risk>,
+    transport: String,
+) -> Result<DeviceChange, PlanError> {
+    let (before, after) = plan.summary();
+    Ok(DeviceChange {
+        device: plan.device.clone(),
+        subject: plan.intent.subject(),
+        outcome: None,
+        before,
+        after,
+        diff: report::native_diff(&plan.before, &plan.after, schema)?,
+        edits: plan.edits.clone(),
+        payload: render::payload(&plan.edits, schema)?.text().to_owned(),
+        inverse: render::payload(&plan.inverse(), schema)?.text().to_owned(),
+        risks,
+        transport,
+        timings: Timings::default(),
+        digest: plan.digest.clone(),
+    })
+}
+
+/// The word for the worst of them.
+pub(super) fn worst(devices: &[DeviceChange]) -> &'static str {
+    let rank = |outcome: &Outcome| match outcome {
+        Outcome::Unchanged => 0,
+        Outcome::Applied { .. } => 1,
+        Outcome::RolledBack { .. } => 2,
+        Outcome::Unknown { .. } => 3,
+    };
+    let outcomes = devices.iter().filter_map(|device| device.outcome.as_ref());
+    outcomes.max_by_key(|outcome| rank(outcome)).map_or("unchanged", Outcome::word)
+}
