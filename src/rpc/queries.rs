@@ -247,3 +247,79 @@ fn known(answer: &impl Serialize) -> Result<Asked, RpcError> {
 fn to_json(answer: &impl Serialize) -> Result<Value, RpcError> {
     serde_json::to_value(answer).map_err(|_| RpcError::Broken)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::{Access, Pattern, Principal, Rule};
+    use crate::device::sample;
+    use crate::plan::tests::SCHEMA;
+
+    /// `guest` may ask about leaf1 and leaf3, of which leaf3 is frozen, and not about leaf2.
+    fn ask(method: &str, params: Value) -> Result<Asked, RpcError> {
+        let patterns = |texts: &[&str]| texts.iter().map(|text| Pattern::new(text).unwrap()).collect();
+        let rule = Rule {
+            users: patterns(&["guest"]),
+            certificates: Vec::new(),
+            methods: patterns(&["*"]),
+            devices: patterns(&["leaf1", "leaf3"]),
+        };
+        let mut leaf3 = sample("leaf3");
+        leaf3.frozen = Some("new line card".to_owned());
+        let devices = [sample("leaf1"), sample("leaf2"), leaf3];
+        let devices = devices.map(|device| (device.name.clone(), Arc::new(device)));
+        let world = World {
+            access: Access::Rules(vec![rule]),
+            inventory: Inventory { devices: devices.into(), ..Inventory::default() },
+            schema: SCHEMA.clone(),
+            locks_dir: std::path::PathBuf::new(),
+            request_timeout: std::time::Duration::from_secs(60),
+            lock_wait: std::time::Duration::from_secs(10),
+            queue_per_device: 1,
+        };
+        let principal = Arc::new(Principal::User("guest".to_owned()));
+        let caller = Caller { principal, method: method.to_owned(), ..Caller::default() };
+        understand(method, &params, caller, &world)
+    }
+
+    fn port(switch: &str) -> Value {
+        json!({ "id": "p", "binding:profile": {
+            "local_link_information": [{ "switch_id": switch, "port_id": "eth1" }] } })
+    }
+
+    #[test]
+    fn nobody_learns_of_devices_that_are_not_his() {
+        let Ok(Asked::Known(switches)) = ask("get_switches", json!({ "context": {} })) else { panic!() };
+        assert_eq!(switches.as_object().unwrap().keys().collect::<Vec<_>>(), ["leaf1", "leaf3"]);
+        let segment = json!({ "network_type": "vlan", "segmentation_id": 100 });
+        let flat = json!({ "switch_id": "leaf2", "port_name": "eth1", "mode": "access", "native_vlan": 100 });
+        let lag = json!({ "context": {}, "switch_ids": ["leaf1", "leaf2"], "lag_name": "bond0" });
+        for (method, params) in [
+            ("get_allowed_network_types", json!({ "device": "leaf2" })),
+            ("is_link_valid", json!({ "port": port("leaf2"), "segment": segment, "live": true })),
+            ("is_link_valid", json!({ "port": port("leaf2") })),
+            ("check_port", json!({ "port": port("leaf2"), "segment": segment })),
+            ("check_port", flat),
+            ("delete_lag", lag),
+        ] {
+            let error = ask(method, params).unwrap_err();
+            assert_eq!(error.code(), 403, "{method}: {error}");
+            assert_eq!(error.to_string(), format!("user `guest` may not call {method} on leaf2"));
+        }
+    }
+
+    #[test]
+    fn a_frozen_device_is_no_place_for_a_link_and_can_be_looked_at() {
+        let segment = json!({ "network_type": "vlan", "segmentation_id": 100 });
+        let params = json!({ "port": port("leaf3"), "segment": segment, "explain": true, "live": true });
+        let Ok(Asked::Known(verdict)) = ask("is_link_valid", params) else { panic!("nobody is asked") };
+        let reason = verdict["reason"].as_str().unwrap();
+        assert!(verdict["supported"] == false && reason.contains("new line card"), "{verdict}");
+        for (method, params) in [
+            ("check_port", json!({ "port": port("leaf3"), "segment": segment })),
+            ("is_link_valid", json!({ "port": port("leaf3"), "live": true })),
+        ] {
+            assert!(matches!(ask(method, params), Ok(Asked::Question(_))), "{method}");
+        }
+    }
+}
