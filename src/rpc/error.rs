@@ -32,6 +32,9 @@ pub enum RpcError {
     /// A defect of the service.
     #[error("the service failed while it worked on this; what the switch holds now is NOT KNOWN")]
     Broken,
+    /// The same, of a question.
+    #[error("the service failed while it worked on this; nothing was changed")]
+    Unanswered,
 }
 
 const INVALID_VALUE: &str = "InvalidParameterValue";
@@ -65,7 +68,7 @@ impl RpcError {
             Self::Arguments { .. } => (-32602, None),
             Self::Value { .. } => (400, Some(INVALID_VALUE)),
             Self::Refused(refusal) => classify_refusal(refusal),
-            Self::Failed(_) | Self::Broken => (500, Some(NETWORK)),
+            Self::Failed(_) | Self::Broken | Self::Unanswered => (500, Some(NETWORK)),
         }
     }
 

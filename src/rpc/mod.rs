@@ -142,7 +142,7 @@ async fn carry_out(
         Asked::Known(answer) => Ok(answer),
         Asked::Question(question) => {
             let seen = AssertUnwindSafe(engine.observe(&question.requests, &world)).catch_unwind().await;
-            let answer = question.answer(&seen.map_err(|_| RpcError::Broken)??, &world)?;
+            let answer = question.answer(&seen.map_err(|_| RpcError::Unanswered)??, &world)?;
             info!(method, request_id, "answered, nothing was changed");
             Ok(answer)
         }

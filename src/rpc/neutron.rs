@@ -11,7 +11,7 @@ use crate::rpc::error::{RpcError, quoted};
 use crate::vlan::{VlanId, VlanSet};
 
 /// Most links of one call: they are planned under their switches' locks, and a body could name thousands.
-const MAX_LINKS: usize = 64;
+pub(super) const MAX_LINKS: usize = 64;
 
 /// One physical link of a port.
 #[derive(Clone)]

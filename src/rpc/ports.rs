@@ -11,7 +11,7 @@ use crate::report::{Call, DeviceNames, Target};
 use crate::rpc::Asked;
 use crate::rpc::arguments::{Arguments, Field, Signature};
 use crate::rpc::error::RpcError;
-use crate::rpc::neutron::{Link, links, port_vlans, segment, spelled, top_segment};
+use crate::rpc::neutron::{Link, MAX_LINKS, links, port_vlans, segment, spelled, top_segment};
 use crate::vlan::VlanId;
 
 /// What ML2 calls the values of an intent.
@@ -253,5 +253,9 @@ fn change(
     names: &'static ParameterNames,
 ) -> Result<Call, RpcError> {
     let dry_run = arguments.field("dry_run").optional(Field::flag)?.unwrap_or(false);
+    if targets.len() > MAX_LINKS && names == &NAMES {
+        let why = format!("with its children it names {} links; {MAX_LINKS} are the most", targets.len());
+        return Err(arguments.field("port").refuse(&why));
+    }
     Ok(Call { targets, caller, names, dry_run, detailed: true })
 }

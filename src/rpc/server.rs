@@ -52,8 +52,8 @@ impl Default for RpcLimits {
         Self {
             body_bytes: 1 << 20,
             body_time: Duration::from_secs(10),
-            calls: 1024,
-            connections: 512,
+            calls: 4096,
+            connections: 4096,
             head_time: Duration::from_secs(120),
         }
     }

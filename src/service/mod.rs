@@ -84,7 +84,11 @@ pub async fn run(config: PathBuf) -> Result<ExitCode> {
     }
     let (end, ended) = oneshot::channel();
     println!("listening on {}", address(&listener, &authenticator)?);
-    let limits_of_rpc = RpcLimits { body_bytes: limits.body_bytes, ..RpcLimits::default() };
+    let limits_of_rpc = RpcLimits {
+        body_bytes: limits.body_bytes,
+        connections: connections_for(files),
+        ..RpcLimits::default()
+    };
     let server =
         tokio::spawn(rpc::serve(listener, engine.clone(), authenticator.clone(), limits_of_rpc, async {
             // Also when its other end is gone.
@@ -205,9 +209,14 @@ fn raise_file_limit() -> u64 {
     }
 }
 
+/// How many callers that many files allow: a quarter of them is theirs.
+fn connections_for(files: u64) -> usize {
+    usize::try_from(files / 4).unwrap_or(usize::MAX).clamp(64, RpcLimits::default().connections)
+}
+
 /// How many sessions that many files allow; a few even where there is no room for them.
 fn sessions_for(files: u64) -> usize {
-    let callers = u64::try_from(RpcLimits::default().connections).unwrap_or(u64::MAX);
+    let callers = u64::try_from(connections_for(files)).unwrap_or(u64::MAX);
     let free = files.saturating_sub(callers).saturating_sub(OTHER_FILES);
     usize::try_from((free / FILES_PER_SESSION).clamp(16, MOST_SESSIONS)).unwrap_or(16)
 }
@@ -215,8 +224,9 @@ fn sessions_for(files: u64) -> usize {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn sessions_leave_files_for_the_rest() {
-        let allowed = [0, 1024, 4096, 524_288, u64::MAX].map(super::sessions_for);
-        assert_eq!(allowed, [16, 192, 1728, 8192, 8192]);
+    fn callers_and_sessions_leave_files_for_the_rest() {
+        let files = [0, 1024, 4096, 524_288, u64::MAX];
+        assert_eq!(files.map(super::connections_for), [64, 256, 1024, 4096, 4096]);
+        assert_eq!(files.map(super::sessions_for), [16, 320, 1472, 8192, 8192]);
     }
 }
