@@ -21,6 +21,7 @@ use crate::intent::Request;
 use crate::plan::openconfig;
 use crate::query;
 use crate::report::{Call, Change, DeviceChange, Refusal};
+use crate::transaction::outcome::{Outcome, Phase};
 use crate::transaction::shared::{Level, Sessions, Shared, Stop};
 use crate::transaction::turns::Turns;
 use crate::transaction::worker::{Connect, Loan, Workers, broken_off};
@@ -231,7 +232,7 @@ async fn together(
         backs.push(loan.back);
     }
     let mut reports = Vec::new();
-    let mut refused = None;
+    let mut refused = Vec::new();
     for (part, back) in transact(parts, budget).await.into_iter().zip(backs) {
         let (done, _, lease) = part.finish();
         // A worker that ended meanwhile needs no session.
@@ -239,11 +240,22 @@ async fn together(
         for done in done {
             match done.result {
                 Ok(report) => reports.push((done.request, report)),
-                Err(error) => refused = Some(Refusal::plan(&done.request.device, error)),
+                Err(error) => refused.push((done.request, error)),
             }
         }
     }
-    refused.map_or(Ok(reports), Err)
+    // A refusal says that nothing was changed.
+    let is_known = |(_, report): &(Request, Report)| !matches!(report.outcome, Outcome::Unknown { .. });
+    if reports.iter().all(is_known)
+        && let Some((request, error)) = refused.pop()
+    {
+        return Err(Refusal::plan(&request.device, error));
+    }
+    reports.extend(refused.into_iter().map(|(request, error)| {
+        let outcome = Outcome::RolledBack { phase: Phase::Plan, cause: error.to_string() };
+        (request, Report::without_plan(outcome))
+    }));
+    Ok(reports)
 }
 
 /// Leases in the order of the devices' names; after a bounded wait all are given back and tried
