@@ -130,6 +130,7 @@ impl Engine {
             let devices = futures_util::future::try_join_all(plans).await?;
             return Ok(Change { outcome: "planned", devices });
         }
+        self.check_sessions(&requests)?;
         let stop = &self.shared.stop;
         let turn = self.turns.take(&requests, world.queue_per_device, budget, stop).await?;
         let reports = match requests.as_slice() {
@@ -167,6 +168,20 @@ impl Engine {
             devices.push(change);
         }
         Ok(Change { outcome: worst(&devices), devices })
+    }
+
+    /// A change of more switches than there may be sessions would wait for itself, with the first of
+    /// them locked.
+    fn check_sessions(&self, requests: &[Request]) -> Result<(), Refusal> {
+        let names: BTreeSet<&str> = requests.iter().map(|request| request.device.name.as_str()).collect();
+        let (needed, limit) = (names.len(), self.shared.sessions.limit());
+        match names.last() {
+            Some(last) if needed > limit => {
+                let why = format!("the change takes {needed} sessions at one time, and {limit} may be open");
+                Err(Refusal::Unreachable { device: (*last).to_owned(), why })
+            }
+            _ => Ok(()),
+        }
     }
 
     async fn dry_run(
