@@ -27,8 +27,8 @@ use tracing::{debug, error, info, warn};
 
 use crate::access::Principal;
 use crate::metrics;
+use crate::quote::quoted;
 use crate::rpc::auth::{Authenticator, Denied, Origin, Peer};
-use crate::rpc::error::quoted;
 use crate::rpc::{self, Engine};
 
 /// What one caller may take of the service.
