@@ -22,6 +22,7 @@ use crate::device::Device;
 use crate::device::credentials::CredentialPolicy;
 use crate::device::inventory::{Context, Defaults, Inline, Taken};
 use crate::device::profile::Profiles;
+use ini::{Ini, Section};
 use write::Written;
 
 /// One device, in the words of `devices.toml`.
@@ -69,6 +70,18 @@ pub enum Kind {
     Ngs,
     /// `ironic.conf`.
     Ironic,
+}
+
+/// What each section whose name begins so stands for.
+fn devices(source: Source, prefix: &str, device: impl Fn(&Section, &str) -> Imported) -> Vec<Imported> {
+    let ini = Ini::read(source);
+    let sections =
+        ini.sections.iter().filter_map(|section| Some((section, section.name.strip_prefix(prefix)?)));
+    let devices: Vec<Imported> = sections.map(|(section, name)| device(section, name)).collect();
+    if devices.is_empty() {
+        source.problems.about_file(source.file, format_args!("has no section [{prefix}NAME]"));
+    }
+    devices
 }
 
 /// Turns a file into ours; all that is wrong in it is found before it is given up.
