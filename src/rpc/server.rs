@@ -111,8 +111,9 @@ struct Refused {
     user: Option<String>,
 }
 
-/// Serves calls of callers that `authenticator` lets in until `shutdown`, then stops accepting and returns when every call that began has
-/// ended. A request that is still arriving then has [`RpcLimits::body_time`] left.
+/// Serves calls of callers that `authenticator` lets in until `shutdown`, then stops accepting and
+/// returns when every call that began has ended. A request that is still arriving then has
+/// [`RpcLimits::body_time`] left.
 pub async fn serve(
     mut listener: Listener,
     engine: Arc<dyn Engine>,
