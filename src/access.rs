@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::device::{PortPattern, WordError};
-use crate::rpc::error::quoted;
+use crate::quote::quoted;
 
 /// Who calls, as far as it was proven.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

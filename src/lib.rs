@@ -10,13 +10,16 @@
 //! * [`transaction`]: lock, read, stage, timed commit, read back, confirm, save; or the one undo.
 //! * [`transport`]: sessions to devices. One method is one flight.
 //!
-//! Beside the flow: [`access`] (who may do what), [`query`] (questions, which change nothing), [`config`] and [`device`] (what the operator wrote),
-//! [`import`] (what he wrote for others: their inventories), [`schema`] (libyang), [`xml`] (how a node
-//! is written), [`world`] (one immutable configuration per request), [`report`] (what people and
-//! callers read), [`audit`] and [`metrics`], [`service`] (the process: start, reload, end),
-//! [`sim`] (the embedded simulator; it shares no planning code), [`client`] (for those who call), [`cli`].
+//! Beside the flow: [`access`] (who may do what), [`address`] (which devices and ports a call names),
+//! [`query`] (questions, which change nothing), [`config`] and [`device`] (what the operator wrote),
+//! [`import`] (what he wrote for others: their inventories), [`openconfig`] (where things are in its
+//! model), [`schema`] (libyang), [`xml`] (how a node is written), [`world`] (one immutable configuration
+//! per request), [`report`] (what people and callers read), [`audit`] and [`metrics`], [`service`] (the
+//! process: start, reload, end), [`sim`] (the embedded simulator; it shares no planning code),
+//! [`client`] (for those who call), [`cli`].
 
 pub mod access;
+pub mod address;
 pub mod audit;
 pub mod cli;
 pub mod client;
@@ -27,9 +30,11 @@ pub mod guard;
 pub mod import;
 pub mod intent;
 pub mod metrics;
+pub mod openconfig;
 pub mod path;
 pub mod plan;
 pub mod query;
+mod quote;
 pub mod render;
 pub mod report;
 pub mod rpc;

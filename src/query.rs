@@ -9,11 +9,11 @@ use futures_util::future::join_all;
 use serde::Serialize;
 use tokio::time::Instant;
 
+use crate::address;
 use crate::device::{Device, Inventory};
-use crate::engine;
 use crate::intent::Request;
+use crate::openconfig::{self, Interface};
 use crate::path::Path;
-use crate::plan::openconfig::{self, Interface};
 use crate::plan::{self, PlanError, Risk};
 use crate::report::{self, Call, Refusal};
 use crate::schema::Schema;
@@ -138,14 +138,14 @@ impl Verdict {
 pub fn links(call: &Call, world: &World) -> Result<Verdict, Refusal> {
     let mut verdict = Verdict::default();
     for target in &call.targets {
-        match engine::request(call, target, world) {
+        match address::request(call, target, world) {
             Ok(_) => {}
             Err(denied @ Refusal::Denied { .. }) => return Err(denied),
             Err(refusal) => verdict.reasons.push(refusal.to_string()),
         }
     }
     // What can be wrong with all of them together.
-    if let (true, Err(refusal)) = (verdict.is_yes(), engine::requests(call, world)) {
+    if let (true, Err(refusal)) = (verdict.is_yes(), address::requests(call, world)) {
         verdict = Verdict::no(refusal);
     }
     Ok(verdict)
@@ -222,7 +222,7 @@ fn check_port(request: &Request, seen: &Seen, schema: &Schema) -> Result<Checked
     let mut checked = CheckedPort {
         device: request.device.name.clone(),
         matches: false,
-        before: openconfig::describe(&seen.running, &port),
+        before: plan::describe(&request.intent.subject(), &seen.running),
         port,
         after: None,
         diff: String::new(),
@@ -301,7 +301,7 @@ async fn observe_one(
         let paths: BTreeSet<Path> = requests.iter().flat_map(|request| of(request)).collect();
         ReadSet { paths: paths.into_iter().collect(), schema: world.schema.clone() }
     };
-    let (running, state) = (reads(openconfig::consulted), reads(state_of));
+    let (running, state) = (reads(plan::consulted), reads(state_of));
     let unreachable = |why: String| Refusal::Unreachable { device: device.name.clone(), why };
     let Some(mut loan) = workers.lend(device, world.clone(), deadline).await? else {
         return Err(unreachable("it was busy for all the time there was".to_owned()));

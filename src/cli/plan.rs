@@ -11,6 +11,7 @@ use clap::Args;
 use tokio::time::Instant;
 
 use crate::access::Access;
+use crate::address;
 use crate::config::{self, CredentialPolicy, Defaults};
 use crate::device::profile::Profiles;
 use crate::device::{Inventory, Profile};
@@ -18,12 +19,12 @@ use crate::engine;
 use crate::intent::{
     Attach, Caller, Description, Detach, Intent, ParameterNames, PortName, PortVlans, Request, Subject,
 };
-use crate::plan::openconfig;
+use crate::openconfig;
 use crate::report::{self, Call, Change, DeviceNames, Target};
 use crate::rpc::{self, Asked};
 use crate::schema::Schema;
 use crate::slice::{Slice, Value};
-use crate::transaction::worker::Live;
+use crate::transaction::lease::Live;
 use crate::transport::netconf::NetconfConnector;
 use crate::transport::{Connector, ReadSet, Store};
 use crate::vlan::{VlanId, VlanSet};
@@ -108,7 +109,7 @@ pub async fn run(args: PlanArgs) -> Result<ExitCode> {
         None => args.flags.call()?,
     };
     let mut devices = Vec::new();
-    for request in engine::requests(&call, &world)? {
+    for request in address::requests(&call, &world)? {
         let change = match args.live {
             true => {
                 let live = read(&request, &world).await?;
@@ -262,7 +263,7 @@ async fn read(request: &Request, world: &World) -> Result<Live> {
     let connector = NetconfConnector::new(Arc::clone(&request.device));
     let device = &request.device.name;
     let mut session = connector.open(deadline).await.with_context(|| device.clone())?;
-    let reads = ReadSet { paths: openconfig::reads(request), schema: world.schema.clone() };
+    let reads = ReadSet { paths: crate::plan::consulted(request), schema: world.schema.clone() };
     let running = session.read(Store::Running, &reads, deadline).await;
     let live = running.map(|running| Live {
         running,

@@ -7,8 +7,8 @@ use crate::report::{self, DeviceChange, Refusal};
 use crate::schema::Schema;
 use crate::slice::Slice;
 use crate::transaction::Report;
+use crate::transaction::lease::Live;
 use crate::transaction::outcome::{Outcome, Timings};
-use crate::transaction::worker::Live;
 
 /// A plan as a reviewer reads it, with the payloads that would be sent. Without `live`, `before`
 /// was assumed or given.

@@ -1,8 +1,6 @@
 //! The whole flow on one page: a call becomes requests, plans, payloads, a transaction, and the
-//! words that the caller and the log get. [`address`] finds what a call names, [`describe`] says what
-//! became of it.
+//! words that the caller and the log get; [`describe`] finds them.
 
-mod address;
 mod describe;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,10 +13,11 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::address::requests;
 use crate::audit;
 use crate::device::Device;
 use crate::intent::Request;
-use crate::plan::openconfig;
+use crate::plan;
 use crate::query;
 use crate::report::{Call, Change, DeviceChange, Refusal};
 use crate::transaction::outcome::{Outcome, Phase};
@@ -29,7 +28,6 @@ use crate::transaction::{Budget, Participant, Report, jitter, journal, transact}
 use crate::transport::ReadSet;
 use crate::world::World;
 
-pub use address::{addressed, device, request, requests};
 pub use describe::planned;
 use describe::{describe, worst};
 
@@ -190,7 +188,7 @@ impl Engine {
         world: &Arc<World>,
         budget: Budget,
     ) -> Result<DeviceChange, Refusal> {
-        let reads = ReadSet { paths: openconfig::consulted(request), schema: world.schema.clone() };
+        let reads = ReadSet { paths: plan::consulted(request), schema: world.schema.clone() };
         let live = self.workers.read(&request.device, world, reads, budget.deadline).await?;
         let change = planned(request, &live.running, &world.schema, Some(&live))?;
         tracing::info!(

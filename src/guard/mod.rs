@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::device::PortPattern;
+use crate::openconfig::Interface;
 use crate::path::{Path, Step};
-use crate::plan::openconfig::Interface;
 use crate::render::Payload;
 use crate::schema::Schema;
 use crate::slice::{Slice, Value};

@@ -22,6 +22,7 @@ use crate::device::Device;
 use crate::device::credentials::CredentialPolicy;
 use crate::device::inventory::{Context, Defaults, Inline, Taken};
 use crate::device::profile::Profiles;
+use ini::{Ini, Section};
 use write::Written;
 
 /// One device, in the words of `devices.toml`.
@@ -69,6 +70,18 @@ pub enum Kind {
     Ngs,
     /// `ironic.conf`.
     Ironic,
+}
+
+/// What each section whose name begins so stands for.
+fn devices(source: Source, prefix: &str, device: impl Fn(&Section, &str) -> Imported) -> Vec<Imported> {
+    let ini = Ini::read(source);
+    let sections =
+        ini.sections.iter().filter_map(|section| Some((section, section.name.strip_prefix(prefix)?)));
+    let devices: Vec<Imported> = sections.map(|(section, name)| device(section, name)).collect();
+    if devices.is_empty() {
+        source.problems.about_file(source.file, format_args!("has no section [{prefix}NAME]"));
+    }
+    devices
 }
 
 /// Turns a file into ours; all that is wrong in it is found before it is given up.
@@ -126,16 +139,23 @@ impl DeviceTypes<'_> {
         if let Some(chosen) = self.chosen.get(device_type) {
             return Ok(chosen.clone());
         }
-        if self.profiles.contains_key(device_type) {
-            return Ok(device_type.to_owned());
+        // `netmiko_OS` is OS, driven by the library of that name.
+        let bare = device_type.strip_prefix("netmiko_").unwrap_or(device_type);
+        if let Some(name) = [device_type, bare].into_iter().find(|name| self.profiles.contains_key(*name)) {
+            return Ok(name.to_owned());
         }
-        let fits = |profile: &&str| self.profiles[*profile].aliases.contains(device_type);
+        let fits = |profile: &&str| {
+            let aliases = &self.profiles[*profile].aliases;
+            aliases.contains(device_type) || aliases.contains(bare)
+        };
         let known: Vec<&str> = self.profiles.keys().map(String::as_str).collect();
         let shown = device_type.escape_debug();
         match known.iter().copied().filter(fits).collect::<Vec<_>>().as_slice() {
             [profile] => Ok((*profile).to_owned()),
             [] => Err(format!(
-                "no profile is for device type \"{shown}\"; name one in [inventory.profiles] (known: {})",
+                "no profile is called {}, or is for device type \"{shown}\"; name one in [inventory.profiles] \
+                 (known: {})",
+                bare.escape_debug(),
                 known.join(", ")
             )),
             several => Err(format!(
@@ -230,3 +250,6 @@ fn absolute(file: &Path, path: &str) -> String {
         None => path.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests;

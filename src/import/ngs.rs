@@ -1,8 +1,8 @@
 //! The configuration of networking-generic-switch: `[genericswitch:NAME]` sections.
 
-use super::ini::{Entry, Ini, Section};
+use super::ini::{Entry, Section};
 use super::take::Take;
-use super::{DeviceTypes, Imported, Remark};
+use super::{DeviceTypes, Imported, Remark, devices};
 use crate::config::reader::Source;
 use crate::device::PortRename;
 
@@ -79,15 +79,7 @@ const OTHERS: &[(&str, Fate)] = &[
 
 /// The devices of the file that `source` is the text of.
 pub(crate) fn import(source: Source, types: &DeviceTypes) -> Vec<Imported> {
-    let ini = Ini::read(source);
-    let sections =
-        ini.sections.iter().filter_map(|section| Some((section, section.name.strip_prefix(PREFIX)?)));
-    let devices: Vec<Imported> =
-        sections.map(|(section, name)| device(source, section, name, types)).collect();
-    if devices.is_empty() {
-        source.problems.about_file(source.file, "has no section [genericswitch:NAME]");
-    }
-    devices
+    devices(source, PREFIX, |section, name| device(source, section, name, types))
 }
 
 fn device(source: Source, section: &Section, name: &str, types: &DeviceTypes) -> Imported {

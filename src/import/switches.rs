@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::ini::{Ini, Section};
+use super::ini::Section;
 use super::take::Take;
-use super::{DeviceTypes, Imported, Remark, place};
+use super::{DeviceTypes, Imported, Remark, devices, place};
 use crate::config::reader::{Problems, Source, check_mode, file_text, hint, open_regular};
 use crate::device::Inventory;
 use crate::device::credentials::CredentialPolicy;
@@ -76,15 +76,7 @@ pub(crate) fn read(
 
 /// The devices of the file that `source` is the text of.
 pub(crate) fn import(source: Source, types: &DeviceTypes) -> Vec<Imported> {
-    let ini = Ini::read(source);
-    let sections =
-        ini.sections.iter().filter_map(|section| Some((section, section.name.strip_prefix(PREFIX)?)));
-    let devices: Vec<Imported> =
-        sections.map(|(section, name)| device(source, section, name, types)).collect();
-    if devices.is_empty() {
-        source.problems.about_file(source.file, "has no section [switch:NAME]");
-    }
-    devices
+    devices(source, PREFIX, |section, name| device(source, section, name, types))
 }
 
 fn device(source: Source, section: &Section, name: &str, types: &DeviceTypes) -> Imported {

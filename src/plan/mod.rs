@@ -1,9 +1,10 @@
 //! From an intent and what the device runs to everything there is to know about the change:
 //! edits, differences, inverse, risks. Pure: a dry-run is this and nothing more.
 
-pub mod network;
-pub mod openconfig;
+mod network;
+mod port;
 pub mod risk;
+mod target;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 pub use risk::Risk;
+use target::Target;
 
 use crate::device::Device;
 use crate::guard::{EntryScope, PortScope, Scope, ScopeError, guard};
@@ -87,31 +89,74 @@ impl Plan {
     /// The edits that take the device back, as long as it still holds `after`.
     pub fn inverse(&self) -> Vec<Edit> {
         let mut inverse = changes(&self.after, &self.restored);
-        openconfig::narrow_before_widen(&mut inverse, &self.restored);
+        port::narrow_before_widen(&mut inverse, &self.restored);
         inverse
     }
 
     /// What it is about before and after, in words.
     pub fn summary(&self) -> (String, String) {
         let subject = self.intent.subject();
-        let describe = |slice| match &subject {
-            Subject::Port(port) => openconfig::describe(slice, port.as_str()),
-            Subject::Vlan(vlan) => network::describe(slice, *vlan),
-        };
-        (describe(&self.before), describe(&self.after))
+        (describe(&subject, &self.before), describe(&subject, &self.after))
+    }
+}
+
+/// What a slice says of a port or a VLAN, in words.
+pub fn describe(subject: &Subject, slice: &Slice) -> String {
+    match subject {
+        Subject::Port(port) => port::describe(slice, port.as_str()),
+        Subject::Vlan(vlan) => network::describe(slice, *vlan),
+    }
+}
+
+/// What must be read to plan this request: what it touches, and what it depends on.
+pub fn consulted(request: &Request) -> Vec<Path> {
+    let mut paths = reads(request);
+    if let Intent::DeleteNetwork { .. } = request.intent {
+        let all = network::reads_for_use();
+        paths.retain(|path| !path.is_within(&all));
+        paths.push(all);
+        paths.sort();
+    }
+    paths
+}
+
+fn reads(request: &Request) -> Vec<Path> {
+    match request.intent.subject() {
+        Subject::Port(port) => port::reads(request, &port),
+        Subject::Vlan(vlan) => network::reads(&request.device, vlan),
+    }
+}
+
+/// What the device should hold afterwards. `running` is all that was consulted.
+fn target(request: &Request, before: &Slice, running: &Slice) -> Result<Target, PlanError> {
+    let device = &request.device;
+    match &request.intent {
+        Intent::Attach(attach) => port::attach(request, attach, before),
+        Intent::Detach(detach) => port::detach(request, detach, before),
+        Intent::AddNetwork { vlan } => network::add(device, *vlan, before),
+        Intent::DeleteNetwork { vlan, force } => {
+            network::delete(device, *vlan, *force, before, running, request.names.vlan)
+        }
+    }
+}
+
+fn scope(request: &Request, before: &Slice, target: &Target) -> Scope {
+    match request.intent.subject() {
+        Subject::Port(port) => port::scope(request, &port, before, target),
+        Subject::Vlan(vlan) => network::scope(&request.device, vlan, before, &target.after),
     }
 }
 
 /// Plans one request against what was read. `running` may hold more than this request needs.
 pub fn plan(request: &Request, running: &Slice, schema: &Schema) -> Result<Plan, PlanError> {
-    let reads = openconfig::reads(request);
+    let reads = reads(request);
     let before = running.within(&reads);
-    let target = openconfig::target(request, &before, running)?;
+    let target = target(request, &before, running)?;
     let mut edits = changes(&before, &target.after);
-    openconfig::narrow_before_widen(&mut edits, &target.after);
+    port::narrow_before_widen(&mut edits, &target.after);
     let mut restored = before.clone();
     restored.absorb(&target.after.within(&target.shared));
-    let scope = openconfig::scope(request, &before, &target);
+    let scope = scope(request, &before, &target);
     if !edits.is_empty() {
         schema.validate(&target.after).map_err(PlanError::Invalid)?;
     }
@@ -201,7 +246,7 @@ impl WayBack {
     /// was protected only after our change began is put back all the same: what is on it is ours.
     pub fn undo_from(&self, running: &Slice, schema: &Schema) -> Result<Payload, PlanError> {
         let mut edits = changes(running, &self.restored);
-        openconfig::narrow_before_widen(&mut edits, &self.restored);
+        port::narrow_before_widen(&mut edits, &self.restored);
         let scope = Scope {
             ports: self.ports.clone(),
             vlan_entries: self.vlan_entries.clone(),

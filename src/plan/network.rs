@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::device::Device;
 use crate::guard::{EntryScope, PortScope, Scope};
+use crate::openconfig::{INTERFACES, Interface, network_instance, table_entry};
 use crate::path::Path;
-use crate::plan::openconfig::{INTERFACES, Interface, Target, network_instance, table_entry};
+use crate::plan::target::Target;
 use crate::plan::{PlanError, Risk};
 use crate::slice::{Slice, Value};
 use crate::vlan::{VlanId, VlanSet};

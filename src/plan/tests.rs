@@ -144,7 +144,7 @@ fn a_missing_vlan_is_refused_or_created_and_stays() {
 #[test]
 fn what_others_write_on_a_vlan_is_no_part_of_the_change() {
     let instance = "/openconfig-network-instance:network-instances/network-instance[name='default']";
-    let reads = openconfig::reads(&request(attach(PortVlans::Access { vlan: vlan(100) }), sample("leaf1")));
+    let reads = consulted(&request(attach(PortVlans::Access { vlan: vlan(100) }), sample("leaf1")));
     let table = r#"<network-instances xmlns="http://openconfig.net/yang/network-instance"><network-instance>
         <name>default</name><config><name>default</name></config><vlans><vlan><vlan-id>100</vlan-id>
         <config><vlan-id>100</vlan-id><name>VLAN0100</name><status>ACTIVE</status></config></vlan></vlans>
@@ -323,7 +323,7 @@ proptest! {
         let intent = attach(PortVlans::Trunk { native: None, tagged: list.clone() });
         let plan = plan(&request(intent, device.clone()), &before, &SCHEMA).unwrap();
         let way_back = Batch::new(&[&plan], &device, &SCHEMA).unwrap().way_back;
-        let path = openconfig::Interface::new("eth1").switched_vlan(&before).trunk;
+        let path = crate::openconfig::Interface::new("eth1").switched_vlan(&before).trunk;
         let was = before.vlans(&path).unwrap_or_default();
         prop_assume!(!plan.is_empty() && !was.contains(theirs) && !list.contains(theirs));
         let mut running = plan.after.clone();

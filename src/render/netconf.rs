@@ -25,8 +25,8 @@ mod tests {
     use proptest::prelude::{prop_assert, prop_assert_eq, proptest};
 
     use super::*;
+    use crate::openconfig::Interface;
     use crate::path::Path;
-    use crate::plan::openconfig::Interface;
     use crate::plan::tests::SCHEMA;
     use crate::slice::{Operation, Slice, Value};
 

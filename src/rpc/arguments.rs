@@ -4,7 +4,8 @@
 use serde_json::{Map, Value};
 
 use crate::intent::{Description, IntentError};
-use crate::rpc::error::{RpcError, quoted};
+use crate::quote::quoted;
+use crate::rpc::error::RpcError;
 use crate::vlan::VlanId;
 
 /// Which arguments a method takes. `rpc.version` is Ironic's and allowed everywhere.

@@ -4,10 +4,11 @@
 use serde_json::{Value, json};
 
 use crate::intent::{Attach, Caller, Description, Detach, Intent, ParameterNames, PortName, PortVlans};
+use crate::quote::quoted;
 use crate::report::{Call, DeviceNames, Target};
 use crate::rpc::Asked;
 use crate::rpc::arguments::{Arguments, Field, Signature};
-use crate::rpc::error::{RpcError, quoted};
+use crate::rpc::error::RpcError;
 use crate::vlan::{VlanId, VlanSet};
 
 /// What Ironic calls the values of an intent.

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-use crate::rpc::error::quoted;
+use crate::quote::quoted;
 
 /// Parses a whole text. It may be 128 levels deep, so nothing that recurses over a value overflows.
 pub fn parse(text: &[u8]) -> serde_json::Result<Value> {

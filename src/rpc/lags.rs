@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::engine;
+use crate::address;
 use crate::intent::{Caller, Description, PortName};
 use crate::report::DeviceNames;
 use crate::rpc::Asked;
@@ -71,7 +71,7 @@ fn refuse(
 ) -> Result<Asked, RpcError> {
     arguments.field("dry_run").optional(Field::flag)?;
     for id in switches {
-        engine::device(&DeviceNames::switch(id), "switch_ids", caller, world)?;
+        address::device(&DeviceNames::switch(id), "switch_ids", caller, world)?;
     }
     Err(arguments.field("lag_name").refuse("LAGs are not supported yet"))
 }

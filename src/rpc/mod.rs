@@ -33,6 +33,7 @@ use crate::audit;
 use crate::intent::{Caller, Request};
 use crate::metrics;
 use crate::query::Seen;
+use crate::quote::quoted;
 use crate::report::{Call, Change, Refusal, Target};
 use crate::world::World;
 use envelope::Envelope;
@@ -108,7 +109,7 @@ pub async fn answer(
         }
         Err(error) if is_change(&method) => audit::refused(&caller, &ports, error.code(), &error.to_string()),
         Err(error) => warn!(
-            method = %error::quoted(&method),
+            method = %quoted(&method),
             peer,
             %principal,
             request_id = %caller.request_id,
@@ -132,7 +133,7 @@ async fn carry_out(
     let request_id = caller.request_id.clone();
     let world = engine.world();
     if !world.access.allows_method(&caller.principal, method) {
-        let what = error::quoted(method);
+        let what = quoted(method);
         return Err(Refusal::Denied { who: caller.principal, what }.into());
     }
     let asked = understand(method, &params, caller, &world)?;
@@ -198,7 +199,7 @@ pub fn understand(method: &str, params: &Value, caller: Caller, world: &World) -
         "is_link_valid" => queries::is_link_valid(params, caller, world),
         "check_port" => queries::check_port(params, caller, world),
         "plan" => queries::plan(params, caller, world),
-        other => Err(RpcError::UnknownMethod { method: error::quoted(other) }),
+        other => Err(RpcError::UnknownMethod { method: quoted(other) }),
     }
 }
 

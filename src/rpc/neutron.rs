@@ -5,9 +5,10 @@ use serde_json::Value;
 
 use crate::device::Inventory;
 use crate::intent::{PortName, PortVlans};
+use crate::quote::quoted;
 use crate::report::DeviceNames;
 use crate::rpc::arguments::Field;
-use crate::rpc::error::{RpcError, quoted};
+use crate::rpc::error::RpcError;
 use crate::vlan::{VlanId, VlanSet};
 
 /// Most links of one call: they are planned under their switches' locks, and a body could name thousands.

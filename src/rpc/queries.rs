@@ -7,13 +7,14 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::address;
 use crate::device::{Device, Inventory};
-use crate::engine;
 use crate::intent::{Caller, Description, Intent, Request};
 use crate::query::{self, Seen, Verdict};
+use crate::quote::quoted;
 use crate::report::{Call, DeviceNames, Refusal, Target};
 use crate::rpc::arguments::{Field, Signature};
-use crate::rpc::error::{RpcError, quoted};
+use crate::rpc::error::RpcError;
 use crate::rpc::{Asked, ironic, neutron, ports, understand};
 use crate::world::World;
 
@@ -84,7 +85,7 @@ pub fn get_allowed_network_types(params: &Value, caller: &Caller, world: &World)
     let Some(id) = arguments.field("device").optional(Field::text)? else {
         return known(&query::network_types(&world.inventory, visible(caller, world)));
     };
-    let device = engine::device(&DeviceNames::switch(&id), "device", caller, world)?;
+    let device = address::device(&DeviceNames::switch(&id), "device", caller, world)?;
     known(&query::network_types(&world.inventory, [device]))
 }
 
@@ -189,7 +190,7 @@ pub fn plan(params: &Value, caller: Caller, world: &World) -> Result<Asked, RpcE
 }
 
 fn addressed(call: &Call, world: &World) -> Result<Vec<Request>, Refusal> {
-    call.targets.iter().map(|target| engine::addressed(call, target, world)).collect()
+    call.targets.iter().map(|target| address::addressed(call, target, world)).collect()
 }
 
 /// Why this is no port for us; none: it is one.

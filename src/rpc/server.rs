@@ -27,8 +27,8 @@ use tracing::{debug, error, info, warn};
 
 use crate::access::Principal;
 use crate::metrics;
+use crate::quote::quoted;
 use crate::rpc::auth::{Authenticator, Denied, Origin, Peer};
-use crate::rpc::error::quoted;
 use crate::rpc::{self, Engine};
 
 /// What one caller may take of the service.
@@ -113,8 +113,9 @@ struct Refused {
     user: Option<String>,
 }
 
-/// Serves calls of callers that `authenticator` lets in until `shutdown`, then stops accepting and returns when every call that began has
-/// ended. A request that is still arriving then has [`RpcLimits::body_time`] left.
+/// Serves calls of callers that `authenticator` lets in until `shutdown`, then stops accepting and
+/// returns when every call that began has ended. A request that is still arriving then has
+/// [`RpcLimits::body_time`] left.
 pub async fn serve(
     mut listener: Listener,
     engine: Arc<dyn Engine>,

@@ -7,12 +7,19 @@ use tokio::time::Instant;
 
 use crate::device::{Device, Save};
 use crate::path::Path;
+use crate::slice::Slice;
 use crate::transaction::journal::{Journal, JournalError, Record};
 use crate::transaction::outcome::{Phase, Timings};
 use crate::transaction::shared::{Place, Shared};
-use crate::transaction::worker::Live;
-use crate::transport::{Cause, Connector, Fault, Observed, ReadSet, Session, Store};
+use crate::transport::{Cause, Connector, Fault, Observed, Promises, ReadSet, Session, Store};
 use crate::world::World;
+
+/// What a device runs, read without a lock.
+pub struct Live {
+    pub running: Slice,
+    pub transport: String,
+    pub promises: Promises,
+}
 
 /// A device in the hands of one transaction.
 pub struct Lease {

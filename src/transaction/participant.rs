@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::intent::Request;
-use crate::plan::{self, Batch, Plan, PlanError, openconfig, risk};
+use crate::plan::{self, Batch, Plan, PlanError, risk};
 use crate::schema::Schema;
 use crate::slice::Slice;
 use crate::transaction::journal::{Record, unix_time_in};
@@ -190,7 +190,7 @@ impl Participant {
     pub(super) async fn begin(&mut self, budget: Budget) -> Result<(), Failed> {
         let mut reads = std::collections::BTreeSet::new();
         for (request, _) in &self.members {
-            reads.extend(openconfig::consulted(request));
+            reads.extend(plan::consulted(request));
         }
         let reads = self.lease.read_set(reads);
         let started = Instant::now();

@@ -12,12 +12,11 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::device::Device;
 use crate::intent::{Request, Subject};
 use crate::report::Refusal;
-use crate::slice::Slice;
-use crate::transaction::lease::{Lease, Warm};
+use crate::transaction::lease::{Lease, Live, Warm};
 use crate::transaction::outcome::{Outcome, Phase, Timings};
 use crate::transaction::shared::{Level, Shared};
 use crate::transaction::{Apart, Budget, Participant, Report, journal, transact};
-use crate::transport::{Connector, Fault, Promises, ReadSet};
+use crate::transport::{Connector, Fault, ReadSet};
 use crate::world::World;
 
 /// Makes the way to a device; the tests put their own in.
@@ -77,13 +76,6 @@ struct Lending {
 pub struct Loan {
     pub lease: Lease,
     pub back: oneshot::Sender<Option<Warm>>,
-}
-
-/// What a device runs, read without a lock.
-pub struct Live {
-    pub running: Slice,
-    pub transport: String,
-    pub promises: Promises,
 }
 
 /// Less time than this is none.

@@ -19,6 +19,8 @@ use russh::keys::ssh_key::{Cipher, Kdf, LineEnding};
 use russh::keys::{PrivateKey, PublicKey};
 use tempfile::TempDir;
 
+use crate::golden;
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
@@ -112,27 +114,13 @@ pub(crate) fn base() -> PathBuf {
 
 #[test]
 fn mistakes_are_reported_all_at_once() {
-    let update = std::env::var_os("UPDATE_GOLDEN").is_some();
-    let mut wrong = Vec::new();
-    let cases = fs::read_dir(root().join("tests/golden/config")).unwrap();
-    for case in cases.map(|entry| entry.unwrap().path()).filter(|case| !case.ends_with("_base")) {
-        let directory = lay_out(&[&base(), &case]);
-        let errors = match load(&directory.path().join("mercury.toml")) {
-            Ok(_) => "(loads)".to_owned(),
-            Err(errors) => errors.to_string(),
-        };
+    golden::check("config", |case| {
+        let directory = lay_out(&[&base(), case]);
+        let loaded = load(&directory.path().join("mercury.toml"));
+        let errors = loaded.expect_err("a case without a mistake").to_string();
         assert!(!errors.contains("hunter"), "{} shows a password", case.display());
-        let found = errors.replace(&format!("{}/", directory.path().display()), "") + "\n";
-        let expected = case.join("expected.txt");
-        if update {
-            fs::write(&expected, &found).unwrap();
-        }
-        let expected = fs::read_to_string(&expected).unwrap_or_default();
-        if found != expected || found == "(loads)\n" {
-            wrong.push(format!("{}\n--- expected\n{expected}--- found\n{found}", case.display()));
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+        errors.replace(&format!("{}/", directory.path().display()), "") + "\n"
+    });
 }
 
 #[test]

@@ -20,6 +20,7 @@ use secrecy::ExposeSecret as _;
 use tempfile::TempDir;
 
 use crate::config::{base, copy, lay_out, write_with_mode};
+use crate::golden;
 
 fn mercury<S: AsRef<std::ffi::OsStr>>(directory: &Path, args: &[S]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_mercury")).args(args).current_dir(directory).output().unwrap()
@@ -56,24 +57,8 @@ fn transcript(directory: &Path, command: &[&str]) -> String {
     text.replace(&format!("{}/", directory.display()), "")
 }
 
-fn check(golden: &str, command: &[&str], directory: impl Fn(&Path) -> TempDir) {
-    let update = std::env::var_os("UPDATE_GOLDEN").is_some();
-    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(golden);
-    let mut wrong = Vec::new();
-    for case in fs::read_dir(golden).unwrap().map(|case| case.unwrap().path()) {
-        let directory = directory(&case);
-        let found = transcript(directory.path(), command);
-        let file = case.join("expected.txt");
-        if update {
-            fs::write(&file, &found).unwrap();
-        }
-        let expected = fs::read_to_string(&file).unwrap_or_default();
-        if found != expected {
-            let diff = similar::TextDiff::from_lines(expected.as_str(), &found);
-            wrong.push(diff.unified_diff().header(&file.display().to_string(), "found").to_string());
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+fn check(kind: &str, command: &[&str], directory: impl Fn(&Path) -> TempDir) {
+    golden::check(kind, |case| transcript(directory(case).path(), command));
 }
 
 #[test]

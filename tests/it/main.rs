@@ -4,6 +4,7 @@ mod client;
 mod config;
 mod conformance;
 mod demo;
+mod golden;
 mod inventory;
 mod ironic;
 mod matrix;

@@ -10,15 +10,16 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use crate::config::copy;
+use crate::golden;
 
-fn golden() -> PathBuf {
+fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/plan")
 }
 
 /// A private directory with the files of `_base` and of `case`.
 fn lay_out(case: &Path) -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
-    for layer in [golden().join("_base").as_path(), case] {
+    for layer in [root().join("_base").as_path(), case] {
         copy(layer, directory.path());
     }
     directory
@@ -56,28 +57,12 @@ fn transcript(directory: &Path) -> String {
 
 #[test]
 fn plans_read_as_recorded() {
-    let update = std::env::var_os("UPDATE_GOLDEN").is_some();
-    let mut cases: Vec<PathBuf> = fs::read_dir(golden()).unwrap().map(|case| case.unwrap().path()).collect();
-    cases.sort();
-    let mut wrong = Vec::new();
-    for case in cases.iter().filter(|case| !case.ends_with("_base")) {
-        let found = transcript(lay_out(case).path());
-        let file = case.join("expected.txt");
-        if update {
-            fs::write(&file, &found).unwrap();
-        }
-        let expected = fs::read_to_string(&file).unwrap_or_default();
-        if found != expected {
-            let diff = similar::TextDiff::from_lines(expected.as_str(), &found);
-            wrong.push(diff.unified_diff().header(&file.display().to_string(), "found").to_string());
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    golden::check("plan", |case| transcript(lay_out(case).path()));
 }
 
 #[test]
 fn a_mistake_never_looks_like_changes() {
-    let directory = lay_out(&golden().join("access"));
+    let directory = lay_out(&root().join("access"));
     let good = ["--devices", "devices.toml", "--switch", "leaf1", "--port", "eth1"];
     let attach = [&good[..], &["--access", "100"]].concat();
     assert_eq!(plan(directory.path(), &attach).status.code(), Some(2));

@@ -11,6 +11,15 @@ const TABLE: &str = "<network-instances xmlns=\"http://openconfig.net/yang/netwo
     <name>default</name><config><name>default</name></config><vlans><vlan><vlan-id>100</vlan-id>\
     <config><vlan-id>100</vlan-id></config></vlan></vlans></network-instance></network-instances>";
 
+/// Modules that have a VLAN table.
+fn with_table(shape: Shape) -> Options {
+    let mut options = Options::new(shape);
+    options.yang = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("yang")];
+    options.modules.retain(|module| module != "openconfig-if-ip");
+    options.modules.push("openconfig-network-instance".to_owned());
+    options
+}
+
 /// The VLANs in the table.
 async fn table(operator: &mut Operator) -> Vec<String> {
     let data = operator.running().await;
@@ -24,11 +33,7 @@ async fn vlans_are_looked_up_in_the_table_and_created_only_where_that_is_allowed
         return;
     }
     for shape in BOTH {
-        let mut options = Options::new(shape);
-        options.yang = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("yang")];
-        options.modules.retain(|module| module != "openconfig-if-ip");
-        options.modules.push("openconfig-network-instance".to_owned());
-        let server = Netconfd::start_with(options).await;
+        let server = Netconfd::start_with(with_table(shape)).await;
         let mut operator = Operator::of(&server, shape).await;
         operator.apply(TABLE).await;
         let untouched = operator.running().await;
@@ -98,5 +103,65 @@ async fn vlans_are_looked_up_in_the_table_and_created_only_where_that_is_allowed
         assert!(table(&mut operator).await.contains(&"999".to_owned()));
         assert_eq!(operator.port("eth2").await, "access-vlan=999 interface-mode=ACCESS");
         operator.assert_at_rest().await;
+    }
+}
+
+/// Networks on a switch that is not ours: the table and an uplink, and what stands in the way.
+#[tokio::test]
+async fn networks_come_and_go_with_their_place_on_the_uplinks() {
+    if !require(&[Peer::Netconfd]) {
+        return;
+    }
+    const UPLINK: &str = "<interfaces xmlns=\"http://openconfig.net/yang/interfaces\"><interface><name>eth49</name>\
+        <config><name>eth49</name><type xmlns:t=\"urn:ietf:params:xml:ns:yang:iana-if-type\">t:ethernetCsmacd</type>\
+        </config><ethernet xmlns=\"http://openconfig.net/yang/interfaces/ethernet\"><switched-vlan \
+        xmlns=\"http://openconfig.net/yang/vlan\"><config><interface-mode>TRUNK</interface-mode>\
+        <trunk-vlans>10</trunk-vlans><trunk-vlans>20..30</trunk-vlans></config></switched-vlan></ethernet>\
+        </interface></interfaces>";
+    for shape in BOTH {
+        let server = Netconfd::start_with(with_table(shape)).await;
+        let mut operator = Operator::of(&server, shape).await;
+        operator.apply(TABLE).await;
+        operator.apply(UPLINK).await;
+        let untouched = operator.running().await;
+        let lines = "profile = \"netconf_openconfig\"\nallowed_vlans = \"100-199\"\nidle_vlans = \"999\"\n\
+                     trunk_ports = [\"eth49\"]\nmanage_vlans = true\nprotected_vlans = \"199\"\n";
+        let service = Site::with(&server, lines).serve().await;
+        let network = |vlan: u16| {
+            serde_json::json!({
+                "network": { "network_type": "vlan", "segmentation_id": vlan }, "devices": ["leaf1"]
+            })
+        };
+
+        let dry = call(&service, "add_network", &and(network(150), "dry_run", true)).await;
+        assert_eq!(operator.running().await, untouched);
+        let added = call(&service, "add_network", &network(150)).await;
+        assert_eq!(added["outcome"], "applied", "{added}");
+        assert_eq!(added["devices"][0]["payload"], dry["devices"][0]["payload"]);
+        assert_eq!(table(&mut operator).await, ["100", "150"]);
+        let uplink = operator.port("eth49").await;
+        assert_eq!(uplink, "interface-mode=TRUNK trunk-vlans=10,150,20..30");
+        let again = call(&service, "add_network", &network(150)).await;
+        assert_eq!(again["outcome"], "unchanged", "{again}");
+        operator.apply_inverse(&added).await;
+        assert_eq!(operator.running().await, untouched);
+
+        // In use, it stays; unused, it goes from both places.
+        call(&service, "add_network", &network(150)).await;
+        call(&service, "attach_port", &attach("eth1", 150, &[])).await;
+        let with_user = operator.running().await;
+        let failure = service.call("delete_network", network(150)).await.expect_err("eth1 uses it");
+        assert_eq!((failure.code, failure.class()), (400, "InvalidParameterValue"));
+        assert!(failure.message.contains("VLAN 150 is in use on leaf1: eth1"), "{failure:?}");
+        assert_eq!(operator.running().await, with_user);
+        let failure = service.call("attach_port", attach("eth49", 150, &[])).await.expect_err("an uplink");
+        assert!(failure.message.contains("trunk_ports"), "{failure:?}");
+        call(&service, "detach_port", &detach("eth1")).await;
+        let deleted = call(&service, "delete_network", &network(150)).await;
+        assert_eq!(deleted["outcome"], "applied", "{deleted}");
+        assert_eq!(table(&mut operator).await, ["100"]);
+        assert_eq!(operator.port("eth49").await, "interface-mode=TRUNK trunk-vlans=10,20..30");
+        operator.apply_inverse(&deleted).await;
+        assert_eq!(table(&mut operator).await, ["100", "150"]);
     }
 }

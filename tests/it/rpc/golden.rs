@@ -4,22 +4,18 @@
 
 use std::fmt::Write;
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use mercury::report::{Call, Target};
 use mercury::rpc::RpcLimits;
 use serde_json::{json, to_string};
 
 use super::fake::{Fake, Server};
+use crate::golden::{Differences, cases};
 
 #[tokio::test]
 async fn requests_are_answered_as_recorded() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/rpc");
-    let mut cases: Vec<PathBuf> = fs::read_dir(&root).unwrap().map(|entry| entry.unwrap().path()).collect();
-    cases.sort();
-    assert!(!cases.is_empty());
-    let mut wrong = Vec::new();
-    for case in &cases {
+    let mut differences = Differences::default();
+    for case in cases("rpc") {
         let script = fs::read(case.join("engine.json")).ok();
         let script =
             script.map(|text| serde_json::from_slice(&text).unwrap_or_else(|e| panic!("{case:?}: {e}")));
@@ -34,25 +30,10 @@ async fn requests_are_answered_as_recorded() {
             let intent = to_string(&request.intent).unwrap();
             writeln!(calls, "observed: {}\n  {intent}", request.device.name).unwrap();
         }
-        check(case.join("response.json"), &answer, &mut wrong);
-        check(case.join("call.txt"), &calls, &mut wrong);
+        differences.compare(&case.join("response.json"), &answer);
+        differences.compare(&case.join("call.txt"), &calls);
     }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-}
-
-fn check(file: PathBuf, found: &str, wrong: &mut Vec<String>) {
-    let expected = fs::read_to_string(&file).unwrap_or_default();
-    if expected == found {
-        return;
-    }
-    if std::env::var_os("UPDATE_GOLDEN").is_none() {
-        let diff = similar::TextDiff::from_lines(expected.as_str(), found);
-        wrong.push(diff.unified_diff().header(&file.display().to_string(), "found").to_string());
-    } else if found.is_empty() {
-        fs::remove_file(file).unwrap();
-    } else {
-        fs::write(file, found).unwrap();
-    }
+    differences.none();
 }
 
 fn in_words(call: &Call) -> String {

@@ -1,114 +1,19 @@
-//! The intent in OpenConfig's model: which nodes a port has, what they should hold, and in which
-//! order they are safe to change.
+//! A port in OpenConfig's model: what it should hold, and in which order it is safe to change.
 
 use std::collections::BTreeMap;
 
 use crate::device::{Device, OnDetach};
 use crate::guard::{EntryScope, PortScope, Scope};
-use crate::intent::{Attach, Description, Detach, Intent, PortName, PortVlans, Request, Subject};
+use crate::intent::{Attach, Description, Detach, Intent, PortName, PortVlans, Request};
+use crate::openconfig::{Interface, NETWORK_INSTANCES, SwitchedVlan, network_instance, table_entry};
 use crate::path::Path;
-use crate::plan::{PlanError, Risk, network};
+use crate::plan::target::Target;
+use crate::plan::{PlanError, Risk};
 use crate::slice::{Edit, Operation, Slice, Value};
 use crate::vlan::{VlanId, VlanSet};
 
-pub(super) const INTERFACES: &str = "openconfig-interfaces:interfaces";
-const NETWORK_INSTANCES: &str = "openconfig-network-instance:network-instances";
-const LAG_TYPE: &str = "iana-if-type:ieee8023adLag";
-
-/// The nodes of one interface that Mercury reads or writes.
-pub struct Interface {
-    pub entry: Path,
-    pub name: Path,
-    pub kind: Path,
-    pub enabled: Path,
-    pub description: Path,
-    pub mtu: Path,
-    pub aggregate_id: Path,
-}
-
-/// `switched-vlan/config` under `ethernet` or `aggregation`.
-pub struct SwitchedVlan {
-    pub mode: Path,
-    pub access: Path,
-    pub native: Path,
-    pub trunk: Path,
-}
-
-/// What a change wants, beside the slice it wants it as.
-pub struct Target {
-    pub after: Slice,
-    /// List entries that the change ensures and does not own; its inverse leaves them.
-    pub shared: Vec<Path>,
-    pub risks: Vec<Risk>,
-}
-
-impl Interface {
-    pub fn new(port: &str) -> Self {
-        let entry = Path::default().child(INTERFACES).entry("interface", "name", port);
-        let config = entry.child("config");
-        Self {
-            name: config.child("name"),
-            kind: config.child("type"),
-            enabled: config.child("enabled"),
-            description: config.child("description"),
-            mtu: config.child("mtu"),
-            aggregate_id: entry
-                .child("openconfig-if-ethernet:ethernet")
-                .child("config")
-                .child("openconfig-if-aggregate:aggregate-id"),
-            entry,
-        }
-    }
-
-    /// A LAG carries its VLANs under `aggregation`, every other interface under `ethernet`.
-    pub fn switched_vlan(&self, before: &Slice) -> SwitchedVlan {
-        SwitchedVlan::under(&match before.leaf(&self.kind) {
-            Some(LAG_TYPE) => self.entry.child("openconfig-if-aggregate:aggregation"),
-            _ => self.entry.child("openconfig-if-ethernet:ethernet"),
-        })
-    }
-}
-
-impl SwitchedVlan {
-    fn under(parent: &Path) -> Self {
-        let config = parent.child("openconfig-vlan:switched-vlan").child("config");
-        Self {
-            mode: config.child("interface-mode"),
-            access: config.child("access-vlan"),
-            native: config.child("native-vlan"),
-            trunk: config.child("trunk-vlans"),
-        }
-    }
-}
-
-/// The network instance that holds the VLAN table, or none when the system has no such table.
-pub(crate) fn network_instance(device: &Device) -> Option<Path> {
-    let name = device.profile.openconfig.network_instance.as_deref()?;
-    Some(Path::default().child(NETWORK_INSTANCES).entry("network-instance", "name", name))
-}
-
-pub(crate) fn table_entry(instance: &Path, vlan: VlanId) -> Path {
-    instance.child("vlans").entry("vlan", "vlan-id", &vlan.to_string())
-}
-
-/// What must be read to plan this request: what it touches, and what it depends on.
-pub fn consulted(request: &Request) -> Vec<Path> {
-    let mut paths = reads(request);
-    if let Intent::DeleteNetwork { .. } = request.intent {
-        let all = network::reads_for_use();
-        paths.retain(|path| !path.is_within(&all));
-        paths.push(all);
-        paths.sort();
-    }
-    paths
-}
-
-/// What a request touches: the interface, and of the VLAN table only what matters.
-pub fn reads(request: &Request) -> Vec<Path> {
-    let port = match request.intent.subject() {
-        Subject::Port(port) => port,
-        Subject::Vlan(vlan) => return network::reads(&request.device, vlan),
-    };
+/// What a change of a port touches: the interface, and of the VLAN table only what matters.
+pub fn reads(request: &Request, port: &PortName) -> Vec<Path> {
     let mut paths = vec![Interface::new(port.as_str()).entry];
     if let Some(instance) = network_instance(&request.device) {
         paths.push(instance.child("config").child("name"));
@@ -122,35 +27,24 @@ pub fn reads(request: &Request) -> Vec<Path> {
     paths
 }
 
-/// What the device should hold afterwards. `running` is all that was consulted.
-pub fn target(request: &Request, before: &Slice, running: &Slice) -> Result<Target, PlanError> {
-    let device = &request.device;
-    match &request.intent {
-        Intent::Attach(attach) => {
-            let (mut target, interface, vlans) = Target::of_port(request, &attach.port, before)?;
-            target.attach(attach, device, &interface, &vlans);
-            target.note_risks(true, &interface, &vlans, before);
-            refuse_open_trunk(&attach.port, &vlans, &target.after).map(|()| target)
-        }
-        Intent::Detach(detach) => {
-            let (mut target, interface, vlans) = Target::of_port(request, &detach.port, before)?;
-            target.detach(detach, device, &interface, &vlans);
-            target.note_risks(false, &interface, &vlans, before);
-            refuse_open_trunk(&detach.port, &vlans, &target.after).map(|()| target)
-        }
-        Intent::AddNetwork { vlan } => network::add(device, *vlan, before),
-        Intent::DeleteNetwork { vlan, force } => {
-            network::delete(device, *vlan, *force, before, running, request.names.vlan)
-        }
-    }
+/// The port in the VLANs it should be in.
+pub fn attach(request: &Request, attach: &Attach, before: &Slice) -> Result<Target, PlanError> {
+    let (mut target, interface, vlans) = Target::of_port(request, &attach.port, before)?;
+    target.attach(attach, &request.device, &interface, &vlans);
+    target.note_risks(true, &interface, &vlans, before);
+    refuse_open_trunk(&attach.port, &vlans, &target.after).map(|()| target)
 }
 
-/// What a request may do to the device.
-pub fn scope(request: &Request, before: &Slice, target: &Target) -> Scope {
-    let port = match request.intent.subject() {
-        Subject::Port(port) => port,
-        Subject::Vlan(vlan) => return network::scope(&request.device, vlan, before, &target.after),
-    };
+/// The port isolated.
+pub fn detach(request: &Request, detach: &Detach, before: &Slice) -> Result<Target, PlanError> {
+    let (mut target, interface, vlans) = Target::of_port(request, &detach.port, before)?;
+    target.detach(detach, &request.device, &interface, &vlans);
+    target.note_risks(false, &interface, &vlans, before);
+    refuse_open_trunk(&detach.port, &vlans, &target.after).map(|()| target)
+}
+
+/// What a request may do to its port, and to the VLANs that the port needs.
+pub fn scope(request: &Request, port: &PortName, before: &Slice, target: &Target) -> Scope {
     let created = |entry: &Path| !before.has_entry(entry) && target.after.has_entry(entry);
     let kind = &request.device.profile.openconfig.interface_type;
     let port_scope = PortScope {
@@ -170,11 +64,6 @@ pub fn scope(request: &Request, before: &Slice, target: &Target) -> Scope {
 }
 
 impl Target {
-    /// Nothing changes yet.
-    pub(super) fn new(before: &Slice) -> Self {
-        Self { after: before.clone(), shared: Vec::new(), risks: Vec::new() }
-    }
-
     /// The interface is there, and so are its VLANs; what is on it has not changed yet.
     fn of_port(
         request: &Request,
@@ -299,28 +188,6 @@ impl Target {
         let is_unset = self.after.leaf(&interface.enabled).is_none();
         if !(enabled && is_unset) {
             self.after.set_leaf(interface.enabled.clone(), if enabled { "true" } else { "false" });
-        }
-    }
-
-    /// Keeps the device's own spelling of what stays and adds the rest as runs.
-    pub(super) fn trunk_list(&mut self, list: &VlanSet, path: &Path) {
-        let kept: Vec<(String, VlanSet)> = match self.after.value(path) {
-            Some(Value::Set(members)) => members
-                .iter()
-                .filter_map(|m| VlanSet::parse_openconfig_member(m).ok().map(|vlans| (m.clone(), vlans)))
-                .filter(|(_, vlans)| vlans.iter().all(|vlan| list.contains(vlan)))
-                .collect(),
-            _ => Vec::new(),
-        };
-        let missing: VlanSet =
-            list.iter().filter(|vlan| !kept.iter().any(|(_, have)| have.contains(*vlan))).collect();
-        self.after.unset(path);
-        for (member, _) in kept {
-            self.after.add_member(path.clone(), member);
-        }
-        for (first, last) in missing.ranges() {
-            let member = if first == last { first.to_string() } else { format!("{first}..{last}") };
-            self.after.add_member(path.clone(), member);
         }
     }
 
