@@ -97,7 +97,7 @@ fn write(directory: &Path, name: &str, written: &Written) -> Result<()> {
     for (file, ..) in &files {
         let path = directory.join(file);
         // Looked for first, so that a second import does not stop half-way.
-        anyhow::ensure!(!path.exists(), "{}: exists; nothing was written", path.display());
+        anyhow::ensure!(path.symlink_metadata().is_err(), "{}: exists; nothing was written", path.display());
     }
     for (file, text, mode) in files {
         let path = directory.join(file);

@@ -89,6 +89,13 @@ fn an_import_overwrites_nothing() {
     assert!(
         !directory.path().join("devices.toml").exists() && !directory.path().join("leaf1.password").exists()
     );
+    // Also not what a link leads to that leads nowhere yet; secrets are written first.
+    fs::remove_file(directory.path().join("leaf1.enable")).unwrap();
+    std::os::unix::fs::symlink("elsewhere", directory.path().join("devices.toml")).unwrap();
+    let output = mercury(directory.path(), &args);
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.contains("devices.toml: exists; nothing was written"), "{error}");
+    assert!(["elsewhere", "leaf1.password"].iter().all(|name| !directory.path().join(name).exists()));
 }
 
 const SWITCHES: &str = r#"
