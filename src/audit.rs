@@ -156,8 +156,17 @@ pub fn record(request: &Request, report: &Report, took: Duration) {
 /// A change was not even tried: the caller may not, or what it asks is wrong or not allowed. `ports`
 /// are switches and ports as the caller named them, if it came so far; each gets a line.
 pub fn refused(caller: &Caller, ports: &[(String, String)], code: i64, why: &str) {
-    metrics::ended("refused", &Timings::default());
-    let line = || Line { outcome: "refused", code: Some(code), cause: Some(why), ..Line::of(caller) };
+    unplanned("refused", caller, ports, code, why);
+}
+
+/// The service failed while it worked on a change: what the switches hold is not known.
+pub fn broken(caller: &Caller, ports: &[(String, String)], code: i64, why: &str) {
+    unplanned("unknown", caller, ports, code, why);
+}
+
+fn unplanned(outcome: &'static str, caller: &Caller, ports: &[(String, String)], code: i64, why: &str) {
+    metrics::ended(outcome, &Timings::default());
+    let line = || Line { outcome, code: Some(code), cause: Some(why), ..Line::of(caller) };
     if ports.is_empty() {
         emit(line());
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::access::{Access, Principal};
 use crate::device::Inventory;
-use crate::intent::{Caller, IntentError, Request};
+use crate::intent::{Caller, IntentError, Request, Subject};
 use crate::schema::Schema;
 
 /// Inventory, models and limits of one generation.
@@ -36,6 +36,10 @@ pub enum Withdrawn {
     Frozen { device: String, reason: String },
     #[error("the configuration was reloaded meanwhile, and {who} may not call {method} on {device} any more")]
     Denied { who: Arc<Principal>, method: String, device: String },
+    #[error(
+        "the configuration was reloaded meanwhile, and {port} of {device} is no trunk port any more, or protected"
+    )]
+    Uplink { device: String, port: String },
     #[error("the configuration was reloaded meanwhile: {0}")]
     Limits(#[from] IntentError),
 }
@@ -59,6 +63,65 @@ impl World {
         if let Some(reason) = now.held_back() {
             return Err(Withdrawn::Frozen { device: name.clone(), reason: reason.to_owned() });
         }
+        if let Subject::Vlan(_) = request.intent.subject() {
+            // It is written to those that were its uplinks when it came.
+            let is_withdrawn = |port: &&String| {
+                !device.trunk_ports.contains(*port)
+                    || device.protected_ports.iter().any(|pattern| pattern.matches(port))
+            };
+            if let Some(port) = request.device.trunk_ports.iter().find(is_withdrawn) {
+                return Err(Withdrawn::Uplink { device: name.clone(), port: port.clone() });
+            }
+        }
         Ok(now.check()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::{Device, sample};
+    use crate::intent::Intent;
+    use crate::plan::tests::SCHEMA;
+    use crate::vlan::VlanId;
+
+    fn world(device: Device) -> World {
+        World {
+            access: Access::Unlimited,
+            inventory: Inventory {
+                devices: [(device.name.clone(), Arc::new(device))].into(),
+                ..Inventory::default()
+            },
+            schema: SCHEMA.clone(),
+            locks_dir: PathBuf::new(),
+            request_timeout: Duration::from_secs(60),
+            lock_wait: Duration::from_secs(10),
+            queue_per_device: 1,
+        }
+    }
+
+    #[test]
+    fn a_network_that_waits_is_held_against_the_newest_uplinks() {
+        let leaf1 = |uplinks: &[&str], protected: &[&str]| Device {
+            trunk_ports: uplinks.iter().map(|port| (*port).to_owned()).collect(),
+            protected_ports: protected.iter().map(|port| port.parse().unwrap()).collect(),
+            ..sample("leaf1")
+        };
+        let vlan = VlanId::new(100).unwrap();
+        for intent in [Intent::AddNetwork { vlan }, Intent::DeleteNetwork { vlan, force: true }] {
+            let request = Request {
+                intent,
+                device: Arc::new(leaf1(&["eth49", "eth50"], &[])),
+                caller: Caller::default(),
+                names: &crate::rpc::ports::NETWORK_NAMES,
+                level: 0,
+            };
+            let now = |device| world(device).still_allows(&request).map_err(|why| why.to_string());
+            assert_eq!(now(leaf1(&["eth50", "eth49", "eth51"], &["eth1"])), Ok(()));
+            for tightened in [leaf1(&["eth49"], &[]), leaf1(&["eth49", "eth50"], &["re:eth50"])] {
+                let why = now(tightened).unwrap_err();
+                assert!(why.contains("eth50 of leaf1 is no trunk port any more, or protected"), "{why}");
+            }
+        }
     }
 }

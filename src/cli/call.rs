@@ -80,7 +80,7 @@ pub async fn run(args: CallArgs) -> Result<ExitCode> {
     let params = args.params()?;
     match client.call(&args.method, params).await {
         Ok(result) => {
-            println!("{}", if args.json { result.to_string() } else { text(&result)? });
+            println!("{}", if args.json { result.to_string() } else { report::printable(&text(&result)?) });
             Ok(ExitCode::SUCCESS)
         }
         Err(ClientError::Setup { what, why }) => bail!("{what}: {why}"),
@@ -88,7 +88,7 @@ pub async fn run(args: CallArgs) -> Result<ExitCode> {
             if let (true, ClientError::Rpc(failure)) = (args.json, &error) {
                 println!("{}", serde_json::to_string(failure)?);
             }
-            eprintln!("mercury: {}", in_words(&error));
+            eprintln!("mercury: {}", report::printable(&in_words(&error)));
             Ok(if error.is_outcome_unknown() { ExitCode::from(UNKNOWN) } else { ExitCode::FAILURE })
         }
     }

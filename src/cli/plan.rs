@@ -125,7 +125,8 @@ pub async fn run(args: PlanArgs) -> Result<ExitCode> {
         println!("{}", serde_json::to_string_pretty(&change)?);
     } else {
         let text = report::text(&serde_json::to_value(&change)?);
-        print!("{}", text.context("this plan cannot be shown as text; --json can")?);
+        let text = text.context("this plan cannot be shown as text; --json can")?;
+        print!("{}", report::printable(&text));
     }
     Ok(ExitCode::from(if has_changes { 2 } else { 0 }))
 }

@@ -20,6 +20,7 @@ use crate::intent::Request;
 use crate::plan;
 use crate::query;
 use crate::report::{Call, Change, DeviceChange, Refusal};
+use crate::transaction::outcome::{Outcome, Phase};
 use crate::transaction::shared::{Level, Sessions, Shared, Stop};
 use crate::transaction::turns::Turns;
 use crate::transaction::worker::{Connect, Loan, Workers, broken_off};
@@ -127,6 +128,7 @@ impl Engine {
             let devices = futures_util::future::try_join_all(plans).await?;
             return Ok(Change { outcome: "planned", devices });
         }
+        self.check_sessions(&requests)?;
         let stop = &self.shared.stop;
         let turn = self.turns.take(&requests, world.queue_per_device, budget, stop).await?;
         let reports = match requests.as_slice() {
@@ -164,6 +166,20 @@ impl Engine {
             devices.push(change);
         }
         Ok(Change { outcome: worst(&devices), devices })
+    }
+
+    /// A change of more switches than there may be sessions would wait for itself, with the first of
+    /// them locked.
+    fn check_sessions(&self, requests: &[Request]) -> Result<(), Refusal> {
+        let names: BTreeSet<&str> = requests.iter().map(|request| request.device.name.as_str()).collect();
+        let (needed, limit) = (names.len(), self.shared.sessions.limit());
+        match names.last() {
+            Some(last) if needed > limit => {
+                let why = format!("the change takes {needed} sessions at one time, and {limit} may be open");
+                Err(Refusal::Unreachable { device: (*last).to_owned(), why })
+            }
+            _ => Ok(()),
+        }
     }
 
     async fn dry_run(
@@ -229,7 +245,7 @@ async fn together(
         backs.push(loan.back);
     }
     let mut reports = Vec::new();
-    let mut refused = None;
+    let mut refused = Vec::new();
     for (part, back) in transact(parts, budget).await.into_iter().zip(backs) {
         let (done, _, lease) = part.finish();
         // A worker that ended meanwhile needs no session.
@@ -237,11 +253,22 @@ async fn together(
         for done in done {
             match done.result {
                 Ok(report) => reports.push((done.request, report)),
-                Err(error) => refused = Some(Refusal::plan(&done.request.device, error)),
+                Err(error) => refused.push((done.request, error)),
             }
         }
     }
-    refused.map_or(Ok(reports), Err)
+    // A refusal says that nothing was changed.
+    let is_known = |(_, report): &(Request, Report)| !matches!(report.outcome, Outcome::Unknown { .. });
+    if reports.iter().all(is_known)
+        && let Some((request, error)) = refused.pop()
+    {
+        return Err(Refusal::plan(&request.device, error));
+    }
+    reports.extend(refused.into_iter().map(|(request, error)| {
+        let outcome = Outcome::RolledBack { phase: Phase::Plan, cause: error.to_string() };
+        (request, Report::without_plan(outcome))
+    }));
+    Ok(reports)
 }
 
 /// Leases in the order of the devices' names; after a bounded wait all are given back and tried

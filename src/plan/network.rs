@@ -64,7 +64,9 @@ pub fn delete(
     parameter: &'static str,
 ) -> Result<Target, PlanError> {
     let mut target = Target::new(before);
-    let users = users(running, vlan, &device.trunk_ports);
+    let entry = entry_in_table(device, vlan, before)?;
+    let name = entry.as_ref().and_then(|entry| before.leaf(&entry.child("config").child("name")));
+    let users = users(running, vlan, name, &device.trunk_ports);
     if !users.is_empty() {
         let (users, device) = (users.join(", "), device.name.clone());
         if !force {
@@ -72,7 +74,7 @@ pub fn delete(
         }
         target.risks.push(Risk::VlanInUse { vlan, users });
     }
-    if let Some(entry) = entry_in_table(device, vlan, before)? {
+    if let Some(entry) = entry {
         let inside = before.within(std::slice::from_ref(&entry));
         inside.iter().for_each(|(path, _)| target.after.unset(path));
     }
@@ -126,7 +128,8 @@ fn unusable(port: &str, why: &'static str) -> PlanError {
 }
 
 /// What has the VLAN as access, native or explicitly tagged VLAN, or routes it, besides the uplinks.
-fn users(running: &Slice, vlan: VlanId, uplinks: &[String]) -> Vec<String> {
+/// Those that route may say its `name` instead.
+fn users(running: &Slice, vlan: VlanId, vlan_name: Option<&str>, uplinks: &[String]) -> Vec<String> {
     let mut users: Vec<String> = Vec::new();
     for (path, value) in running.iter() {
         let Some((_, name)) = path.steps().get(1).and_then(|interface| interface.keys.first()) else {
@@ -135,7 +138,8 @@ fn users(running: &Slice, vlan: VlanId, uplinks: &[String]) -> Vec<String> {
         let is_vlan = |text: &String| text.parse() == Ok(vlan);
         let uses = match (path.name(), value) {
             ("native-vlan", Value::Leaf(id)) => is_vlan(id),
-            ("access-vlan" | "vlan", Value::Leaf(id)) => is_vlan(id),
+            ("access-vlan", Value::Leaf(id)) => is_vlan(id),
+            ("vlan", Value::Leaf(id)) => is_vlan(id) || vlan_name == Some(id),
             ("trunk-vlans", Value::Set(_)) => running.vlans(path).is_some_and(|list| list.contains(vlan)),
             _ => false,
         };

@@ -15,7 +15,7 @@ use crate::schema::Schema;
 use crate::slice::{Edit, Slice};
 use crate::transaction::outcome::{Outcome, Timings};
 
-pub use text::text;
+pub use text::{printable, text};
 
 /// One change asked for, over one or several ports, before any device is looked up.
 #[derive(Clone, Debug)]

@@ -48,6 +48,17 @@ pub fn text(change: &Value) -> Option<String> {
     Some(shown.devices.iter().map(device).collect())
 }
 
+/// What a terminal can be shown: of control characters only ends of lines and tabs are left, since the
+/// rest, which a service or a switch may have sent, can rewrite what stands there.
+pub fn printable(text: &str) -> String {
+    let shown = |c: char| match c {
+        '\n' | '\t' => c.to_string(),
+        c if c.is_control() => c.escape_default().to_string(),
+        c => c.to_string(),
+    };
+    text.chars().map(shown).collect()
+}
+
 fn device(change: &ShownDevice) -> String {
     let mut out = String::new();
     let mut line = |text: &str| {

@@ -28,6 +28,9 @@ pub struct Field<'v> {
     pub value: &'v Value,
 }
 
+/// How many unknown names an error tells.
+const MAX_TOLD: usize = 8;
+
 impl Signature {
     /// Checks the names, and that a context is an object. Values are checked as they are read.
     pub fn bind<'v>(&self, params: &'v Value) -> Result<Arguments<'v>, RpcError> {
@@ -39,8 +42,12 @@ impl Signature {
             let name = name.as_str();
             name == "rpc.version" || self.required.contains(&name) || self.optional.contains(&name)
         };
-        let unknown: Vec<String> =
-            given.keys().filter(|name| !is_known(name)).map(|name| quoted(name)).collect();
+        // A body has room for a hundred thousand, and all that is told is logged.
+        let unknown = given.keys().filter(|name| !is_known(name)).map(|name| quoted(name));
+        let mut unknown: Vec<String> = unknown.take(MAX_TOLD + 1).collect();
+        if unknown.len() > MAX_TOLD {
+            unknown[MAX_TOLD] = "...".to_owned();
+        }
         let missing: Vec<String> = self
             .required
             .iter()
@@ -202,6 +209,9 @@ mod tests {
             bind(json!({"a": 1, "d\n": 1})).unwrap_err(),
             "m: missing parameters: `b`, `context`; unknown parameters: `d\\n`"
         );
+        let many: Value = (0..1000).map(|n| (format!("x{n}"), json!(1))).collect::<Map<_, _>>().into();
+        let told = bind(many).unwrap_err();
+        assert!(told.ends_with("`x103`, `x104`, ...") && told.len() < 200, "{told}");
         assert!(bind(json!([1, 2])).unwrap_err().contains("by name"));
         assert!(bind(json!({"a": 1, "b": 1, "context": null})).unwrap_err().contains("must be an object"));
     }

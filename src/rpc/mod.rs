@@ -104,6 +104,9 @@ pub async fn answer(
     match &result {
         // How a change ended is the engine's line in the audit.
         Ok(_) | Err(RpcError::Failed(_)) => {}
+        Err(error @ RpcError::Broken) if is_change(&method) => {
+            audit::broken(&caller, &ports, error.code(), &error.to_string());
+        }
         Err(error) if is_change(&method) => audit::refused(&caller, &ports, error.code(), &error.to_string()),
         Err(error) => warn!(
             method = %quoted(&method),

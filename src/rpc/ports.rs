@@ -68,9 +68,8 @@ const MTU: (i64, i64) = (68, u16::MAX as i64);
 pub fn attach_port(params: &Value, caller: Caller, inventory: &Inventory) -> Result<Asked, RpcError> {
     let arguments = ATTACH_PORT.bind(params)?;
     let own = arguments.field("segment");
-    let Some(mut targets) = attached(&arguments, &arguments.field("port"), &own, 0, inventory)? else {
-        return Ok(UNMANAGED);
-    };
+    let parent = attached(&arguments, &arguments.field("port"), &own, 0, inventory)?;
+    let mut targets = parent.unwrap_or_default();
     if let Some(vlan) = segment(&own, inventory)?.vlan {
         top_segment(&arguments.field("top_segment"), vlan)?;
     }
@@ -80,6 +79,9 @@ pub fn attach_port(params: &Value, caller: Caller, inventory: &Inventory) -> Res
         let segment = if theirs.value.is_null() { &own } else { &theirs };
         targets
             .extend(attached(&arguments, &child.member("port")?, segment, 1, inventory)?.unwrap_or_default());
+    }
+    if targets.is_empty() {
+        return Ok(UNMANAGED);
     }
     asked(&arguments, targets, caller)
 }
@@ -104,11 +106,10 @@ pub fn update_port(params: &Value, caller: Caller, inventory: &Inventory) -> Res
     let (port, original) = (arguments.field("port"), arguments.field("original"));
     let new = attached(&arguments, &port, &arguments.field("segment"), 0, inventory)?;
     let before = arguments.field("original_segment").optional(|field| segment(field, inventory))?;
-    let was_managed = before.is_none_or(|segment| segment.vlan.is_some());
+    let was_managed = before.as_ref().is_none_or(|segment| segment.vlan.is_some());
     let old = if was_managed { links_before(&original)? } else { Vec::new() };
-    if new.is_none() && old.is_empty() {
-        return Ok(UNMANAGED);
-    }
+    // It may always have been unmanaged.
+    let left_alone = if new.is_none() && before.is_none() { links_before(&port)? } else { Vec::new() };
     let mut targets = new.unwrap_or_default();
     // Two ways to name one switch, or one port of it, are one link.
     let place = |names: &DeviceNames, port: &PortName| {
@@ -128,9 +129,13 @@ pub fn update_port(params: &Value, caller: Caller, inventory: &Inventory) -> Res
             Intent::Attach(attach) => Some(place(&target.device, &attach.port)),
             _ => None,
         })
+        .chain(left_alone.iter().map(|link| place(&link.device, &link.port)))
         .collect();
     let gone = old.into_iter().filter(|link| !kept.contains(&place(&link.device, &link.port)));
     targets.extend(gone.map(|link| detached(link, default_vlan)));
+    if targets.is_empty() {
+        return Ok(UNMANAGED);
+    }
     asked(&arguments, targets, caller)
 }
 

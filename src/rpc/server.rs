@@ -66,6 +66,8 @@ pub enum Listener {
     Unix(UnixListener),
 }
 
+/// The longest head of a request: whoever may connect could otherwise fill the memory without a name.
+const HEAD_BYTES: usize = 64 << 10;
 /// How long a caller may take to read its answer while the service stops.
 const ANSWER_TIME: Duration = Duration::from_secs(1);
 const TOO_LARGE: (StatusCode, &str) = (StatusCode::PAYLOAD_TOO_LARGE, "the request's body is too large");
@@ -127,7 +129,7 @@ pub async fn serve(
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(limits.connections));
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(limits.head_time);
+    http.timer(TokioTimer::new()).header_read_timeout(limits.head_time).max_buf_size(HEAD_BYTES);
     tokio::select! {
         () = shutdown => {}
         closed = accept(&mut listener, &places, |stream, name, origin, place| {
@@ -280,6 +282,11 @@ async fn admit(
     // A page in a browser on this host could post here without asking anyone. Browsers say so.
     if head.headers.contains_key(header::ORIGIN) {
         return Err((StatusCode::FORBIDDEN, "calls from web pages are refused").into());
+    }
+    // The connection may be older than the networks that count now.
+    if !authenticator.policy().admits(peer.origin) {
+        let refused = Refused::from((StatusCode::FORBIDDEN, "calls from this network are refused"));
+        return Err(refused.with(header::CONNECTION, HeaderValue::from_static("close")));
     }
     let principal = authenticator.authenticate(head, peer).await?;
     if usize::try_from(length).is_ok_and(|length| length <= limit) {

@@ -46,6 +46,12 @@ impl Budget {
     pub fn new(arrived: Instant, total: Duration, lock_wait: Duration) -> Self {
         Self { deadline: arrived + total, forward: arrived + total * 2 / 3, lock_wait }
     }
+
+    /// What the first of `steps`, at least one, may use up so that each has as much.
+    fn shared_by(self, steps: u32) -> Self {
+        let now = Instant::now();
+        Self { deadline: now + self.deadline.saturating_duration_since(now) / steps, ..self }
+    }
 }
 
 /// What became of one member of a transaction.
@@ -97,9 +103,10 @@ pub async fn transact(mut parts: Vec<Participant>, budget: Budget) -> Vec<Partic
         if !parts.iter().all(Participant::is_applied) {
             let cause = parts.iter().find_map(Participant::failure_for_others);
             // Children first: they are reached through what their parents take back.
-            for level in levels(&parts).into_iter().rev() {
+            for (others, level) in (1..).zip(levels(&parts)).collect::<Vec<_>>().into_iter().rev() {
                 let level = parts.iter_mut().filter(|part| part.level() == level);
-                join_all(level.map(|part| part.undo(cause.as_ref(), budget))).await;
+                let own = budget.shared_by(others);
+                join_all(level.map(|part| part.undo(cause.as_ref(), own))).await;
             }
             return parts;
         }

@@ -449,7 +449,8 @@ pub(crate) fn broken_off() -> Report {
 }
 
 impl Report {
-    fn without_plan(outcome: Outcome) -> Self {
+    /// Of a change that was not sent, or of which no plan is left.
+    pub(crate) fn without_plan(outcome: Outcome) -> Self {
         Self {
             plan: None,
             outcome,

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 
-use fake::{Client, Fake, Gate, Server, start};
+use fake::{Client, Fake, Gate, Script, Server, start};
 
 fn reset_port(id: Option<&str>) -> String {
     let mut request = json!({ "jsonrpc": "2.0", "method": "reset_port", "params": {
@@ -200,4 +200,21 @@ async fn a_unix_socket_is_taken_over_only_from_the_dead() {
     std::fs::write(&file, "not ours").unwrap();
     assert_eq!(bind_unix(&file).unwrap_err().kind(), ErrorKind::AlreadyExists);
     assert!(file.exists());
+}
+
+#[tokio::test]
+async fn a_change_that_broke_off_is_audited_as_not_known() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("audit.log");
+    mercury::audit::install(mercury::audit::Sink::open(&path).unwrap());
+    let server =
+        Server::start(Fake::new(Some(Script::Panic("a defect".to_owned())), None), RpcLimits::default());
+    let (_, answer) = server.await.connect().await.post(reset_port(Some("req-broken"))).await;
+    assert_eq!(answer["error"]["data"]["outcome"], "unknown");
+    // Others write there, too.
+    let lines = std::fs::read_to_string(&path).unwrap();
+    let lines = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let own: Vec<Value> = lines.filter(|line| line["request_id"] == "req-broken").collect();
+    assert_eq!(own.len(), 1, "{own:?}");
+    assert_eq!((&own[0]["outcome"], &own[0]["device"]), (&json!("unknown"), &json!("leaf1")));
 }

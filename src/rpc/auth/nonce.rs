@@ -81,7 +81,9 @@ impl Nonces {
         let oldest = Nonce { made: self.age(now).saturating_sub(lifetime), random: 0 };
         used.counts = used.counts.split_off(&oldest);
         if used.counts.len() >= MAX_NONCES {
-            used.forgotten = used.counts.pop_first().map(|(nonce, _)| nonce);
+            let oldest = used.counts.pop_first().map(|(nonce, _)| nonce);
+            // The oldest may have come after younger ones that are forgotten already.
+            used.forgotten = used.forgotten.max(oldest);
         }
         used.counts.insert(nonce, Counts { highest: count, seen: 1 });
         Ok(())
@@ -181,5 +183,20 @@ mod tests {
         assert!(taken == Err(Failure::Stale) || nonces.take(unused, 1, end) == Err(Failure::Replayed));
         nonces.take(issue(400_000), 1, at(400_000)).unwrap();
         assert_eq!(nonces.used.lock().unwrap().counts.len(), 1, "those whose time is over go");
+    }
+
+    #[test]
+    fn what_was_forgotten_stays_forgotten() {
+        let (nonces, began) = nonces();
+        let nonce = |made: u64| Nonce { made, random: 7 };
+        let now = began + Duration::from_secs(100);
+        let most = u64::try_from(MAX_NONCES).unwrap();
+        for made in 1000..1000 + most {
+            nonces.take(nonce(made), 1, now).unwrap();
+        }
+        // The oldest is forgotten for one that is older still, and that one for the next.
+        nonces.take(nonce(1), 1, now).unwrap();
+        nonces.take(nonce(9000), 1, now).unwrap();
+        assert_eq!(nonces.take(nonce(1000), 1, now), Err(Failure::Stale));
     }
 }

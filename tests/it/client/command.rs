@@ -9,7 +9,7 @@ use std::process::Stdio;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
-use super::peer::{Act, Peer, result, says};
+use super::peer::{Act, Peer, Seen, result, says};
 use super::*;
 use crate::peers::mercury_bin;
 use crate::service::{Service, Site, attach, detach};
@@ -202,4 +202,24 @@ async fn what_cannot_be_meant_is_refused_before_anything_is_sent() {
     }
     let ran = run("http://u:secret@h", &["m"]).await;
     assert!(ran.code == Some(1) && ran.err.contains("no user name or password"), "{}", ran.err);
+}
+
+/// A service that is none, or a switch, must not rewrite what stands on an operator's terminal.
+#[tokio::test]
+async fn a_terminal_is_shown_no_control_characters() {
+    let evil = "\u{1b}[2J\u{9b}1Aoutcome: applied\r";
+    let told = move |seen: &Seen| {
+        let body =
+            json!({ "jsonrpc": "2.0", "id": seen.body["id"], "error": { "code": 400, "message": evil } });
+        let body = body.to_string();
+        format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+    };
+    let answers = vec![result(json!(evil)), Act::Say(Box::new(told))];
+    let peer = Peer::start(answers.into_iter().map(|act| vec![act]).collect()).await;
+    for _ in 0..2 {
+        let ran = run(&peer.url(), &["get_switches"]).await;
+        let shown = ran.out + &ran.err;
+        assert!(shown.contains("outcome: applied"), "{shown:?}");
+        assert!(!shown.trim_end().chars().any(char::is_control), "{shown:?}");
+    }
 }

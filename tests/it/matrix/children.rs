@@ -58,3 +58,42 @@ async fn a_child_is_undone_before_its_parent() {
         }
     }
 }
+
+/// A child that cannot be planned is refused, but not in words that hide what its parent was left as.
+#[tokio::test(start_paused = true)]
+async fn a_refused_child_does_not_hide_that_its_parent_is_not_known() {
+    let child = SwitchSpec { vlans: vec![101], ..spec("leaf2", Personality::CandidatePersist) };
+    let lab = Lab::new(vec![spec("leaf1", Personality::CandidatePersist), child]).await;
+    let refused = lab.engine.change(family()).await.unwrap_err().to_string();
+    assert!(refused.contains("VLAN 100 is not in the VLAN table of leaf2"), "{refused}");
+    assert_eq!(lab.leftovers().await, "");
+
+    lab.leaf1().inject(FaultSpec::every("cancel-commit", What::HangBefore));
+    let change = lab.engine.change(family()).await.expect("what leaf1 holds is not known");
+    assert_eq!(change.outcome, "unknown");
+    assert_eq!(end_of(&change, 0), Some(End::Unknown));
+    assert_eq!(end_of(&change, 1), Some(End::RolledBack(Phase::Plan)));
+}
+
+/// Its undo may not take the time that its parent's needs: without a timer nobody else takes that back.
+#[tokio::test(start_paused = true)]
+async fn a_child_that_hangs_does_not_keep_its_parent_from_being_undone() {
+    for personality in Personality::ALL {
+        let lab = Lab::new(vec![spec("leaf1", personality), spec("leaf2", personality)]).await;
+        let before = lab.leaf1().running_xml();
+        lab.switch("leaf2").inject(FaultSpec::every(single::commit(personality), What::HangBefore));
+        for rpc in ["discard-changes", "unlock", "cancel-commit"] {
+            lab.switch("leaf2").inject(FaultSpec::every(rpc, What::HangBefore));
+        }
+        for nth in 2..100 {
+            let what = What::HangBefore;
+            lab.switch("leaf2").inject(FaultSpec { rpc: "lock".to_owned(), nth: Nth::Only(nth), what });
+        }
+        let started = Instant::now();
+        let change = lab.engine.change(family()).await.unwrap();
+        let name = personality.name();
+        assert!(started.elapsed() <= BUDGET + Duration::from_secs(1), "{name}: {:?}", started.elapsed());
+        assert!(matches!(end_of(&change, 0), Some(End::RolledBack(_))), "{name}: {change:?}");
+        assert_eq!(lab.leaf1().running_xml(), before, "{name}");
+    }
+}

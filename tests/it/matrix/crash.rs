@@ -180,6 +180,59 @@ fn in_a_change_of_two_switches() {
     wrong.none();
 }
 
+/// A network that is added or deleted: the same, with the VLAN's entry and its name to give back.
+#[test]
+fn in_a_change_of_a_network() {
+    use super::networks;
+    let mut wrong = Wrong::default();
+    let vlan = VlanId::new(150).unwrap();
+    for personality in Personality::ALL {
+        for intent in [Intent::AddNetwork { vlan }, Intent::DeleteNetwork { vlan, force: false }] {
+            let has = if matches!(intent, Intent::AddNetwork { .. }) { &[10][..] } else { &[10, 150] };
+            let spec = networks::spec("leaf1", personality, has);
+            let call = || networks::call(&["leaf1"], intent.clone());
+            let (log, before, after) = process().block_on(async {
+                let lab = Lab::new(vec![spec.clone()]).await;
+                let before = lab.leaf1().running_xml();
+                assert_eq!(lab.engine.change(call()).await.unwrap().outcome, "applied");
+                (lab.leaf1().log(), before, lab.leaf1().running_xml())
+            });
+            for at in 0..log.len() {
+                let rpc = &log[at].rpc;
+                let nth = log[..=at].iter().filter(|logged| logged.rpc == *rpc).count() as u32;
+                for what in [What::HangBefore, What::HangAfter] {
+                    let cell = format!("{} {} {rpc}@{nth} {what:?}", personality.name(), intent.verb());
+                    let first = process();
+                    let mut lab = first.block_on(Lab::new(vec![spec.clone()]));
+                    lab.leaf1().inject(FaultSpec { rpc: rpc.clone(), nth: Nth::Only(nth), what });
+                    let (engine, asked) = (lab.engine.clone(), call());
+                    first.block_on(async {
+                        let change = tokio::spawn(async move { engine.change(asked).await });
+                        while lab.leaf1().log().len() <= at {
+                            assert!(!change.is_finished(), "{cell}: it ended before");
+                            tokio::time::sleep(Duration::from_millis(1)).await;
+                        }
+                    });
+                    drop(first);
+                    lab.leaf1().clear_faults();
+                    lab.restart();
+                    process().block_on(async {
+                        lab.engine.recover().await;
+                        let mut problem = lab.leftovers().await;
+                        tokio::time::sleep(Duration::from_secs(300)).await;
+                        let running = lab.leaf1().running_xml();
+                        if running != before && running != after {
+                            problem += &running;
+                        }
+                        wrong.cell(&cell, &problem);
+                    });
+                }
+            }
+        }
+    }
+    wrong.none();
+}
+
 /// A switch whose change died while it waited for the answer to `rpc`, and the journal's file.
 fn died_at(rpc: &str) -> (Lab, std::path::PathBuf) {
     let first = process();

@@ -141,3 +141,17 @@ async fn a_frozen_switch_takes_no_attach_and_every_detach() {
     service.call("reset_port", reset).await.expect("isolating is allowed");
     assert!(is_in(&leaf1, "eth1", 105));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_more_switches_than_there_may_be_sessions_is_refused_at_once() {
+    let (leaf1, leaf2) = (switch("leaf1").await, switch("leaf2").await);
+    let switches = [("leaf1", &leaf1), ("leaf2", &leaf2)];
+    let service = site(&switches).limits("sessions = 1\n").serve().await;
+    let mut params = crate::service::attach("eth1", 100, &[]);
+    params["port"]["binding:profile"]["local_link_information"] =
+        json!([{ "switch_id": "leaf1", "port_id": "eth1" }, { "switch_id": "leaf2", "port_id": "eth1" }]);
+    let failure = service.call("attach_port", params).await.expect_err("it can never be carried out");
+    assert_eq!((failure.code, failure.class()), (500, "NetworkError"));
+    assert!(failure.message.contains("takes 2 sessions at one time, and 1 may be open"), "{failure:?}");
+    assert!(leaf1.log().is_empty() && leaf2.log().is_empty(), "neither was contacted");
+}

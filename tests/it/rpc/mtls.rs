@@ -143,3 +143,17 @@ async fn a_reload_is_felt_by_connections_that_are_open() {
     server.authenticator.reload(rpc("[]", "client-ca.pem"));
     assert_eq!(open.post("{").await.0, 403);
 }
+
+#[tokio::test]
+async fn networks_are_looked_at_again_on_connections_that_are_open() {
+    let place = Place::new();
+    let rpc = |networks: &str| {
+        let text = format!("[rpc]\nlisten = \"127.0.0.1:0\"\nauth = \"none\"\nnetworks = {networks}\n");
+        place.load(&text).unwrap().rpc.policy
+    };
+    let (server, _) = place.serve("auth = \"none\"\nnetworks = [\"127.0.0.0/8\"]\n").await;
+    let mut open = server.connect().await;
+    assert_eq!(open.post("{").await.0, 200);
+    server.authenticator.reload(rpc("[\"192.0.2.0/24\"]"));
+    assert_eq!(open.post("{").await.0, 403);
+}

@@ -78,7 +78,7 @@ async fn what_is_no_call_is_answered_and_never_carried_out() {
 async fn an_id_comes_back_as_it_was() {
     let server = Server::start(Fake::new(None, None), RpcLimits::default()).await;
     let mut client = server.connect().await;
-    let long = "x".repeat(100_000);
+    let long = "x".repeat(200_000);
     for id in [
         json!("req-1"),
         json!(""),
@@ -108,6 +108,9 @@ async fn an_id_comes_back_as_it_was() {
 async fn what_is_no_http_is_refused_and_harms_nobody() {
     let server = Server::start(Fake::new(None, None), RpcLimits::default()).await;
     let endless = format!("POST / HTTP/1.1\r\nhost: m\r\nx: {}\r\n\r\n", "x".repeat(1 << 20));
+    // More than any call needs, and what thousands may send before they say who they are.
+    let long =
+        format!("POST / HTTP/1.1\r\nhost: m\r\ncontent-length: 2\r\nx: {}\r\n\r\n{{}}", "x".repeat(200_000));
     let many = format!("POST / HTTP/1.1\r\nhost: m\r\n{}\r\n", "x: y\r\n".repeat(1000));
     for garbage in [
         "\x16\x03\x01\x02\0\x01\0\x01\u{fc}\x03\x03",
@@ -117,6 +120,7 @@ async fn what_is_no_http_is_refused_and_harms_nobody() {
         "POST / HTTP/1.1\r\nhost: m\r\ncontent-length: -1\r\n\r\n",
         "POST / HTTP/1.1\r\nhost: m\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
         &endless,
+        &long,
         &many,
     ] {
         let mut stream = TcpStream::connect(server.address).await.unwrap();
