@@ -57,18 +57,28 @@ fn rpc(settings: &Settings, there: &IronicConf, differences: &mut Vec<String>) {
             differences.push(format!("rpc: {what}: {there} there, {here} here"));
         }
     };
-    differ("listens on", &there.listen(), &listen(here));
+    // Whoever listens everywhere is found by every name.
+    let is_found = match &here.listen {
+        Listen::Tcp(address) => {
+            there.unix_socket.is_none() && address.ip().is_unspecified() && address.port() == there.port
+        }
+        Listen::Unix(_) => false,
+    };
+    if !is_found {
+        differ("listens on", &there.listen(), &listen(here));
+    }
     let words = auth(here);
     let asked = there.auth().unwrap_or(&there.auth_strategy);
     if !words.contains(&asked) {
         differ("asks for", asked, &words.join(", "));
     }
     let basic = here.policy.methods.as_ref().and_then(|methods| methods.basic.as_ref());
-    if let ("basic", Some(users)) = (asked, basic) {
-        differ("users", &there.user_file, &users.path().display().to_string());
+    if let ("basic", Some(users), Some(file)) = (asked, basic, &there.user_file) {
+        differ("users", file, &users.path().display().to_string());
     }
     let word = |tls: bool| if tls { "yes" } else { "no" };
-    differ("TLS", word(there.tls.is_some()), word(here.policy.tls.is_some()));
+    let tls = there.client_tls.unwrap_or(there.tls.is_some());
+    differ("TLS", word(tls), word(here.policy.tls.is_some()));
 }
 
 /// What Ironic will ask for and not get.

@@ -44,8 +44,11 @@ pub struct Rpc {
     pub unix_socket: Option<String>,
     /// `noauth`, `http_basic` or `keystone`.
     pub auth_strategy: String,
-    pub user_file: String,
+    /// None: Ironic's default.
+    pub user_file: Option<String>,
     pub tls: Option<Tls>,
+    /// Whether those who call use TLS, where that is said.
+    pub client_tls: Option<bool>,
 }
 
 /// The service's certificate, and the lowest version it speaks.
@@ -112,15 +115,16 @@ fn rpc(source: Source, ini: &Ini) -> Rpc {
         port: port.and_then(Result::ok).unwrap_or(8089),
         unix_socket: text("unix_socket"),
         auth_strategy: auth.map_or_else(|| "keystone".to_owned(), |entry| entry.value.clone()),
-        user_file: text("http_basic_auth_user_file")
-            .unwrap_or_else(|| "/etc/ironic/htpasswd-json-rpc".to_owned()),
+        user_file: text("http_basic_auth_user_file"),
         tls,
+        client_tls: option(RPC, "client_use_ssl").map(is_true),
     }
 }
 
 fn remarks(source: Source, ini: &Ini) -> Vec<(String, String)> {
-    let Some(section) = ini.sections.iter().find(|section| section.name == SECTION) else {
-        return Vec::new();
+    let entries = |name: &str| {
+        let section = ini.sections.iter().find(|section| section.name == name);
+        section.map_or(&[][..], |section| &section.options)
     };
     let remark = |entry: &Entry| {
         let why = match entry.key.as_str() {
@@ -137,7 +141,13 @@ fn remarks(source: Source, ini: &Ini) -> Vec<(String, String)> {
             format!("{}: {}: {why}", place(source, &entry.span), entry.key.escape_debug()),
         ))
     };
-    section.options.iter().filter_map(remark).collect()
+    let comment = |entry: &&Entry| entry.value.contains(" #") || entry.value.contains("\t#");
+    let with_comment = |entry: &Entry| {
+        let why = "a comment after a value is part of it";
+        (entry.key.clone(), format!("{}: {}: {why}", place(source, &entry.span), entry.key.escape_debug()))
+    };
+    let commented = entries(SECTION).iter().chain(entries(RPC)).filter(comment).map(with_comment);
+    entries(SECTION).iter().filter_map(remark).chain(commented).collect()
 }
 
 /// `100,102-104`; also `[]`, as Ironic's manual spells the empty list.
@@ -216,7 +226,7 @@ impl Rpc {
             }
         }
         if self.auth() == Some("basic") {
-            line("htpasswd", &self.user_file);
+            line("htpasswd", self.user_file.as_deref().unwrap_or("/etc/ironic/htpasswd-json-rpc"));
         }
         if let Some(tls) = &self.tls {
             toml += "\n[rpc.tls]\n";
@@ -276,7 +286,7 @@ impl IronicConf {
         if let Some(idle) = self.networks.get("idle_network") {
             toml += &format!("idle_vlans = \"{idle}\"\n");
         }
-        toml += "\n[locks]\ndir = \"/var/lock/mercury\"\n";
+        toml += "\n[locks]\ndir = \"/var/lib/mercury\"\n";
         let complete = self.allowed_vlans.is_some() && self.remarks.is_empty() && lost.is_empty();
         report.extend(self.remarks.iter().map(|(_, remark)| remark.clone()));
         Written { toml, secrets: Vec::new(), report, complete }

@@ -119,7 +119,7 @@ fn uplink(port: &str, before: &Slice) -> Result<Path, PlanError> {
     let vlans = interface.switched_vlan(before);
     match before.leaf(&vlans.mode) {
         Some("TRUNK") => Ok(vlans.trunk),
-        _ => Err(unusable(port, "it is no trunk")),
+        _ => Err(unusable(port, "it is no trunk; configure it as one with a list of VLANs on the switch")),
     }
 }
 

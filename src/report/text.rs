@@ -73,7 +73,12 @@ fn device(change: &ShownDevice) -> String {
     line(&format!("  after      {}", change.after));
     line(&format!("  transport  {}", change.transport));
     match &change.outcome {
-        Some(outcome) => line(&format!("  outcome    {outcome}")),
+        Some(outcome) => {
+            line(&format!("  outcome    {outcome}"));
+            if let Outcome::Applied { saved } = outcome {
+                line(&format!("  saved      {saved}"));
+            }
+        }
         None if change.edits.is_empty() => line("  nothing to change"),
         None => {}
     }

@@ -172,7 +172,7 @@ fn network_change(
             names.collect::<Result<_, RpcError>>()?
         }
         (None, None) => {
-            return Err(devices.refuse("devices, or the network's physical_network, must be given"));
+            return Err(devices.refuse("it is required where the network has no physical_network"));
         }
         (None, Some(physical_network)) => {
             let part = inventory

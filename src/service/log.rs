@@ -51,3 +51,10 @@ fn filter(settings: &Settings) -> EnvFilter {
     // The SSH library's own lines are for its developers.
     EnvFilter::new(format!("{level},russh=warn,{}={audit}", audit::TARGET))
 }
+
+/// What foreign inventories say without effect.
+pub fn remarks(settings: &Settings) {
+    for remark in &settings.inventory.remarks {
+        tracing::warn!(remark, "without effect in the inventory");
+    }
+}

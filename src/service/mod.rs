@@ -50,9 +50,7 @@ pub async fn run(config: PathBuf) -> Result<ExitCode> {
     let signals = Signals::install()?;
     let settings = config::load(&config)?;
     let log = log::start(&settings)?;
-    for remark in &settings.inventory.remarks {
-        tracing::warn!(remark, "without effect in the inventory");
-    }
+    log::remarks(&settings);
     let loaded = reload::load_models(settings)?;
     let settings = &loaded.settings;
     journal::prepare(&settings.locks_dir)?;

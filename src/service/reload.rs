@@ -123,6 +123,7 @@ impl Reloader {
         settings.locks_dir.clone_from(&self.fixed.locks_dir);
         self.stop_timeout = settings.limits.stop_timeout;
         self.log.reload(settings);
+        log::remarks(settings);
         crate::audit::install(sink);
         // Who may come in, by which certificates and password files. Rules of access are the world's.
         self.authenticator.reload(settings.rpc.policy.clone());
