@@ -237,6 +237,15 @@ async fn together(
     requests.sort_by(|a, b| a.device.name.cmp(&b.device.name));
     let mut devices: Vec<Arc<Device>> = requests.iter().map(|r| r.device.clone()).collect();
     devices.dedup_by(|a, b| a.name == b.name);
+    if let Some((device, why)) = unreachable(&workers, &requests, &world, budget).await {
+        let report = |request: Request| {
+            let own = request.device.name == device;
+            let cause = if own { why.clone() } else { format!("{device}: {why}") };
+            let report = Report::without_plan(Outcome::RolledBack { phase: Phase::Connect, cause });
+            (request, report)
+        };
+        return Ok(requests.into_iter().map(report).collect());
+    }
     let loans = borrow(&workers, &devices, &world, budget).await?;
     let (mut parts, mut backs) = (Vec::new(), Vec::new());
     for (device, loan) in devices.iter().zip(loans) {
@@ -269,6 +278,27 @@ async fn together(
         (request, Report::without_plan(outcome))
     }));
     Ok(reports)
+}
+
+/// A device of several that has no session and gets none. Those that are reached only through a port
+/// that changes first are not asked yet.
+async fn unreachable(
+    workers: &Workers,
+    requests: &[Request],
+    world: &Arc<World>,
+    budget: Budget,
+) -> Option<(String, String)> {
+    let at_once = requests.iter().filter(|request| request.level == 0);
+    let devices: BTreeMap<&str, &Arc<Device>> =
+        at_once.map(|request| (request.device.name.as_str(), &request.device)).collect();
+    if devices.len() < 2 {
+        return None;
+    }
+    let opened = devices.into_values().map(|device| async move {
+        let opened = workers.warm(device, world.clone(), budget.forward).await;
+        opened.err().map(|why| (device.name.clone(), why))
+    });
+    futures_util::future::join_all(opened).await.into_iter().flatten().next()
 }
 
 /// Leases in the order of the devices' names; after a bounded wait all are given back and tried

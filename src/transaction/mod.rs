@@ -47,6 +47,11 @@ impl Budget {
         Self { deadline: arrived + total, forward: arrived + total * 2 / 3, lock_wait }
     }
 
+    /// No longer than a lock is waited for.
+    fn briefly(self) -> Self {
+        Self { forward: self.forward.min(Instant::now() + self.lock_wait), ..self }
+    }
+
     /// What the first of `steps`, at least one, may use up so that each has as much.
     fn shared_by(self, steps: u32) -> Self {
         let now = Instant::now();
@@ -119,12 +124,15 @@ pub async fn transact(mut parts: Vec<Participant>, budget: Budget) -> Vec<Partic
 struct Failed;
 
 async fn forward(parts: &mut [Participant], budget: Budget) -> Result<(), Failed> {
+    let is_alone = parts.len() == 1;
     for level in levels(parts) {
         // A level is reached through what the one before it has committed, under that one's timer.
         let mut level: Vec<_> = parts.iter_mut().filter(|part| part.level() == level).collect();
+        // Who waits for one of several devices keeps the others from their callers.
+        let start = if is_alone { budget } else { budget.briefly() };
         for part in &mut level {
-            part.open(budget).await?;
-            part.begin(budget).await?;
+            part.open(start).await?;
+            part.begin(start).await?;
         }
         for part in &mut level {
             part.plan()?;

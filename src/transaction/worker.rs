@@ -41,6 +41,13 @@ enum Job {
     Change(Box<Pending>),
     Read(Reading),
     Lend(Lending),
+    /// Open a session, if there is none.
+    Warm {
+        device: Arc<Device>,
+        world: Arc<World>,
+        deadline: Instant,
+        reply: oneshot::Sender<Result<(), Fault>>,
+    },
     /// Finish what the journal holds.
     Recover {
         device: Arc<Device>,
@@ -150,6 +157,28 @@ impl Workers {
         }
     }
 
+    /// Has a session opened behind what is queued, so that a device that cannot be reached is found
+    /// out while no other is held.
+    pub async fn warm(
+        &self,
+        device: &Arc<Device>,
+        world: Arc<World>,
+        deadline: Instant,
+    ) -> Result<(), String> {
+        let (reply, answer) = oneshot::channel();
+        let job = Job::Warm { device: device.clone(), world, deadline, reply };
+        self.submit(device, job, None).map_err(|refusal| refusal.to_string())?;
+        tokio::select! {
+            biased;
+            answer = answer => match answer {
+                Ok(answer) => answer.map_err(|fault| fault.to_string()),
+                Err(_) => Err("its worker ended".to_owned()),
+            },
+            () = sleep_until(deadline) => Err("the time was used up while waiting for it".to_owned()),
+            () = self.shared.stop.reached(Level::Drain) => Err("the service is stopping".to_owned()),
+        }
+    }
+
     /// Borrows a device from its worker until the loan is given back or dropped; none: it was not
     /// free in time.
     pub async fn lend(
@@ -243,6 +272,18 @@ impl Worker {
                 }
                 Job::Read(reading) => self.read(reading).await,
                 Job::Lend(lending) => self.lend(lending).await,
+                Job::Warm { device, world, deadline, mut reply } => {
+                    let mut lease = self.lease(device, world).await;
+                    let mut timings = Timings::default();
+                    let opened = tokio::select! {
+                        biased;
+                        () = reply.closed() => None,
+                        opened = lease.connect(&mut timings, deadline) => Some(opened),
+                    };
+                    self.warm = lease.give_back();
+                    // Whoever asked may have given up.
+                    opened.map_or(Ok(()), |opened| reply.send(opened)).unwrap_or_default();
+                }
                 Job::Recover { device, world, budget, reply } => {
                     let mut lease = self.lease(device, world).await;
                     let result = recover(&mut lease, budget).await;
