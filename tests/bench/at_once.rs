@@ -87,7 +87,7 @@ fn first_configuration(schema: &Schema) -> Slice {
     let xml = format!(
         r#"<interfaces xmlns="http://openconfig.net/yang/interfaces">{interfaces}</interfaces>
            <network-instances xmlns="http://openconfig.net/yang/network-instance"><network-instance>
-             <name>default</name><vlans>{}</vlans></network-instance></network-instances>"#,
+             <name>default</name><config><name>default</name></config><vlans>{}</vlans></network-instance></network-instances>"#,
         VLANS.map(vlan).concat()
     );
     schema.read_xml(&xml).expect("the subset has it")

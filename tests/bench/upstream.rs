@@ -1,7 +1,9 @@
 //! `update_port` beside upstream's own service, in turns: Ironic's `ironic-networking` with its driver
 //! that does nothing.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -56,7 +58,10 @@ impl Site {
         let dir = TempDir::with_prefix("mercury-bench-").expect("a temporary directory");
         // The cost that `htpasswd -B` takes by itself.
         let hash = bcrypt::hash(PASSWORD, 5).expect("a hash");
-        fs::write(dir.path().join("htpasswd"), format!("{USER}:{hash}\n")).expect("the directory is ours");
+        let mut users = OpenOptions::new();
+        let users = users.write(true).create_new(true).mode(0o600).open(dir.path().join("htpasswd"));
+        let written = users.and_then(|mut file| writeln!(file, "{USER}:{hash}"));
+        written.expect("the directory is ours");
         Self { dir, with_basic }
     }
 
