@@ -98,7 +98,9 @@ impl Plan {
             Subject::Port(port) => openconfig::describe(slice, port.as_str()),
             Subject::Vlan(vlan) => network::describe(slice, *vlan),
         };
-        (describe(&self.before), describe(&self.after))
+        let before = describe(&self.before);
+        let after = if self.is_empty() { before.clone() } else { describe(&self.after) };
+        (before, after)
     }
 }
 

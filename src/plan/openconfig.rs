@@ -43,8 +43,13 @@ pub struct Target {
 }
 
 impl Interface {
+    /// The list entry of a port alone.
+    pub fn entry(port: &str) -> Path {
+        Path::default().child(INTERFACES).entry("interface", "name", port)
+    }
+
     pub fn new(port: &str) -> Self {
-        let entry = Path::default().child(INTERFACES).entry("interface", "name", port);
+        let entry = Self::entry(port);
         let config = entry.child("config");
         Self {
             name: config.child("name"),
@@ -109,7 +114,7 @@ pub fn reads(request: &Request) -> Vec<Path> {
         Subject::Port(port) => port,
         Subject::Vlan(vlan) => return network::reads(&request.device, vlan),
     };
-    let mut paths = vec![Interface::new(port.as_str()).entry];
+    let mut paths = vec![Interface::entry(port.as_str())];
     if let Some(instance) = network_instance(&request.device) {
         paths.push(instance.child("config").child("name"));
         // Only that they exist: their names and the rest are others' to change at any time.
@@ -156,7 +161,7 @@ pub fn scope(request: &Request, before: &Slice, target: &Target) -> Scope {
     let port_scope = PortScope {
         vlans: request.writable_vlans(),
         leaves: request.writable_leaves(),
-        creates: created(&Interface::new(port.as_str()).entry).then(|| kind.clone()),
+        creates: created(&Interface::entry(port.as_str())).then(|| kind.clone()),
         ..PortScope::default()
     };
     let ensured = EntryScope { creates: true, shared: true, ..EntryScope::default() };
