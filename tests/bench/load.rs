@@ -1,7 +1,8 @@
 //! Clients: JSON-RPC over kept-alive HTTP connections, and many of them at once.
 
-use std::io::{Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
+use std::ops::Range;
 use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,8 +13,11 @@ use crate::table::Samples;
 
 /// A connection that asks one thing after the other.
 pub struct Connection {
+    address: String,
     stream: TcpStream,
     buffer: Vec<u8>,
+    /// How often the service had hung up where [`Connection::ask`] began.
+    reopened: usize,
 }
 
 /// What several clients saw.
@@ -22,6 +26,8 @@ pub struct Load {
     pub samples: Samples,
     /// From the first request to the last answer.
     pub took: Duration,
+    /// How often the service hung up between two calls.
+    pub reopened: usize,
 }
 
 impl Connection {
@@ -30,10 +36,10 @@ impl Connection {
         Self::try_open(address).expect("the service listens")
     }
 
-    pub fn try_open(address: &str) -> std::io::Result<Self> {
+    pub fn try_open(address: &str) -> io::Result<Self> {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream, buffer: vec![0; 1 << 20] })
+        Ok(Self { address: address.to_owned(), stream, buffer: vec![0; 1 << 20], reopened: 0 })
     }
 
     /// Sends what [`request`] made.
@@ -43,13 +49,34 @@ impl Connection {
 
     /// The body of the next answer.
     pub fn receive(&mut self) -> &str {
+        let body = self.try_receive().expect("the service answers");
+        std::str::from_utf8(&self.buffer[body]).expect("UTF-8")
+    }
+
+    /// The answer to a request. If the service has hung up since the last one, over a new connection, as
+    /// Ironic's client does it.
+    pub fn ask(&mut self, request: &[u8]) -> &str {
+        let mut answered = self.stream.write_all(request).and_then(|()| self.try_receive());
+        if answered.is_err() {
+            let reopened = self.reopened + 1;
+            *self = Self { reopened, ..Self::open(&self.address) };
+            answered = self.stream.write_all(request).and_then(|()| self.try_receive());
+        }
+        let body = answered.expect("the service answers over a new connection");
+        std::str::from_utf8(&self.buffer[body]).expect("UTF-8")
+    }
+
+    /// Where the body of the next answer is.
+    fn try_receive(&mut self) -> io::Result<Range<usize>> {
         let mut length = 0;
         loop {
-            let more = self.stream.read(&mut self.buffer[length..]).expect("the service answers");
-            assert!(more > 0, "the service hung up");
+            let more = self.stream.read(&mut self.buffer[length..])?;
+            if more == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
             length += more;
             if let Some(start) = body(&self.buffer[..length]) {
-                return std::str::from_utf8(&self.buffer[start..length]).expect("UTF-8");
+                return Ok(start..length);
             }
         }
     }
@@ -86,8 +113,7 @@ pub fn run(address: &str, clients: &[Vec<Vec<u8>>], time: Duration, expected: &s
     let client = |requests: &[Vec<u8>]| {
         let mut connection = Connection::open(address);
         let mut ask = |request: &[u8]| {
-            connection.send(request);
-            let answer = connection.receive();
+            let answer = connection.ask(request);
             assert!(answer.contains(expected), "{answer}");
         };
         let mut samples = Samples::default();
@@ -99,17 +125,19 @@ pub fn run(address: &str, clients: &[Vec<Vec<u8>>], time: Duration, expected: &s
         for request in requests.iter().cycle().take_while(|_| Instant::now() < end) {
             samples.time(|| ask(request));
         }
-        samples
+        (samples, connection.reopened)
     };
     thread::scope(|scope| {
         let clients: Vec<_> = clients.iter().map(|requests| scope.spawn(|| client(requests))).collect();
         start.wait();
         let started = Instant::now();
-        let mut samples = Samples::default();
+        let mut load = Load::default();
         for client in clients {
-            samples.extend(client.join().expect("the client works"));
+            let (samples, reopened) = client.join().expect("the client works");
+            load.samples.extend(samples);
+            load.reopened += reopened;
         }
-        Load { samples, took: started.elapsed() }
+        Load { took: started.elapsed(), ..load }
     })
 }
 
@@ -118,6 +146,7 @@ impl Load {
     pub fn extend(&mut self, turn: Load) {
         self.samples.extend(turn.samples);
         self.took += turn.took;
+        self.reopened += turn.reopened;
     }
 
     /// Answers in a second.

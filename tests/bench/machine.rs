@@ -61,15 +61,19 @@ pub fn memory(pid: u32) -> String {
 }
 
 fn children(pid: u32) -> Vec<u32> {
-    let list = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-    list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+    let is_child = |of: &u32| field(&format!("/proc/{of}/status"), "PPid").parse() == Ok(pid);
+    processes().filter(is_child).collect()
+}
+
+fn processes() -> impl Iterator<Item = u32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten();
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
 }
 
 /// The process that was started with `argument`.
 pub fn process_with(argument: &Path) -> Option<u32> {
     let argument = argument.to_str()?;
-    let pids = fs::read_dir("/proc").ok()?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    pids.into_iter().find(|pid: &u32| {
+    processes().find(|pid| {
         let command = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         command.split('\0').any(|word| word == argument)
     })

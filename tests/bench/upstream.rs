@@ -83,10 +83,9 @@ impl Site {
         let address = format!("127.0.0.1:{port}");
         let started = Instant::now();
         let mut process = Process::spawn(&mut program);
-        while !Connection::try_open(&address).is_ok_and(|mut connection| {
-            connection.send(&first);
-            connection.receive().contains(expected)
-        }) {
+        while !Connection::try_open(&address)
+            .is_ok_and(|mut connection| connection.ask(&first).contains(expected))
+        {
             assert!(
                 process.ended().is_none(),
                 "{}",
@@ -249,25 +248,38 @@ pub fn measure(target: &Target) {
     println!(
         "\nupdate_port, {DEVICES} switches in the inventory, one of them asked, each client its own port"
     );
+    let upstreams = &lanes[0].loads;
     for lane in &lanes {
-        for (clients, load) in lane.clients.iter().zip(&lane.loads) {
+        for (n, (clients, load)) in lane.clients.iter().zip(&lane.loads).enumerate() {
             let (p50, p99) = (millis(load.samples.p50()), millis(load.samples.percentile(99)));
+            let latency = load.samples.p50().as_secs_f64() / upstreams[n].samples.p50().as_secs_f64();
+            let rate = load.rate() / upstreams[n].rate();
+            let hung_up =
+                if load.reopened > 0 { format!("  hung up {} times", load.reopened) } else { String::new() };
             println!(
-                "{:52} {clients:>2} clients  p50 {p50:>9}  p99 {p99:>9} {:>8.0}/s",
+                "{:50} {clients:>2} clients  p50 {p50:>9} ({latency:5.3})  p99 {p99:>9}  {:>6.0}/s ({rate:5.1}){hung_up}",
                 lane.name,
-                load.rate()
+                load.rate(),
             );
         }
     }
-    let [theirs, ours] =
-        [theirs, ours].map(|starts| format!("{} / {}", millis(starts.p50()), millis(starts.percentile(99))));
-    println!("start until the first answer, middle / longest: upstream {theirs}, mercury serve {ours}");
+    println!(
+        "in brackets: times upstream's, first row. The aims: a tenth of its p50 with one client, 20 times its calls/s."
+    );
+    println!(
+        "start until the first answer, middle / longest: upstream {} / {}, mercury serve {} / {}; aim: 50 ms",
+        millis(theirs.p50()),
+        millis(theirs.percentile(99)),
+        millis(ours.p50()),
+        millis(ours.percentile(99))
+    );
+    println!("memory afterwards, aim: a tenth");
     for (name, server) in [
         ("upstream", &upstream_server),
         ("mercury serve", &released_server),
         ("Mercury, session answers at once", &at_once_server),
     ] {
-        println!("memory afterwards: {name} {}", memory(server.pid));
+        println!("    {name}: {}", memory(server.pid));
     }
 }
 
