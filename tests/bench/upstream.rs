@@ -15,7 +15,8 @@ use tempfile::TempDir;
 use crate::attach::{PORTS, Target, VLANS};
 use crate::load::{self, Connection, Load, request};
 use crate::machine::memory;
-use crate::peers::{Process, command, ironic_programs, mercury_bin};
+use crate::peers::process::Process;
+use crate::peers::{command, ironic_programs, mercury_bin};
 use crate::table::{Samples, millis};
 
 /// Switches in both inventories.

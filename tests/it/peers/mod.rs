@@ -13,7 +13,7 @@
 mod asyncssh;
 mod lighttpd;
 mod netconfd;
-mod process;
+pub mod process;
 mod proxy;
 mod raw_client;
 mod selftest;
@@ -26,7 +26,7 @@ use std::time::Duration;
 pub use asyncssh::{AsyncSsh, Login};
 pub use lighttpd::Lighttpd;
 pub use netconfd::{Netconfd, Options, Shape};
-pub use process::{Process, command, poll_pause};
+pub use process::{command, poll_pause};
 pub use proxy::{Action, Event, Proxy, Rule};
 pub use raw_client::RawClient;
 pub use serve::{Address, Serve};
