@@ -31,8 +31,13 @@ pub struct SwitchedVlan {
 }
 
 impl Interface {
+    /// The list entry of a port alone.
+    pub fn entry(port: &str) -> Path {
+        Path::default().child(INTERFACES).entry("interface", "name", port)
+    }
+
     pub fn new(port: &str) -> Self {
-        let entry = Path::default().child(INTERFACES).entry("interface", "name", port);
+        let entry = Self::entry(port);
         let config = entry.child("config");
         Self {
             name: config.child("name"),

@@ -1,12 +1,13 @@
 //! Data paths as RFC 7951 and libyang print them:
 //! `/openconfig-interfaces:interfaces/interface[name='eth1']/config/mtu`.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
 /// The path of one data node. Ordered as a tree: a node sorts before what is below it. Paths are
 /// copied far more often than made, so copies share their levels.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
 pub struct Path(Vec<Arc<Step>>);
 
 /// One level of a [`Path`]: the module that defines the node is always resolved, even where
@@ -125,6 +126,21 @@ impl Path {
     }
 }
 
+impl Ord for Path {
+    /// As derived, but levels that are shared are not looked into: a slice compares its paths at every step.
+    fn cmp(&self, other: &Self) -> Ordering {
+        let differ = self.0.iter().zip(&other.0).filter(|(one, other)| !Arc::ptr_eq(one, other));
+        let first = differ.map(|(one, other)| one.cmp(other)).find(|order| order.is_ne());
+        first.unwrap_or_else(|| self.0.len().cmp(&other.0.len()))
+    }
+}
+
+impl PartialOrd for Path {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
 impl fmt::Display for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut module = "";
@@ -173,6 +189,20 @@ mod tests {
         for bad in ["", "x", "/x", "/a:", "/a:x[", "/a:x[k]", "/a:x[k=v]", "/a:x[k='v", "/a:x[k='v'y"] {
             assert!(Path::parse(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn the_order_is_that_of_a_tree_whether_levels_are_shared_or_not() {
+        let texts = ["/a:x", "/a:x[k='1']", "/a:x[k='1']/b", "/a:x[k='1']/b/c", "/a:x[k='2']/a", "/b:x"];
+        let paths = texts.map(|text| Path::parse(text).unwrap());
+        assert!(paths.is_sorted());
+        let shared = Path::parse("/a:x[k='1']").unwrap();
+        for child in ["b", "c"] {
+            let (of_shared, fresh) = (shared.child(child), Path::parse("/a:x[k='1']").unwrap().child(child));
+            assert_eq!((of_shared.cmp(&fresh), &of_shared), (Ordering::Equal, &fresh));
+            assert!(shared < fresh && of_shared > shared && of_shared < paths[4]);
+        }
+        assert!(shared.child("b") < shared.child("c"));
     }
 
     #[test]

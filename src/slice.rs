@@ -195,6 +195,10 @@ fn equal(one: Option<&Value>, other: Option<&Value>) -> bool {
 /// the same, so `changes(x, x)` is empty for any spelling of x.
 pub fn changes(from: &Slice, to: &Slice) -> Vec<Edit> {
     let mut edits = Vec::new();
+    // Most often: the device already is as asked.
+    if from == to {
+        return edits;
+    }
     let mut removed: Option<Path> = None;
     let paths: BTreeSet<&Path> = from.0.keys().chain(to.0.keys()).collect();
     // Entries first: the key leaf sorts after siblings such as `config`, so entries are found

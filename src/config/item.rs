@@ -134,9 +134,9 @@ impl<'a> Item<'a> {
         None
     }
 
-    /// The file and the line that it stands on, from 1.
-    pub fn place(&self) -> (&'a Path, usize) {
-        (self.source.file, self.source.place(self.span.start).0)
+    /// The file it stands in, that file's text, and where in it.
+    pub(crate) fn place(&self) -> (&'a Path, &'a str, usize) {
+        (self.source.file, self.source.text, self.span.start)
     }
 
     /// Records that something else was expected here.

@@ -273,20 +273,33 @@ pub(crate) fn known_hosts(item: &Item, credentials: CredentialPolicy) -> Option<
 
 /// What only one device may have, and where it was first seen.
 #[derive(Default)]
-pub(crate) struct Taken(BTreeMap<String, (PathBuf, usize)>);
+pub(crate) struct Taken {
+    /// The number of the file, and the place in it.
+    seen: BTreeMap<String, (usize, usize)>,
+    /// Each file and where its lines end: thousands of claims must not count them thousands of times.
+    files: Vec<(PathBuf, Vec<usize>)>,
+}
 
 impl Taken {
     fn claim(&mut self, item: &Item, what: String) {
-        let (file, line) = item.place();
-        match self.0.get(&what) {
-            Some((other, at)) if other == file => {
-                item.refuse(format_args!("{what} is already taken at line {at}"));
-            }
-            Some((other, at)) => {
-                item.refuse(format_args!("{what} is already taken at {}:{at}", other.display()));
+        let (file, text, at) = item.place();
+        if self.files.last().is_none_or(|(last, _)| last != file) {
+            let ends = text.match_indices('\n').map(|(end, _)| end).collect();
+            self.files.push((file.to_owned(), ends));
+        }
+        let number = self.files.len() - 1;
+        match self.seen.get(&what) {
+            Some((first, at)) => {
+                let (other, ends) = &self.files[*first];
+                let line = ends.partition_point(|end| end < at) + 1;
+                if other == file {
+                    item.refuse(format_args!("{what} is already taken at line {line}"));
+                } else {
+                    item.refuse(format_args!("{what} is already taken at {}:{line}", other.display()));
+                }
             }
             None => {
-                self.0.insert(what, (file.to_owned(), line));
+                self.seen.insert(what, (number, at));
             }
         }
     }

@@ -96,7 +96,9 @@ impl Plan {
     /// What it is about before and after, in words.
     pub fn summary(&self) -> (String, String) {
         let subject = self.intent.subject();
-        (describe(&subject, &self.before), describe(&subject, &self.after))
+        let before = describe(&subject, &self.before);
+        let after = if self.is_empty() { before.clone() } else { describe(&subject, &self.after) };
+        (before, after)
     }
 }
 

@@ -13,7 +13,7 @@ use crate::vlan::{VlanId, VlanSet};
 
 /// What a network change touches.
 pub fn reads(device: &Device, vlan: VlanId) -> Vec<Path> {
-    let uplinks = device.trunk_ports.iter().map(|port| Interface::new(port).entry);
+    let uplinks = device.trunk_ports.iter().map(|port| Interface::entry(port));
     let table = network_instance(device)
         .into_iter()
         .flat_map(|instance| [instance.child("config").child("name"), table_entry(&instance, vlan)]);

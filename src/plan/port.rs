@@ -14,7 +14,7 @@ use crate::vlan::{VlanId, VlanSet};
 
 /// What a change of a port touches: the interface, and of the VLAN table only what matters.
 pub fn reads(request: &Request, port: &PortName) -> Vec<Path> {
-    let mut paths = vec![Interface::new(port.as_str()).entry];
+    let mut paths = vec![Interface::entry(port.as_str())];
     if let Some(instance) = network_instance(&request.device) {
         paths.push(instance.child("config").child("name"));
         // Only that they exist: their names and the rest are others' to change at any time.
@@ -50,7 +50,7 @@ pub fn scope(request: &Request, port: &PortName, before: &Slice, target: &Target
     let port_scope = PortScope {
         vlans: request.writable_vlans(),
         leaves: request.writable_leaves(),
-        creates: created(&Interface::new(port.as_str()).entry).then(|| kind.clone()),
+        creates: created(&Interface::entry(port.as_str())).then(|| kind.clone()),
         ..PortScope::default()
     };
     let ensured = EntryScope { creates: true, shared: true, ..EntryScope::default() };

@@ -5,13 +5,18 @@ use std::fs;
 use std::future::Future;
 use std::io;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::panic::AssertUnwindSafe;
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use http_body_util::BodyExt;
 use hyper::body::Body as _;
 use hyper::body::Incoming;
@@ -22,6 +27,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener, UnixSocket};
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::{debug, error, info, warn};
 
@@ -252,16 +258,41 @@ async fn call(
         .map_err(|_| (StatusCode::REQUEST_TIMEOUT, "the request's body did not arrive in time"))??;
     let permit = service.calls.clone().acquire_owned().await.map_err(|_| STOPPING)?;
     let peer = peer.name.clone();
-    // On its own task: a caller that hangs up must not stop a change halfway.
-    let task = tokio::spawn(async move {
+    let work = async move {
         let answer = rpc::answer(body, &peer, &principal, &service.engine).await;
         drop(permit);
         answer
-    });
-    task.await.map_err(|failure| {
-        error!("a request was not answered: {failure}");
+    };
+    ToItsEnd(Some(AssertUnwindSafe(work).catch_unwind().boxed())).await.map_err(|_| {
+        error!("a request was not answered: working on it panicked");
         Refused::from((StatusCode::INTERNAL_SERVER_ERROR, "the service failed"))
     })
+}
+
+/// Work that goes on when nobody waits for it any more: a caller that hangs up must not stop a change
+/// halfway. Only then does it need a task of its own, which is slower than being polled in place.
+struct ToItsEnd<T: Send + 'static>(Option<BoxFuture<'static, T>>);
+
+impl<T: Send + 'static> Future for ToItsEnd<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
+        let Some(work) = &mut self.0 else { return Poll::Pending };
+        let ended = work.poll_unpin(context);
+        if ended.is_ready() {
+            self.0 = None;
+        }
+        ended
+    }
+}
+
+impl<T: Send + 'static> Drop for ToItsEnd<T> {
+    fn drop(&mut self) {
+        // Without a runtime there is nothing left to work with.
+        if let (Some(work), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
+            runtime.spawn(work);
+        }
+    }
 }
 
 /// Judges a request by its head, which may say how long the body will be.

@@ -25,7 +25,7 @@ use crate::engine::Engine;
 use crate::rpc::{self, Authenticator, Listener, RpcLimits};
 use crate::transaction::journal;
 use crate::transaction::shared::Level;
-use crate::transport::Connector;
+use crate::transaction::worker::Connect;
 use crate::transport::netconf::NetconfConnector;
 use health::Health;
 use reload::{Fixed, Reloader};
@@ -46,6 +46,11 @@ const MOST_SESSIONS: u64 = 8192;
 
 /// Serves until told to stop.
 pub async fn run(config: PathBuf) -> Result<ExitCode> {
+    run_with(config, Arc::new(|device| Arc::new(NetconfConnector::new(Arc::clone(device))))).await
+}
+
+/// [`run`] with another way to the devices.
+pub async fn run_with(config: PathBuf, connect: Connect) -> Result<ExitCode> {
     // Before anyone can know that we run: by default each of them would end the process.
     let signals = Signals::install()?;
     let settings = config::load(&config)?;
@@ -68,8 +73,7 @@ pub async fn run(config: PathBuf) -> Result<ExitCode> {
     };
     let authenticator = Arc::new(Authenticator::new(settings.rpc.policy.clone())?);
     let (fixed, limits) = (Fixed::of(settings), settings.limits);
-    let connect = |device: &Arc<_>| Arc::new(NetconfConnector::new(Arc::clone(device))) as Arc<dyn Connector>;
-    let engine = Arc::new(Engine::new(Arc::new(loaded.into_world()), Arc::new(connect), sessions));
+    let engine = Arc::new(Engine::new(Arc::new(loaded.into_world()), connect, sessions));
     // Beside the service: a device that cannot be reached must not keep the others waiting, and
     // every worker looks into its journal before it changes anything.
     let recovering = engine.clone();

@@ -177,7 +177,7 @@ pub fn measure(
     table.row("  by hand over a new ssh -s", &by_hand);
     table.row("  by ncclient, connects", &by_ncclient);
 
-    let in_memory_site = Site::new(target, &machine::memory());
+    let in_memory_site = Site::new(target, &machine::in_memory());
     let mut in_memory_service = Service::start(runtime, &in_memory_site);
     let mut in_memory_turn = Turn::default();
     let mut service = Service::start(runtime, &site);

@@ -12,7 +12,7 @@ pub fn disk() -> PathBuf {
 }
 
 /// A directory in memory, as /var/lock is on Debian.
-pub fn memory() -> PathBuf {
+pub fn in_memory() -> PathBuf {
     PathBuf::from("/dev/shm")
 }
 
@@ -27,7 +27,7 @@ pub fn describe() {
         field("/proc/meminfo", "MemTotal")
     );
     println!("system   {system}, Linux {kernel}");
-    for dir in [disk(), memory()] {
+    for dir in [disk(), in_memory()] {
         println!("sync     {} for 1 KiB in {}", millis(sync_time(&dir).p50()), dir.display());
     }
     load();
@@ -44,11 +44,36 @@ pub fn resident(pid: u32) -> String {
     format!("{}, at most {}", field(&status, "VmRSS"), field(&status, "VmHWM"))
 }
 
+/// Memory of a process and its children: what each has resident, and their sum with what they share
+/// counted once.
+pub fn memory(pid: u32) -> String {
+    let pids: Vec<u32> = std::iter::once(pid).chain(children(pid)).collect();
+    let megabytes = |file: &str, name: &str| {
+        let kilobytes = |pid: &u32| {
+            field(&format!("/proc/{pid}/{file}"), name).trim_end_matches("kB").trim().parse::<f64>()
+        };
+        pids.iter().map(|pid| kilobytes(pid).unwrap_or_default() / 1e3).collect::<Vec<_>>()
+    };
+    let resident: Vec<String> =
+        megabytes("status", "VmRSS").iter().map(|size| format!("{size:.1}")).collect();
+    let shared_once: f64 = megabytes("smaps_rollup", "Pss").iter().sum();
+    format!("{} MB resident, {shared_once:.1} MB with shared pages counted once", resident.join(" + "))
+}
+
+fn children(pid: u32) -> Vec<u32> {
+    let is_child = |of: &u32| field(&format!("/proc/{of}/status"), "PPid").parse() == Ok(pid);
+    processes().filter(is_child).collect()
+}
+
+fn processes() -> impl Iterator<Item = u32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten();
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+}
+
 /// The process that was started with `argument`.
 pub fn process_with(argument: &Path) -> Option<u32> {
     let argument = argument.to_str()?;
-    let pids = fs::read_dir("/proc").ok()?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    pids.into_iter().find(|pid: &u32| {
+    processes().find(|pid| {
         let command = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         command.split('\0').any(|word| word == argument)
     })

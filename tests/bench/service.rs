@@ -1,8 +1,6 @@
 //! `mercury serve` as it is released, and JSON-RPC over kept-alive HTTP connections.
 
 use std::fs;
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -11,6 +9,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use crate::attach::Target;
+use crate::load::{Connection, request};
 use crate::machine;
 use crate::peers::{Address, Serve};
 
@@ -26,11 +25,6 @@ pub struct Service {
     config: PathBuf,
     connection: Connection,
     address: String,
-}
-
-struct Connection {
-    stream: TcpStream,
-    buffer: Vec<u8>,
 }
 
 impl Site {
@@ -75,13 +69,13 @@ impl Service {
     /// Attaches one port, which must change it, and gives what became of it.
     pub fn attach(&mut self, port: &str, vlan: u16) -> Value {
         self.connection.send(&call(port, vlan));
-        self.connection.receive()
+        changed(self.connection.receive())
     }
 
     /// Attaches eth1, eth2, ... with one call each, over as many connections, all at once. Gives the
     /// time from the first request to the last answer, and in how many commits the log says they went.
     pub fn attach_all(&mut self, ports: u16, vlan: u16) -> (Duration, u64) {
-        let calls: Vec<String> = (1..=ports).map(|n| call(&format!("eth{n}"), vlan)).collect();
+        let calls: Vec<Vec<u8>> = (1..=ports).map(|n| call(&format!("eth{n}"), vlan)).collect();
         let mut connections: Vec<_> = calls.iter().map(|_| Connection::open(&self.address)).collect();
         let logged = self.process.output().len();
         let started = Instant::now();
@@ -89,7 +83,7 @@ impl Service {
             connection.send(call);
         }
         for connection in &mut connections {
-            connection.receive();
+            changed(connection.receive());
         }
         (started.elapsed(), self.commits_logged_since(logged, calls.len()))
     }
@@ -111,46 +105,16 @@ impl Service {
     }
 }
 
-impl Connection {
-    fn open(address: &str) -> Self {
-        let stream = TcpStream::connect(address).expect("the service listens");
-        stream.set_nodelay(true).expect("it is TCP");
-        Self { stream, buffer: vec![0; 64 << 10] }
-    }
-
-    fn send(&mut self, body: &str) {
-        let request = format!(
-            "POST / HTTP/1.1\r\nhost: mercury\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-            body.len()
-        );
-        self.stream.write_all(request.as_bytes()).expect("the service listens");
-    }
-
-    /// The one port's part of an answer, which must say that the port was changed.
-    fn receive(&mut self) -> Value {
-        let mut length = 0;
-        let body = loop {
-            length += self.stream.read(&mut self.buffer[length..]).expect("the service answers");
-            if let Some(body) = complete(&self.buffer[..length]) {
-                break body;
-            }
-        };
-        let mut answer: Value = serde_json::from_str(body).expect("JSON");
-        assert_eq!(answer["result"]["outcome"], "applied", "{answer}");
-        answer["result"]["devices"][0].take()
-    }
+/// The one port's part of an answer, which must say that the port was changed.
+fn changed(answer: &str) -> Value {
+    let mut answer: Value = serde_json::from_str(answer).expect("JSON");
+    assert_eq!(answer["result"]["outcome"], "applied", "{answer}");
+    answer["result"]["devices"][0].take()
 }
 
-/// The body of an answer, when all of it is there.
-fn complete(answer: &[u8]) -> Option<&str> {
-    let (head, body) = std::str::from_utf8(answer).ok()?.split_once("\r\n\r\n")?;
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "))?;
-    (length.parse() == Ok(body.len())).then_some(body)
-}
-
-fn call(port: &str, vlan: u16) -> String {
+fn call(port: &str, vlan: u16) -> Vec<u8> {
     let link = json!([{ "switch_id": "leaf1", "port_id": port }]);
-    json!({ "jsonrpc": "2.0", "id": port, "method": "attach_port", "params": {
+    let call = json!({ "jsonrpc": "2.0", "id": port, "method": "attach_port", "params": {
         "port": {
             "id": "0d2b1f6e-3a53-4f3b-9b44-8f4f4d1d2c11",
             "mac_address": "52:54:00:12:34:56",
@@ -159,6 +123,6 @@ fn call(port: &str, vlan: u16) -> String {
             "binding:profile": { "local_link_information": link },
         },
         "segment": { "id": "s1", "network_type": "vlan", "segmentation_id": vlan, "physical_network": "physnet1" },
-    } })
-    .to_string()
+    } });
+    request(&call, None)
 }

@@ -24,12 +24,21 @@ impl Samples {
         self.0.push(took);
     }
 
+    /// The middle one.
     pub fn p50(&self) -> Duration {
         self.percentile(50)
     }
 
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub fn extend(&mut self, more: Self) {
+        self.0.extend(more.0);
+    }
+
     /// The nearest rank; with fewer than a hundred samples, 99 is the longest.
-    fn percentile(&self, percent: usize) -> Duration {
+    pub fn percentile(&self, percent: usize) -> Duration {
         let mut sorted = self.0.clone();
         sorted.sort_unstable();
         let rank = (sorted.len() * percent).div_ceil(100);

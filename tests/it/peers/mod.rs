@@ -13,7 +13,7 @@
 mod asyncssh;
 mod lighttpd;
 mod netconfd;
-mod process;
+pub mod process;
 mod proxy;
 mod raw_client;
 mod selftest;
