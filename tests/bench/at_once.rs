@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use mercury::openconfig::Interface;
 use mercury::path::Path;
-use mercury::plan::openconfig::Interface;
 use mercury::render::Payload;
 use mercury::schema::Schema;
 use mercury::service;
