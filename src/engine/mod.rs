@@ -1,5 +1,5 @@
 //! The whole flow on one page: a call becomes requests, plans, payloads, a transaction, and the
-//! words that the caller and the log get; [`describe`] finds them.
+//! words that the caller and the log get, which `describe` finds.
 
 mod describe;
 
