@@ -237,7 +237,7 @@ async fn together(
     requests.sort_by(|a, b| a.device.name.cmp(&b.device.name));
     let mut devices: Vec<Arc<Device>> = requests.iter().map(|r| r.device.clone()).collect();
     devices.dedup_by(|a, b| a.name == b.name);
-    if let Some((device, why)) = unreachable(&workers, &requests, &world, budget).await {
+    if let Some((device, why)) = unreachable(&workers, &requests, &world, budget).await? {
         let report = |request: Request| {
             let own = request.device.name == device;
             let cause = if own { why.clone() } else { format!("{device}: {why}") };
@@ -287,18 +287,18 @@ async fn unreachable(
     requests: &[Request],
     world: &Arc<World>,
     budget: Budget,
-) -> Option<(String, String)> {
+) -> Result<Option<(String, String)>, Refusal> {
     let at_once = requests.iter().filter(|request| request.level == 0);
     let devices: BTreeMap<&str, &Arc<Device>> =
         at_once.map(|request| (request.device.name.as_str(), &request.device)).collect();
     if devices.len() < 2 {
-        return None;
+        return Ok(None);
     }
     let opened = devices.into_values().map(|device| async move {
         let opened = workers.warm(device, world.clone(), budget.forward).await;
-        opened.err().map(|why| (device.name.clone(), why))
+        opened.map(|opened| opened.err().map(|why| (device.name.clone(), why)))
     });
-    futures_util::future::join_all(opened).await.into_iter().flatten().next()
+    Ok(futures_util::future::try_join_all(opened).await?.into_iter().flatten().next())
 }
 
 /// Leases in the order of the devices' names; after a bounded wait all are given back and tried

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::oneshot::error::RecvError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -142,41 +143,26 @@ impl Workers {
         reads: ReadSet,
         deadline: Instant,
     ) -> Result<Live, Refusal> {
-        let refusal = |why: String| Refusal::Unreachable { device: device.name.clone(), why };
         let (reply, answer) = oneshot::channel();
         let reading = Reading { device: device.clone(), world: world.clone(), reads, deadline, reply };
         self.submit(device, Job::Read(reading), Some(world.queue_per_device))?;
-        tokio::select! {
-            biased;
-            answer = answer => match answer {
-                Ok(answer) => answer.map_err(|fault| refusal(fault.to_string())),
-                Err(_) => Err(refusal("its worker ended".to_owned())),
-            },
-            () = sleep_until(deadline) => Err(refusal("the time was used up while waiting for it".to_owned())),
-            () = self.shared.stop.reached(Level::Drain) => Err(Refusal::Stopping),
-        }
+        let live = self.told(answer, deadline).await?;
+        live.map_err(|why| Refusal::Unreachable { device: device.name.clone(), why })
     }
 
     /// Has a session opened behind what is queued, so that a device that cannot be reached is found
-    /// out while no other is held.
+    /// out while no other is held. Inside: why there is none.
     pub async fn warm(
         &self,
         device: &Arc<Device>,
         world: Arc<World>,
         deadline: Instant,
-    ) -> Result<(), String> {
+    ) -> Result<Result<(), String>, Refusal> {
         let (reply, answer) = oneshot::channel();
+        let limit = world.queue_per_device;
         let job = Job::Warm { device: device.clone(), world, deadline, reply };
-        self.submit(device, job, None).map_err(|refusal| refusal.to_string())?;
-        tokio::select! {
-            biased;
-            answer = answer => match answer {
-                Ok(answer) => answer.map_err(|fault| fault.to_string()),
-                Err(_) => Err("its worker ended".to_owned()),
-            },
-            () = sleep_until(deadline) => Err("the time was used up while waiting for it".to_owned()),
-            () = self.shared.stop.reached(Level::Drain) => Err("the service is stopping".to_owned()),
-        }
+        self.submit(device, job, Some(limit))?;
+        self.told(answer, deadline).await
     }
 
     /// Borrows a device from its worker until the loan is given back or dropped; none: it was not
@@ -190,12 +176,7 @@ impl Workers {
         let (reply, answer) = oneshot::channel();
         let limit = world.queue_per_device;
         self.submit(device, Job::Lend(Lending { device: device.clone(), world, reply }), Some(limit))?;
-        tokio::select! {
-            biased;
-            loan = answer => Ok(loan.ok()),
-            () = sleep_until(until) => Ok(None),
-            () = self.shared.stop.reached(Level::Drain) => Err(Refusal::Stopping),
-        }
+        Ok(self.answered(answer, until).await?.and_then(Result::ok))
     }
 
     /// Finishes what an earlier process left in this device's journal.
@@ -209,6 +190,33 @@ impl Workers {
         let job = Job::Recover { device: device.clone(), world, budget, reply };
         self.submit(device, job, None).map_err(|refusal| refusal.to_string())?;
         answer.await.map_err(|_| "its worker ended".to_owned())?
+    }
+
+    /// What a worker answers; none: not in time.
+    async fn answered<T>(
+        &self,
+        answer: oneshot::Receiver<T>,
+        until: Instant,
+    ) -> Result<Option<Result<T, RecvError>>, Refusal> {
+        tokio::select! {
+            biased;
+            answer = answer => Ok(Some(answer)),
+            () = sleep_until(until) => Ok(None),
+            () = self.shared.stop.reached(Level::Drain) => Err(Refusal::Stopping),
+        }
+    }
+
+    /// What a device says through its worker, or why nothing is known.
+    async fn told<T>(
+        &self,
+        answer: oneshot::Receiver<Result<T, Fault>>,
+        deadline: Instant,
+    ) -> Result<Result<T, String>, Refusal> {
+        Ok(match self.answered(answer, deadline).await? {
+            Some(Ok(answer)) => answer.map_err(|fault| fault.to_string()),
+            Some(Err(_)) => Err("its worker ended".to_owned()),
+            None => Err("the time was used up while waiting for it".to_owned()),
+        })
     }
 
     fn is_stopping(&self) -> bool {

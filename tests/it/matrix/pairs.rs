@@ -2,8 +2,9 @@
 //! known, it is said of the switch that it is true of.
 
 use futures_util::future::join;
+use mercury::report::Refusal;
 
-use super::single::{REJECT, expected, is_timed, steps};
+use super::single::{expected, is_timed, steps};
 use super::*;
 
 const BOTH: [(&str, &str); 2] = [("leaf1", "eth1"), ("leaf2", "eth1")];
@@ -84,14 +85,7 @@ async fn every_step(pairs: &[[Personality; 2]]) {
     for pair in pairs {
         for (failing, personality) in [("leaf1", pair[0]), ("leaf2", pair[1])] {
             for step in steps(personality) {
-                for what in [
-                    What::Reject(REJECT.to_owned()),
-                    What::DropBefore,
-                    What::DropAfter,
-                    What::HangBefore,
-                    What::HangAfter,
-                    What::Malformed,
-                ] {
+                for what in single::main_ways() {
                     let names = pair.map(Personality::name);
                     let cell = format!("{names:?} {failing} {}@{} {what:?}", step.0, step.1);
                     wrong.cell(&cell, &problem(*pair, failing, step, what).await);
@@ -266,7 +260,7 @@ async fn a_stuck_partner_keeps_nobody_waiting() {
             lab.switch("leaf2").inject(FaultSpec::every(rpc, What::HangBefore));
             let (engine, both) = (lab.engine.clone(), attach(&BOTH, 100));
             let bond = tokio::spawn(async move { engine.change(both).await });
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            seen(lab.switch("leaf2"), rpc, 1).await;
             let started = Instant::now();
             let alone = lab.attach(&[("leaf1", "eth2")], 101).await;
             assert_eq!(alone.outcome, "applied", "{rpc} {personality:?}");
@@ -276,4 +270,19 @@ async fn a_stuck_partner_keeps_nobody_waiting() {
             assert!(!is_in(&lab.leaf1().running_xml(), "eth1", 100));
         }
     }
+}
+
+/// Who asks for more than may wait for a stuck switch is told so at once.
+#[tokio::test(start_paused = true)]
+async fn bonds_wait_in_bounded_queues() {
+    let ports: Vec<String> = (1..=80).map(|n| format!("eth{n}")).collect();
+    let wide = |name| SwitchSpec { ports: ports.clone(), ..spec(name, Personality::CandidatePersist) };
+    let lab = Lab::new(vec![wide("leaf1"), wide("leaf2")]).await;
+    lab.switch("leaf2").inject(FaultSpec::every("hello", What::HangBefore));
+    let bonds = ports.iter().map(|port| lab.engine.change(attach(&[("leaf1", port), ("leaf2", port)], 100)));
+    let bonds = futures_util::future::join_all(bonds).await;
+    let is_busy = |end: &&Result<Change, Refusal>| matches!(end, Err(Refusal::Busy { .. }));
+    assert_eq!(bonds.iter().filter(is_busy).count(), 80 - 64, "{bonds:?}");
+    assert!(bonds.iter().flatten().all(|change| change.outcome == "rolled_back"));
+    assert_eq!(lab.leaf1().commits(), 0);
 }
