@@ -43,15 +43,6 @@ fn cause(answer: &Answer) -> String {
     }
 }
 
-/// Waits until the switch has seen this rpc.
-async fn seen(switch: &Switch, rpc: &str) {
-    let given_up = Instant::now() + BUDGET;
-    while !switch.log().iter().any(|logged| logged.rpc == rpc) {
-        assert!(Instant::now() < given_up, "{rpc} was not seen");
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn forty_eight_changes_take_few_commits() {
     for personality in Personality::ALL {
@@ -195,7 +186,7 @@ async fn a_full_queue_is_told_at_once() {
     let lab = Lab::new(vec![wide(Personality::CandidatePersist)]).await;
     lab.leaf1().inject(FaultSpec::once("edit-config", What::HangBefore));
     let first = spawn(&lab, one("eth1", 100));
-    seen(lab.leaf1(), "edit-config").await;
+    seen(lab.leaf1(), "edit-config", 1).await;
     // The same port again and again, so that each waits for the one before.
     let waiting: Vec<_> = (0..64).map(|n| spawn(&lab, one("eth2", 100 + n % 10))).collect();
     tokio::time::sleep(Duration::from_millis(1)).await;
@@ -219,7 +210,7 @@ async fn what_waits_too_long_is_not_sent() {
         let commit = single::commit(personality);
         lab.leaf1().inject(FaultSpec::once(commit, What::HangBefore));
         let first = spawn(&lab, one("eth1", 100));
-        seen(lab.leaf1(), commit).await;
+        seen(lab.leaf1(), commit, 1).await;
         for rpc in ["any", "hello"] {
             lab.leaf1().inject(FaultSpec::every(rpc, What::HangBefore));
         }
@@ -253,7 +244,7 @@ async fn each_member_has_its_own_time() {
         let lab = Lab::new(vec![wide(personality)]).await;
         lab.leaf1().inject(FaultSpec::once("lock", What::HangBefore));
         let first = spawn(&lab, one("eth1", 100));
-        seen(lab.leaf1(), "lock").await;
+        seen(lab.leaf1(), "lock", 1).await;
         tokio::time::sleep(Duration::from_secs(1)).await;
         let old = spawn(&lab, one("eth2", 100));
         tokio::time::sleep(Duration::from_secs(38)).await;
@@ -311,7 +302,7 @@ async fn a_dry_run_waits_for_what_is_under_way() {
         spec.latency = Duration::from_millis(10);
         let lab = Lab::new(vec![spec]).await;
         let first = spawn(&lab, one("eth1", 100));
-        seen(lab.leaf1(), "edit-config").await;
+        seen(lab.leaf1(), "edit-config", 1).await;
         let mut dry = call(&[("leaf1", "eth1")], &access(101));
         dry.dry_run = true;
         let planned = lab.engine.change(dry.clone()).await.unwrap();

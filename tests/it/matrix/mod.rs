@@ -23,8 +23,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use mercury::device::{Credential, Device, Endpoint, HostKey, Inventory, OnDetach, Profile, Save};
 use mercury::engine::Engine;
-use mercury::intent::{Attach, Caller, Intent, ParameterNames, PortName, PortVlans};
+use mercury::intent::{Attach, Caller, Intent, PortName, PortVlans};
 use mercury::report::{Call, Change, DeviceNames, Target};
+use mercury::rpc::ironic::NAMES;
 use mercury::schema::Schema;
 use mercury::sim::{FaultSpec, Nth, Personality, Switch, SwitchSpec, What};
 use mercury::transaction::outcome::{Outcome, Phase};
@@ -37,16 +38,6 @@ use tokio::time::Instant;
 /// The caller's answer comes within this.
 pub const BUDGET: Duration = Duration::from_secs(60);
 pub const LOCK_WAIT: Duration = Duration::from_secs(10);
-
-pub static NAMES: ParameterNames = ParameterNames {
-    device: "switch_id",
-    port: "port_name",
-    vlan: "native_vlan",
-    tagged: "allowed_vlans",
-    default_vlan: "default_vlan",
-    description: "description",
-    physical_network: "physical_network",
-};
 
 static SCHEMA: LazyLock<Arc<Schema>> = LazyLock::new(|| Schema::builtin().unwrap());
 
@@ -202,6 +193,15 @@ fn engine(world: &Arc<World>, switches: &BTreeMap<String, Arc<Switch>>, wire: Wi
     Engine::new(world.clone(), Arc::new(connect), 64)
 }
 
+/// Waits until the switch has seen this rpc so many times.
+pub async fn seen(switch: &Switch, rpc: &str, times: usize) {
+    let given_up = Instant::now() + BUDGET;
+    while switch.log().iter().filter(|logged| logged.rpc == rpc).count() < times {
+        assert!(Instant::now() < given_up, "{rpc} was not seen {times} times: {:?}", switch.log());
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
 pub fn attach(ports: &[(&str, &str)], vlan: i64) -> Call {
     let vlans = PortVlans::Access { vlan: VlanId::new(vlan).unwrap() };
     call(ports, &vlans)
@@ -221,8 +221,13 @@ pub fn call(ports: &[(&str, &str)], vlans: &PortVlans) -> Call {
             default_vlan: None,
         }),
     };
+    whole(ports.iter().map(target).collect())
+}
+
+/// A call of these targets, told in full.
+pub fn whole(targets: Vec<Target>) -> Call {
     Call {
-        targets: ports.iter().map(target).collect(),
+        targets,
         caller: Caller { request_id: "req-matrix".to_owned(), ..Caller::default() },
         names: &NAMES,
         dry_run: false,

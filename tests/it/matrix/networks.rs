@@ -1,7 +1,5 @@
 //! Networks that are added to and deleted from several switches, and their uplinks.
 
-use mercury::intent::Caller;
-
 use super::*;
 
 /// A trunk from the start.
@@ -28,13 +26,7 @@ pub fn call(devices: &[&str], intent: Intent) -> Call {
         level: 0,
         intent: intent.clone(),
     };
-    Call {
-        targets: devices.iter().map(target).collect(),
-        caller: Caller { request_id: "req-network".to_owned(), ..Caller::default() },
-        names: &NAMES,
-        dry_run: false,
-        detailed: true,
-    }
+    whole(devices.iter().map(target).collect())
 }
 
 fn vlan(id: i64) -> VlanId {

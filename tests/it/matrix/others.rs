@@ -39,15 +39,6 @@ fn start(lab: &Lab) -> JoinHandle<Change> {
     tokio::spawn(async move { engine.change(call).await.unwrap() })
 }
 
-/// Waits until the switch has seen this rpc so many times.
-async fn seen(switch: &Switch, rpc: &str, times: usize) {
-    let given_up = Instant::now() + BUDGET;
-    while switch.log().iter().filter(|logged| logged.rpc == rpc).count() < times {
-        assert!(Instant::now() < given_up, "{rpc} was not seen {times} times: {:?}", switch.log());
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-}
-
 /// Waits until the undo asks for its first lock, then describes a port of somebody else's choice.
 async fn interfere(lab: &Lab, personality: Personality, port: &str) {
     seen(lab.leaf1(), "lock", locked(personality).len() + 1).await;

@@ -3,7 +3,7 @@
 
 use futures_util::future::join_all;
 
-use super::single::{REJECT, commit, expected};
+use super::single::{commit, expected};
 use super::*;
 
 const TIMEOUT: Duration = Duration::from_secs(4);
@@ -49,14 +49,7 @@ async fn one_of_each_row() {
             _ => vec![("edit-config", Phase::Stage), ("confirm", Phase::Confirm)],
         });
         for (rpc, phase) in rows {
-            for what in [
-                What::Reject(REJECT.to_owned()),
-                What::DropBefore,
-                What::DropAfter,
-                What::HangBefore,
-                What::HangAfter,
-                What::Malformed,
-            ] {
+            for what in single::main_ways() {
                 cells.push(async move {
                     let name = format!("{} {rpc} {what:?}", personality.name());
                     (name, problem(personality, rpc, phase, what).await)

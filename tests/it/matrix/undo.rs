@@ -69,14 +69,7 @@ async fn under_fire(personality: Personality) {
     let mut wrong = Wrong::default();
     for first in firsts(personality) {
         for (rpc, nth) in first.undo(personality).await {
-            for what in [
-                What::Reject(REJECT.to_owned()),
-                What::DropBefore,
-                What::DropAfter,
-                What::HangBefore,
-                What::HangAfter,
-                What::Malformed,
-            ] {
+            for what in single::main_ways() {
                 let cell = format!("{} {}, then {rpc}@{nth} {what:?}", personality.name(), first.name());
                 let second = FaultSpec { rpc: rpc.clone(), nth: Nth::Only(nth), what };
                 wrong.cell(&cell, &problem(personality, &first, second).await);
