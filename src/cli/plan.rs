@@ -3,7 +3,6 @@
 
 use std::path::{Path as FilePath, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -25,8 +24,7 @@ use crate::rpc::{self, Asked};
 use crate::schema::Schema;
 use crate::slice::{Slice, Value};
 use crate::transaction::lease::Live;
-use crate::transport::netconf::NetconfConnector;
-use crate::transport::{Connector, ReadSet, Store};
+use crate::transport::{self, ReadSet, Store};
 use crate::vlan::{VlanId, VlanSet};
 use crate::world::World;
 
@@ -260,7 +258,7 @@ fn name(file: &FilePath) -> String {
 
 async fn read(request: &Request, world: &World) -> Result<Live> {
     let deadline = Instant::now() + Duration::from_secs(30);
-    let connector = NetconfConnector::new(Arc::clone(&request.device));
+    let connector = transport::connector(&request.device);
     let device = &request.device.name;
     let mut session = connector.open(deadline).await.with_context(|| device.clone())?;
     let reads = ReadSet { paths: crate::plan::consulted(request), schema: world.schema.clone() };

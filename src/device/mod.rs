@@ -34,7 +34,15 @@ pub struct Profile {
     /// Whether two port names that differ in case only are one port.
     pub port_names_ignore_case: bool,
     pub openconfig: OpenConfigHabits,
-    pub netconf: NetconfHabits,
+    /// How its SSH connections are kept.
+    pub ssh: SshHabits,
+    pub speaks: Speaks,
+}
+
+/// How this system is configured.
+#[derive(Clone, Debug)]
+pub enum Speaks {
+    Netconf(NetconfHabits),
 }
 
 /// How this system uses the OpenConfig model.
@@ -56,12 +64,33 @@ pub struct NetconfHabits {
     pub confirm: Option<Timed>,
     /// The unit in which it counts the confirm timer.
     pub timer_granularity: Duration,
-    /// Pause between sessions kept open and idle; then we close. Zero closes at once.
+}
+
+/// How connections to this system are kept.
+#[derive(Clone, Debug, Default)]
+pub struct SshHabits {
+    /// How long a session is kept open with nothing to do. Zero closes at once.
     pub idle_limit: Duration,
     /// How often to ask an idle peer whether it is there; none: never.
     pub keepalive: Option<Duration>,
-    /// SSH algorithm names to offer besides the modern defaults, for old switches.
-    pub ssh_algorithms: Vec<String>,
+    /// Names of algorithms to offer besides the modern ones, for old switches.
+    pub algorithms: Vec<String>,
+}
+
+impl Profile {
+    /// How it speaks NETCONF; none: it does not.
+    pub fn netconf(&self) -> Option<&NetconfHabits> {
+        match &self.speaks {
+            Speaks::Netconf(habits) => Some(habits),
+        }
+    }
+
+    /// The unit in which the device counts a confirm timer.
+    pub fn timer_granularity(&self) -> Duration {
+        match &self.speaks {
+            Speaks::Netconf(habits) => habits.timer_granularity,
+        }
+    }
 }
 
 /// Every device and the limits put on it.

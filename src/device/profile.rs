@@ -9,7 +9,9 @@ use std::time::Duration;
 use include_dir::{Dir, File, include_dir};
 
 use crate::config::reader::{ConfigErrors, Item, Problems, Table, hint, read_file, read_text, toml_files};
-use crate::device::{NetconfHabits, OpenConfigHabits, PortRename, Profile, WordError, safe_name};
+use crate::device::{
+    NetconfHabits, OpenConfigHabits, PortRename, Profile, Speaks, SshHabits, WordError, safe_name,
+};
 use crate::transport::Timed;
 use crate::transport::netconf::known_algorithm;
 
@@ -60,7 +62,9 @@ impl Profile {
         let port_names = port_names(table);
         let ignore_case = table.get("port_names_ignore_case").and_then(|item| item.boolean());
         let openconfig = table.required_table("openconfig", OpenConfigHabits::read);
-        let netconf = table.required_table("netconf", NetconfHabits::read);
+        let netconf = table
+            .required_table("netconf", |table| Some((SshHabits::read(table), NetconfHabits::read(table))));
+        let (ssh, netconf) = netconf?;
         Some(Self {
             name: name.to_owned(),
             description: description?,
@@ -68,7 +72,8 @@ impl Profile {
             port_names,
             port_names_ignore_case: ignore_case.unwrap_or_default(),
             openconfig: openconfig?,
-            netconf: netconf?,
+            ssh: ssh?,
+            speaks: Speaks::Netconf(netconf?),
         })
     }
 }
@@ -124,17 +129,16 @@ impl NetconfHabits {
         });
         let timer_granularity =
             table.required("timer_granularity").and_then(|item| item.duration(SECOND..=SECOND * 60));
+        Some(Self { confirm: confirm?, timer_granularity: timer_granularity? })
+    }
+}
+
+impl SshHabits {
+    fn read(table: &Table) -> Option<Self> {
         let idle_limit = table.required("idle_limit").and_then(|item| item.duration(Duration::ZERO..=HOUR));
         let keepalive = table.get("keepalive").and_then(|item| item.duration(SECOND..=HOUR));
-        let ssh_algorithms =
-            table.get("ssh_algorithms").and_then(|item| item.list(|item| item.read(algorithm)));
-        Some(Self {
-            confirm: confirm?,
-            timer_granularity: timer_granularity?,
-            idle_limit: idle_limit?,
-            keepalive,
-            ssh_algorithms: ssh_algorithms.unwrap_or_default(),
-        })
+        let algorithms = table.get("ssh_algorithms").and_then(|item| item.list(|item| item.read(algorithm)));
+        Some(Self { idle_limit: idle_limit?, keepalive, algorithms: algorithms.unwrap_or_default() })
     }
 }
 

@@ -26,7 +26,7 @@ use crate::rpc::{self, Authenticator, Listener, RpcLimits};
 use crate::transaction::journal;
 use crate::transaction::shared::Level;
 use crate::transaction::worker::Connect;
-use crate::transport::netconf::NetconfConnector;
+use crate::transport;
 use health::Health;
 use reload::{Fixed, Reloader};
 use signals::{Asked, Signals};
@@ -46,7 +46,7 @@ const MOST_SESSIONS: u64 = 8192;
 
 /// Serves until told to stop.
 pub async fn run(config: PathBuf) -> Result<ExitCode> {
-    run_with(config, Arc::new(|device| Arc::new(NetconfConnector::new(Arc::clone(device))))).await
+    run_with(config, Arc::new(transport::connector)).await
 }
 
 /// [`run`] with another way to the devices.

@@ -491,7 +491,7 @@ impl Participant {
         if self.timed == Timed::None {
             return Duration::ZERO;
         }
-        let unit = self.lease.device.profile.netconf.timer_granularity.max(Duration::from_secs(1));
+        let unit = self.lease.device.profile.timer_granularity().max(Duration::from_secs(1));
         let left = budget.deadline.saturating_duration_since(Instant::now());
         let units = left.as_secs_f64() / unit.as_secs_f64();
         unit * (units.ceil() as u32 + 1)

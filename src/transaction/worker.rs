@@ -248,7 +248,7 @@ impl Workers {
         let waiting = Arc::new(AtomicUsize::new(0));
         let worker = Worker {
             key,
-            idle_limit: device.profile.netconf.idle_limit,
+            idle_limit: device.profile.ssh.idle_limit,
             workers: self.clone(),
             incoming,
             queue: VecDeque::new(),

@@ -12,10 +12,12 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
+use crate::device::{Device, Speaks};
 use crate::path::Path;
 use crate::render::Payload;
 use crate::schema::Schema;
 use crate::slice::Slice;
+use netconf::NetconfConnector;
 
 /// How a device's commit can be undone by a timer of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -193,6 +195,13 @@ pub trait Session: Send {
 #[async_trait]
 pub trait Connector: Send + Sync {
     async fn open(&self, deadline: Instant) -> Result<Box<dyn Session>, Fault>;
+}
+
+/// The way to a device that its profile tells.
+pub fn connector(device: &Arc<Device>) -> Arc<dyn Connector> {
+    match &device.profile.speaks {
+        Speaks::Netconf(habits) => Arc::new(NetconfConnector::new(device.clone(), habits.clone())),
+    }
 }
 
 impl fmt::Display for DeviceError {

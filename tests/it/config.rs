@@ -161,7 +161,7 @@ fn the_examples_load() {
     let leaf1 = &settings.inventory.devices["leaf1"];
     assert_eq!(leaf1.endpoint.to_string(), "127.0.0.1:8830");
     assert_eq!(leaf1.profile.name, "netconf_openconfig");
-    assert_eq!(leaf1.profile.netconf.idle_limit, Duration::from_secs(60));
+    assert_eq!(leaf1.profile.ssh.idle_limit, Duration::from_secs(60));
     assert_eq!(leaf1.allowed_vlans.to_string(), "100-199,300");
     assert_eq!(leaf1.on_detach, OnDetach::Quarantine("106".parse().unwrap()));
     assert!(matches!(leaf1.endpoint.credential, Credential::Key(_)));
@@ -256,7 +256,7 @@ fn an_operators_profile_takes_the_place_of_ours() {
 
     let settings = load(&config).unwrap();
     let leaf1 = &settings.inventory.devices["leaf1"];
-    assert_eq!(leaf1.profile.netconf.confirm, Some(mercury::transport::Timed::SessionBound));
+    assert_eq!(leaf1.profile.netconf().unwrap().confirm, Some(mercury::transport::Timed::SessionBound));
     assert!(settings.profiles.contains_key("site_os"));
     assert_eq!(settings.profiles.len(), mercury::device::Profile::builtin().unwrap().len() + 1);
 }

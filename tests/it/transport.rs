@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use mercury::device::{
-    Credential, Device, Endpoint, HostKey, NetconfHabits, OnDetach, OpenConfigHabits, Profile, Save,
+    Credential, Device, Endpoint, HostKey, NetconfHabits, OnDetach, OpenConfigHabits, Profile, Save, Speaks,
+    SshHabits,
 };
 use mercury::path::Path;
 use mercury::render::Payload;
@@ -40,12 +41,11 @@ fn endpoint(port: u16, username: &str, credential: Credential, known_hosts: &Fil
 }
 
 fn connector(endpoint: Endpoint, confirm: Option<Timed>, ssh_algorithms: &[&str]) -> NetconfConnector {
-    let netconf = NetconfHabits {
-        confirm,
-        timer_granularity: Duration::from_secs(1),
+    let netconf = NetconfHabits { confirm, timer_granularity: Duration::from_secs(1) };
+    let ssh = SshHabits {
         idle_limit: Duration::from_secs(60),
         keepalive: Some(Duration::from_secs(1)),
-        ssh_algorithms: ssh_algorithms.iter().map(|name| name.to_string()).collect(),
+        algorithms: ssh_algorithms.iter().map(|name| name.to_string()).collect(),
     };
     let openconfig = OpenConfigHabits {
         network_instance: None,
@@ -59,9 +59,10 @@ fn connector(endpoint: Endpoint, confirm: Option<Timed>, ssh_algorithms: &[&str]
         port_names: Vec::new(),
         port_names_ignore_case: false,
         openconfig,
-        netconf,
+        ssh,
+        speaks: Speaks::Netconf(netconf.clone()),
     };
-    NetconfConnector::new(Arc::new(Device {
+    let device = Arc::new(Device {
         name: "switch".to_owned(),
         mac_address: None,
         datapath_id: None,
@@ -82,7 +83,8 @@ fn connector(endpoint: Endpoint, confirm: Option<Timed>, ssh_algorithms: &[&str]
         protected_vlans: Default::default(),
         frozen: None,
         sessions: None,
-    }))
+    });
+    NetconfConnector::new(device, netconf)
 }
 
 fn key_of(server: &Netconfd) -> Endpoint {

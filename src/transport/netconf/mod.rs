@@ -25,7 +25,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::time::Instant;
 
-use crate::device::Device;
+use crate::device::{Device, NetconfHabits};
 use crate::transport::{Connector, Fault, Session};
 
 pub use algorithms::known_algorithm;
@@ -34,20 +34,21 @@ pub use session::NetconfSession;
 /// Opens NETCONF sessions to one device.
 pub struct NetconfConnector {
     device: Arc<Device>,
+    habits: NetconfHabits,
 }
 
 impl NetconfConnector {
-    pub fn new(device: Arc<Device>) -> Self {
-        Self { device }
+    pub fn new(device: Arc<Device>, habits: NetconfHabits) -> Self {
+        Self { device, habits }
     }
 }
 
 #[async_trait]
 impl Connector for NetconfConnector {
     async fn open(&self, deadline: Instant) -> Result<Box<dyn Session>, Fault> {
-        let habits = &self.device.profile.netconf;
-        let stream = ssh::connect(&self.device.endpoint, habits, deadline).await.map_err(Fault::NotSent)?;
-        let session = NetconfSession::over(stream, habits, deadline).await?;
+        let Device { endpoint, profile, .. } = &*self.device;
+        let stream = ssh::connect(endpoint, &profile.ssh, deadline).await.map_err(Fault::NotSent)?;
+        let session = NetconfSession::over(stream, &self.habits, deadline).await?;
         tracing::debug!(device = %self.device.name, session_id = session.session_id(), via = %session.describe(), "session opened");
         Ok(Box::new(session))
     }

@@ -63,13 +63,7 @@ mod tests {
     use super::*;
 
     fn habits(confirm: Option<Timed>) -> NetconfHabits {
-        NetconfHabits {
-            confirm,
-            timer_granularity: Duration::from_secs(1),
-            idle_limit: Duration::ZERO,
-            keepalive: None,
-            ssh_algorithms: Vec::new(),
-        }
+        NetconfHabits { confirm, timer_granularity: Duration::from_secs(1) }
     }
 
     fn read(capabilities: &[&str], confirm: Option<Timed>) -> Result<Promises, Cause> {

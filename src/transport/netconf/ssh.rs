@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout_at};
 use super::algorithms::{groups, preferred, rsa_hashes};
 use super::host_key::Trusted;
 use super::link::Stream;
-use crate::device::{Credential, Endpoint, NetconfHabits};
+use crate::device::{Credential, Endpoint, SshHabits};
 use crate::transport::{Cause, shown};
 
 /// Keepalives without an answer before a connection counts as dead.
@@ -28,14 +28,14 @@ const MAX_ROUNDS: usize = 4;
 /// Connects, logs in and opens the netconf subsystem.
 pub async fn connect(
     endpoint: &Endpoint,
-    habits: &NetconfHabits,
+    habits: &SshHabits,
     deadline: Instant,
 ) -> Result<Box<dyn Stream>, Cause> {
     let at = Place { endpoint, address: format!("{} port {}", endpoint.address, endpoint.port), deadline };
     let trusted = at.trusted().await?;
     let config = client::Config {
-        preferred: preferred(&habits.ssh_algorithms, &trusted.keys()).map_err(Cause::Unsupported)?,
-        gex: groups(&habits.ssh_algorithms).map_err(|error| at.failed(error))?,
+        preferred: preferred(&habits.algorithms, &trusted.keys()).map_err(Cause::Unsupported)?,
+        gex: groups(&habits.algorithms).map_err(|error| at.failed(error))?,
         // russh sends none before the login.
         keepalive_interval: habits.keepalive,
         keepalive_max: KEEPALIVE_MAX,
@@ -92,7 +92,7 @@ impl Place<'_> {
         loaded.map_err(|why| Cause::HostKey { address: self.address.clone(), why })
     }
 
-    async fn login(&self, handle: &mut Handle<Verifier>, habits: &NetconfHabits) -> Result<(), Cause> {
+    async fn login(&self, handle: &mut Handle<Verifier>, habits: &SshHabits) -> Result<(), Cause> {
         match &self.endpoint.credential {
             Credential::Key(key) => self.login_with_key(handle, key, habits).await,
             Credential::Password(password) => self.login_with_password(handle, password).await,
@@ -104,7 +104,7 @@ impl Place<'_> {
         &self,
         handle: &mut Handle<Verifier>,
         key: &SecretString,
-        habits: &NetconfHabits,
+        habits: &SshHabits,
     ) -> Result<(), Cause> {
         let key = decode_secret_key(key.expose_secret(), None)
             .map_err(|_| self.refused("our private key cannot be read"))?;
@@ -112,7 +112,7 @@ impl Place<'_> {
         let hashes = match key.algorithm() {
             Algorithm::Rsa { .. } => {
                 let server = handle.best_supported_rsa_hash().await.map_err(|error| self.failed(error))?;
-                rsa_hashes(server, &habits.ssh_algorithms)
+                rsa_hashes(server, &habits.algorithms)
             }
             _ => vec![None],
         };

@@ -21,7 +21,9 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use mercury::device::{Credential, Device, Endpoint, HostKey, Inventory, OnDetach, Profile, Save};
+use mercury::device::{
+    Credential, Device, Endpoint, HostKey, Inventory, NetconfHabits, OnDetach, Profile, Save, Speaks,
+};
 use mercury::engine::Engine;
 use mercury::intent::{Attach, Caller, Intent, PortName, PortVlans};
 use mercury::report::{Call, Change, DeviceNames, Target};
@@ -29,7 +31,7 @@ use mercury::rpc::ironic::NAMES;
 use mercury::schema::Schema;
 use mercury::sim::{FaultSpec, Nth, Personality, Switch, SwitchSpec, What};
 use mercury::transaction::outcome::{Outcome, Phase};
-use mercury::transport::netconf::{NetconfConnector, NetconfSession};
+use mercury::transport::netconf::NetconfSession;
 use mercury::transport::{Cause, Connector, Fault, Session, Timed};
 use mercury::vlan::VlanId;
 use mercury::world::World;
@@ -57,7 +59,8 @@ impl Connector for InMemory {
         }
         let (ours, theirs) = tokio::io::duplex(1 << 16);
         self.switch.serve_stream(theirs);
-        let session = NetconfSession::over(Box::new(ours), &self.device.profile.netconf, deadline).await?;
+        let session =
+            NetconfSession::over(Box::new(ours), self.device.profile.netconf().unwrap(), deadline).await?;
         Ok(Box::new(session))
     }
 }
@@ -179,7 +182,7 @@ fn engine(world: &Arc<World>, switches: &BTreeMap<String, Arc<Switch>>, wire: Wi
     let by_name = switches.clone();
     let connect = move |device: &Arc<Device>| -> Arc<dyn Connector> {
         match wire {
-            Wire::Ssh => Arc::new(NetconfConnector::new(device.clone())),
+            Wire::Ssh => mercury::transport::connector(device),
             Wire::Memory | Wire::Behind => {
                 let is_behind = wire == Wire::Behind && device.name != "leaf1";
                 Arc::new(InMemory {
@@ -239,7 +242,8 @@ fn device(spec: &SwitchSpec, port: u16) -> Device {
     let profiles = Profile::builtin().unwrap();
     let mut profile = Profile::clone(&profiles["netconf_openconfig"]);
     if spec.personality == Personality::AnyCommit {
-        profile.netconf.confirm = Some(Timed::AnyCommit);
+        let habits = NetconfHabits { confirm: Some(Timed::AnyCommit), ..profile.netconf().unwrap().clone() };
+        profile.speaks = Speaks::Netconf(habits);
     }
     Device {
         name: spec.name.clone(),

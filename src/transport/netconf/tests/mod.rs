@@ -42,13 +42,7 @@ struct Peer {
 }
 
 fn habits(confirm: Option<Timed>) -> NetconfHabits {
-    NetconfHabits {
-        confirm,
-        timer_granularity: Duration::from_secs(1),
-        idle_limit: Duration::ZERO,
-        keepalive: None,
-        ssh_algorithms: Vec::new(),
-    }
+    NetconfHabits { confirm, timer_granularity: Duration::from_secs(1) }
 }
 
 fn hello(base: &str, capabilities: &[&str]) -> String {
