@@ -13,7 +13,7 @@ use crate::device::{
     NetconfHabits, OpenConfigHabits, PortRename, Profile, Speaks, SshHabits, WordError, safe_name,
 };
 use crate::transport::Timed;
-use crate::transport::netconf::known_algorithm;
+use crate::transport::ssh::known_algorithm;
 
 /// Profiles by name.
 pub type Profiles = BTreeMap<String, Arc<Profile>>;

@@ -3,6 +3,7 @@
 //! one fails is decided in [`crate::transaction`].
 
 pub mod netconf;
+pub mod ssh;
 
 use std::fmt;
 use std::sync::Arc;

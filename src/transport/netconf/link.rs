@@ -13,12 +13,8 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use super::framing::{Decoder, Framing};
 use super::message::{Hello, Reply};
 use super::rpc::{self, Answer, Rpc};
+use crate::transport::ssh::Stream;
 use crate::transport::{Cause, Fault, join, shown};
-
-/// What NETCONF runs over.
-pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 /// Tells that a stream wants to be polled once more, though it had nothing: it passed over
 /// something that is no data, and its end may be next.

@@ -1,20 +1,16 @@
 //! NETCONF over SSH (RFC 6241, RFC 6242).
 //!
-//! From the outside in: `ssh` connects with the `algorithms` a device needs, checks the `host_key`
-//! and logs in; `link` exchanges hellos and carries flights of rpcs over any byte stream;
+//! From the outside in: `link` exchanges hellos and carries flights of rpcs over any byte stream;
 //! `session` knows which rpcs make up which flight. Below them, pure: `framing` (bytes to
 //! messages), `message` (what servers say, read by `xml`), `rpc` (what we say), `promises` (what
 //! a hello means).
 
-mod algorithms;
 mod framing;
-mod host_key;
 mod link;
 mod message;
 mod promises;
 mod rpc;
 mod session;
-mod ssh;
 mod xml;
 
 #[cfg(test)]
@@ -26,9 +22,8 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 
 use crate::device::{Device, NetconfHabits};
-use crate::transport::{Connector, Fault, Session};
+use crate::transport::{Connector, Fault, Session, ssh};
 
-pub use algorithms::known_algorithm;
 pub use session::NetconfSession;
 
 /// Opens NETCONF sessions to one device.
@@ -47,7 +42,8 @@ impl NetconfConnector {
 impl Connector for NetconfConnector {
     async fn open(&self, deadline: Instant) -> Result<Box<dyn Session>, Fault> {
         let Device { endpoint, profile, .. } = &*self.device;
-        let stream = ssh::connect(endpoint, &profile.ssh, deadline).await.map_err(Fault::NotSent)?;
+        let connection = ssh::connect(endpoint, &profile.ssh, deadline).await.map_err(Fault::NotSent)?;
+        let stream = connection.subsystem("netconf", deadline).await.map_err(Fault::NotSent)?;
         let session = NetconfSession::over(stream, &self.habits, deadline).await?;
         tracing::debug!(device = %self.device.name, session_id = session.session_id(), via = %session.describe(), "session opened");
         Ok(Box::new(session))

@@ -6,13 +6,14 @@ use async_trait::async_trait;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout_at};
 
-use super::link::{Link, Outcome, Stream};
+use super::link::{Link, Outcome};
 use super::promises::{Extras, promises};
 use super::rpc::{Datastore, Rpc, subtree_filter};
 use crate::device::NetconfHabits;
 use crate::render::Payload;
 use crate::schema::{Schema, SchemaError};
 use crate::slice::Slice;
+use crate::transport::ssh::Stream;
 use crate::transport::{
     Cause, Commit, Committed, DeviceError, Fault, Observed, Promises, ReadSet, Session, Store, Timed, shown,
 };
