@@ -15,5 +15,6 @@ mod plan;
 mod queries;
 mod rpc;
 mod service;
+mod shells;
 mod sim;
 mod transport;

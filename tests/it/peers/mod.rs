@@ -5,6 +5,7 @@
 //! * [`RawClient`]: a NETCONF session through OpenSSH, to look at a server, or to be in the way.
 //! * [`Proxy`]: stops or loses one exact message between sshd and netconfd.
 //! * [`AsyncSsh`]: an SSH server with other logins and algorithms than OpenSSH's.
+//! * [`Sshd`]: OpenSSH's server, for commands and shells.
 //! * [`Lighttpd`]: a web server in front of a service, with its own idea of authentication and TLS.
 //! * [`Serve`]: `mercury serve` as a process that can be killed.
 //!
@@ -18,6 +19,7 @@ mod proxy;
 mod raw_client;
 mod selftest;
 mod serve;
+mod sshd;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -30,6 +32,7 @@ pub use process::{command, poll_pause};
 pub use proxy::{Action, Event, Proxy, Rule};
 pub use raw_client::RawClient;
 pub use serve::{Address, Serve};
+pub use sshd::Sshd;
 
 /// How long a peer may take for anything before the test fails. Generous: the machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -38,6 +41,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Clone, Copy, Debug)]
 pub enum Peer {
     Netconfd,
+    Sshd,
     AsyncSsh,
     Ncclient,
     Lighttpd,
@@ -60,6 +64,7 @@ impl Peer {
                 needed.extend([openconfig_dir(), python()]);
                 needed
             }
+            Self::Sshd => vec!["/usr/sbin/sshd".into(), "/usr/bin/setpriv".into()],
             Self::Lighttpd => vec![lighttpd_dir().join("usr/sbin/lighttpd"), "/usr/bin/setpriv".into()],
             Self::AsyncSsh | Self::Ncclient | Self::PythonHttp => vec![python()],
             Self::Curl => vec![PathBuf::from("/usr/bin/curl")],
