@@ -18,6 +18,7 @@ mod proxy;
 mod raw_client;
 mod selftest;
 mod serve;
+mod sshd;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
