@@ -60,6 +60,10 @@ test_packages() {
     { has ssh && has ssh-keygen; } || echo openssh-client
     has setpriv || echo util-linux
     has systemd-analyze || echo systemd
+    # Not before the postinst has made its alternative; its daemons are started only by a system that
+    # starts daemons, and the tests run their own.
+    [ -x /usr/sbin/ovs-vswitchd ] || echo openvswitch-switch
+    has ip || echo iproute2
     [ -x /usr/bin/curl ] || echo curl
     # With the virtual environments in place no other Python is needed.
     { venv_works .venv && venv_works .venv-ironic; } || find_python >/dev/null || echo python3-venv
