@@ -200,7 +200,8 @@ impl OpenVswitch {
         let enter = format!("exec nsenter --net=/proc/{}/ns/net --", self.namespace.pid());
         let text = format!(
             "#!/bin/sh\nexport PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n\
-             export OVS_RUNDIR={dir}\n[ -n \"$SSH_ORIGINAL_COMMAND\" ] || {enter} sh\n\
+             export OVS_RUNDIR={dir} PS1='\\u@switch:\\w\\$ '\n\
+             [ -n \"$SSH_ORIGINAL_COMMAND\" ] || {enter} bash --norc\n\
              printf '%s\\n' \"$SSH_ORIGINAL_COMMAND\" >>{dir}/commands\n\
              {enter} sh -c \"$SSH_ORIGINAL_COMMAND\"\n"
         );
