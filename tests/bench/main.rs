@@ -2,7 +2,7 @@
 //!
 //! Everything that is compared runs in turns, one sample of each after the other, so that a busy
 //! machine slows all of them alike. No number makes this fail; whether the aims are met is printed.
-//! `cargo bench --bench bench -- attach` or `-- upstream` measures one part alone.
+//! `cargo bench --bench bench -- attach`, `-- upstream` or `-- ngs` measures one part alone.
 
 // The fixtures of the tests; a benchmark needs fewer of them.
 #[allow(dead_code, unused_imports)]
@@ -15,6 +15,7 @@ mod hand;
 mod load;
 mod machine;
 mod ncclient;
+mod ngs;
 mod pure;
 mod service;
 mod table;
@@ -37,7 +38,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["serve", config] => return at_once::serve(config.into()),
-        [] => measure(&["attach", "upstream"]),
+        [] => measure(&["attach", "upstream", "ngs"]),
         parts => measure(parts),
     }
     ExitCode::SUCCESS
@@ -55,6 +56,9 @@ fn measure(parts: &[&str]) {
     let simulated = Target::simulator(&server, &switch);
     if parts.contains(&"upstream") && require(&[Peer::Ironic]) {
         upstream::measure(&simulated);
+    }
+    if parts.contains(&"ngs") {
+        ngs::measure(&runtime);
     }
     if parts.contains(&"attach") {
         measure_attaches(&runtime, &Target::netconfd(&server), &simulated, &switch);

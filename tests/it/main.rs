@@ -10,6 +10,7 @@ mod ironic;
 mod matrix;
 mod netconfd;
 mod operations;
+mod ovs;
 mod peers;
 mod plan;
 mod queries;

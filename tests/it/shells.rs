@@ -9,13 +9,13 @@ use mercury::transport::{Cause, Fault};
 use secrecy::SecretString;
 use tokio::time::Instant;
 
-use crate::peers::{AsyncSsh, Login, Peer, Sshd, require};
+use crate::peers::{AsyncSsh, Login, OpenSsh, Peer, require};
 
 fn soon() -> Instant {
     Instant::now() + Duration::from_secs(20)
 }
 
-async fn connection(server: &Sshd) -> Connection {
+async fn connection(server: &OpenSsh) -> Connection {
     let key = std::fs::read_to_string(&server.key).unwrap();
     let endpoint = Endpoint {
         address: "127.0.0.1".to_owned(),
@@ -30,10 +30,10 @@ async fn connection(server: &Sshd) -> Connection {
 
 #[tokio::test]
 async fn commands_on_channels_of_their_own() {
-    if !require(&[Peer::Sshd]) {
+    if !require(&[Peer::OpenSsh]) {
         return;
     }
-    let server = Sshd::start().await;
+    let server = OpenSsh::start().await;
     let mut shell = ExecShell::over(connection(&server).await);
     let output = shell.run("echo out; echo err >&2; exit 3", soon()).await.unwrap();
     assert_eq!((output.text.as_str(), output.errors.as_str(), output.status), ("out\n", "err\n", Some(3)));
@@ -60,10 +60,10 @@ async fn commands_on_channels_of_their_own() {
 
 #[tokio::test]
 async fn a_command_without_an_end_has_no_answer() {
-    if !require(&[Peer::Sshd]) {
+    if !require(&[Peer::OpenSsh]) {
         return;
     }
-    let server = Sshd::start().await;
+    let server = OpenSsh::start().await;
     let lost = async |command: &str, deadline: Instant| {
         let mut shell = ExecShell::over(connection(&server).await);
         let fault = shell.run(command, deadline).await.unwrap_err();

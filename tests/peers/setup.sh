@@ -1,15 +1,17 @@
 #!/bin/bash
 # Installs what is missing, and only that: `setup.sh build` what the build needs, `setup.sh` also
-# what the tests need, `setup.sh lint` also cargo-deny. Debian packages go in through apt-get when
-# root, otherwise the command to run is printed. The rest stays in the checkout: .venv, .venv-ironic,
-# .cache.
+# what the tests need, `setup.sh lint` also cargo-deny, `setup.sh bench` also what only the
+# benchmarks compare with. Debian packages go in through apt-get when root, otherwise the command to
+# run is printed. The rest stays in the checkout: .venv, .venv-ironic, .venv-ngs, .cache.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-# Two virtual environments, each with what its file pins: the tests' own tools, and Ironic.
+# Virtual environments, each with what its file pins: the tests' own tools, Ironic, and for the
+# benchmarks networking-generic-switch.
 declare -A requirements=(
     [.venv]=tests/peers/requirements.txt
     [.venv-ironic]=tests/peers/ironic-requirements.txt
+    [.venv-ngs]=tests/bench/ngs-requirements.txt
 )
 openconfig=.cache/openconfig
 lighttpd=.cache/lighttpd
@@ -31,6 +33,11 @@ find_python() {
 
 # venv_works DIRECTORY
 venv_works() { [ -x "$1/bin/python" ] && cmp -s "${requirements[$1]}" "$1/requirements.txt" && "$1/bin/python" -S -c ''; }
+
+all_venvs_work() {
+    local venv
+    for venv in "${venvs[@]}"; do venv_works "$venv" || return 1; done
+}
 
 # install_packages PACKAGE...
 install_packages() {
@@ -60,9 +67,11 @@ test_packages() {
     { has ssh && has ssh-keygen; } || echo openssh-client
     has setpriv || echo util-linux
     has systemd-analyze || echo systemd
+    [ -x /usr/sbin/ovs-vswitchd ] || echo openvswitch-switch
+    has ip || echo iproute2
     [ -x /usr/bin/curl ] || echo curl
     # With the virtual environments in place no other Python is needed.
-    { venv_works .venv && venv_works .venv-ironic; } || find_python >/dev/null || echo python3-venv
+    all_venvs_work || find_python >/dev/null || echo python3-venv
 }
 
 # make_venv DIRECTORY
@@ -124,12 +133,14 @@ missing() {
 }
 
 level=${1:-tests}
-case $level in build | tests | lint) ;; *) echo "usage: $0 [build|tests|lint]" >&2 && exit 2 ;; esac
+case $level in build | tests | lint | bench) ;; *) echo "usage: $0 [build|tests|lint|bench]" >&2 && exit 2 ;; esac
+venvs=(.venv .venv-ironic)
+if [ "$level" = bench ]; then venvs+=(.venv-ngs); fi
 
 mapfile -t packages < <(missing "$level")
 install_packages "${packages[@]}"
 [ "$level" != build ] || exit 0
-for venv in .venv .venv-ironic; do
+for venv in "${venvs[@]}"; do
     venv_works "$venv" || make_venv "$venv"
 done
 [ -d "$openconfig" ] || fetch_openconfig

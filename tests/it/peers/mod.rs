@@ -4,16 +4,22 @@
 //! * [`Netconfd`]: Debian's netconfd behind an sshd of our own.
 //! * [`RawClient`]: a NETCONF session through OpenSSH, to look at a server, or to be in the way.
 //! * [`Proxy`]: stops or loses one exact message between sshd and netconfd.
+//! * [`OpenVswitch`]: a switch that forwards, behind an sshd of our own, and the machines
+//!   ([`host::Host`]) on its ports.
 //! * [`AsyncSsh`]: an SSH server with other logins and algorithms than OpenSSH's.
-//! * [`Sshd`]: OpenSSH's server, for commands and shells.
+//! * [`OpenSsh`]: OpenSSH's server, for commands and shells.
 //! * [`Lighttpd`]: a web server in front of a service, with its own idea of authentication and TLS.
 //! * [`Serve`]: `mercury serve` as a process that can be killed.
 //!
 //! A test that needs them begins with `if !require(&[Peer::Netconfd]) { return; }`.
 
 mod asyncssh;
+pub mod host;
 mod lighttpd;
 mod netconfd;
+mod netns;
+mod openssh;
+mod openvswitch;
 pub mod process;
 mod proxy;
 mod raw_client;
@@ -28,11 +34,12 @@ use std::time::Duration;
 pub use asyncssh::{AsyncSsh, Login};
 pub use lighttpd::Lighttpd;
 pub use netconfd::{Netconfd, Options, Shape};
+pub use openssh::OpenSsh;
+pub use openvswitch::{BRIDGE, OpenVswitch, Port, Ran};
 pub use process::{command, poll_pause};
 pub use proxy::{Action, Event, Proxy, Rule};
 pub use raw_client::RawClient;
 pub use serve::{Address, Serve};
-pub use sshd::Sshd;
 
 /// How long a peer may take for anything before the test fails. Generous: the machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -41,7 +48,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Clone, Copy, Debug)]
 pub enum Peer {
     Netconfd,
-    Sshd,
+    OpenSsh,
+    /// Open vSwitch, and root, who may make network namespaces.
+    OpenVswitch,
     AsyncSsh,
     Ncclient,
     Lighttpd,
@@ -56,7 +65,8 @@ pub enum Peer {
 }
 
 impl Peer {
-    fn missing(self) -> Option<PathBuf> {
+    /// What is missing and what to do about it.
+    fn missing(self) -> Option<String> {
         let needed = match self {
             Self::Netconfd => {
                 let programs = ["/usr/sbin/netconfd", "/usr/sbin/sshd", "/usr/bin/ssh", "/usr/bin/setpriv"];
@@ -64,7 +74,14 @@ impl Peer {
                 needed.extend([openconfig_dir(), python()]);
                 needed
             }
-            Self::Sshd => vec!["/usr/sbin/sshd".into(), "/usr/bin/setpriv".into()],
+            Self::OpenSsh => vec!["/usr/sbin/sshd".into(), "/usr/bin/setpriv".into()],
+            Self::OpenVswitch => {
+                let programs = ["/usr/sbin/ovs-vswitchd", openvswitch::SCHEMA, "/usr/bin/ovs-vsctl"];
+                let others = ["/usr/sbin/sshd", "/usr/bin/ssh", "/usr/bin/setpriv"];
+                let mut needed: Vec<PathBuf> = programs.iter().chain(&others).map(PathBuf::from).collect();
+                needed.push(python());
+                needed
+            }
             Self::Lighttpd => vec![lighttpd_dir().join("usr/sbin/lighttpd"), "/usr/bin/setpriv".into()],
             Self::AsyncSsh | Self::Ncclient | Self::PythonHttp => vec![python()],
             Self::Curl => vec![PathBuf::from("/usr/bin/curl")],
@@ -72,15 +89,18 @@ impl Peer {
             Self::OpenConfig => vec![openconfig_dir()],
             Self::Systemd => vec![PathBuf::from("/usr/bin/systemd-analyze")],
         };
-        needed.into_iter().find(|path| !path.exists())
+        if let Some(path) = needed.into_iter().find(|path| !path.exists()) {
+            return Some(format!("{} is missing; run tests/peers/setup.sh", path.display()));
+        }
+        (matches!(self, Self::OpenVswitch) && !netns::possible())
+            .then(|| "no network namespace can be made; run the tests as root".to_owned())
     }
 }
 
 /// Whether all `peers` are installed. If not: says on stderr that the test is skipped, past the
 /// harness's capture; where `CI=true`, where nothing may be skipped, panics.
 pub fn require(peers: &[Peer]) -> bool {
-    let Some(path) = peers.iter().find_map(|peer| peer.missing()) else { return true };
-    let why = format!("{} is missing; run tests/peers/setup.sh", path.display());
+    let Some(why) = peers.iter().find_map(|peer| peer.missing()) else { return true };
     assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{why}");
     let thread = std::thread::current();
     writeln!(std::io::stderr(), "SKIPPED {}: {why}", thread.name().unwrap_or("?"))

@@ -1,17 +1,15 @@
 //! Debian's netconfd (yuma123) behind an sshd of our own: a real switch's management plane.
 
 use std::fs::{self, File};
-use std::net::TcpListener;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use tempfile::TempDir;
-use tokio::net::TcpStream;
 
 use super::process::{Process, command, poll_pause};
 use super::proxy::{Proxy, Rule};
 use super::raw_client::{RawClient, ssh};
+use super::sshd::Sshd;
 use super::{openconfig_dir, patiently, python, script};
 
 /// Which datastores the server has.
@@ -43,7 +41,7 @@ pub struct Netconfd {
     options: Options,
     proxied: bool,
     // Dropped in this order: the servers before the directory they use.
-    sshd: Option<Process>,
+    sshd: Sshd,
     netconfd: Option<Process>,
     dir: TempDir,
 }
@@ -122,7 +120,7 @@ impl Netconfd {
 
     /// Power loss: the server and all its sessions are gone, connections are refused.
     pub fn kill_server(&mut self) {
-        self.sshd = None;
+        self.sshd.kill();
         self.netconfd = None;
     }
 
@@ -142,25 +140,15 @@ impl Netconfd {
         let home = dir.path().join("home");
         fs::create_dir(&home).expect("the directory is ours");
         fs::write(home.join("startup-cfg.xml"), EMPTY).expect("the directory is ours");
-        for name in ["hostkey", "id_ed25519"] {
-            output(
-                Command::new("ssh-keygen")
-                    .args(["-q", "-t", "ed25519", "-N", "", "-f"])
-                    .arg(dir.path().join(name)),
-            );
-        }
-        // sshd, when root, insists on the directory that a boot script would have made.
-        if rustix::process::getuid().is_root() {
-            fs::create_dir_all("/run/sshd").expect("root makes directories");
-        }
+        let sshd = Sshd::prepare(dir.path());
         Self {
             port: 0,
-            username: output(Command::new("id").arg("-un")),
-            key: dir.path().join("id_ed25519"),
-            known_hosts: dir.path().join("known_hosts"),
+            username: Sshd::username(),
+            key: sshd.key(),
+            known_hosts: sshd.known_hosts(),
             options,
             proxied,
-            sshd: None,
+            sshd,
             netconfd: None,
             dir,
         }
@@ -169,9 +157,8 @@ impl Netconfd {
     /// Starts on a port that is free.
     async fn boot(mut self) -> Self {
         loop {
-            let probe = TcpListener::bind("127.0.0.1:0").expect("a free port");
-            self.port = probe.local_addr().expect("bound").port();
-            drop(probe);
+            self.sshd.choose_port();
+            self.port = self.sshd.port;
             if self.try_boot().await {
                 return self;
             }
@@ -180,47 +167,31 @@ impl Netconfd {
 
     /// False if the port was taken.
     async fn try_boot(&mut self) -> bool {
-        let host_key = fs::read_to_string(self.path("hostkey.pub")).expect("made by ssh-keygen");
-        let known_host = format!("[127.0.0.1]:{} {host_key}", self.port);
-        fs::write(&self.known_hosts, known_host).expect("the directory is ours");
-        fs::write(self.path("sshd_config"), self.sshd_config()).expect("the directory is ours");
         self.netconfd = Some(self.spawn_netconfd());
-        let log = File::create(self.path("sshd.log")).expect("the directory is ours");
-        let mut sshd = command("/usr/sbin/sshd");
-        sshd.args(["-D", "-e", "-f"]).arg(self.path("sshd_config")).stderr(log);
-        self.sshd = Some(Process::spawn(&mut sshd));
+        self.sshd.spawn(&self.subsystems());
         patiently("netconfd and sshd to be ready", self.ready()).await
     }
 
-    /// Nobody tells when the two listen, so both are asked again and again.
+    /// Nobody tells when it listens, so it is asked again and again.
     async fn ready(&mut self) -> bool {
+        if !self.sshd.listens().await {
+            return false;
+        }
         let socket = self.path("ncx.sock");
-        loop {
-            if self.sshd.as_mut().is_some_and(|sshd| sshd.ended().is_some()) {
-                let log = self.log("sshd.log");
-                assert!(log.contains("in use"), "sshd ended: {log}");
-                return false;
-            }
+        while UnixStream::connect(&socket).is_err() {
             if self.netconfd.as_mut().is_some_and(|netconfd| netconfd.ended().is_some()) {
                 panic!("netconfd ended: {}{}", self.log("netconfd.out"), self.log("netconfd.log"));
             }
-            if UnixStream::connect(&socket).is_ok()
-                && TcpStream::connect(("127.0.0.1", self.port)).await.is_ok()
-            {
-                // Somebody else's port would answer as well; ours says so.
-                if self.log("sshd.log").contains("Server listening") {
-                    return true;
-                }
-            }
             poll_pause().await;
         }
+        true
     }
 
     fn log(&self, name: &str) -> String {
         fs::read_to_string(self.path(name)).unwrap_or_default()
     }
 
-    fn sshd_config(&self) -> String {
+    fn subsystems(&self) -> String {
         let dir = self.dir.path().display();
         let direct = format!("/usr/sbin/netconf-subsystem --ncxserver-sockname={}@{dir}/ncx.sock", self.port);
         let proxied = format!(
@@ -229,15 +200,7 @@ impl Netconfd {
             script("netconf_proxy.py").display()
         );
         let subsystem = if self.proxied { &proxied } else { &direct };
-        // SHLVL keeps bash from reading the user's .bashrc, which may take long or say something.
-        format!(
-            "ListenAddress 127.0.0.1\nPort {}\nHostKey {dir}/hostkey\nPidFile none\n\
-             AuthorizedKeysFile {dir}/id_ed25519.pub\nStrictModes no\nUsePAM no\n\
-             PermitRootLogin prohibit-password\nPasswordAuthentication no\n\
-             KbdInteractiveAuthentication no\nUseDNS no\nMaxStartups 100\nMaxSessions 50\n\
-             SetEnv SHLVL=1\nSubsystem {SUBSYSTEM} {subsystem}\nSubsystem {DIRECT} {direct}\n",
-            self.port
-        )
+        format!("Subsystem {SUBSYSTEM} {subsystem}\nSubsystem {DIRECT} {direct}\n")
     }
 
     fn spawn_netconfd(&self) -> Process {
@@ -268,10 +231,4 @@ impl Netconfd {
             .stdout(output);
         Process::spawn(&mut netconfd)
     }
-}
-
-fn output(command: &mut Command) -> String {
-    let output = command.output().unwrap_or_else(|why| panic!("cannot run {command:?}: {why}"));
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).expect("UTF-8").trim().to_owned()
 }

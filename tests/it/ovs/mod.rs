@@ -1,0 +1,3 @@
+//! Open vSwitch over SSH.
+
+mod fixture;
