@@ -1,14 +1,22 @@
 //! Where things are in OpenConfig's model: the nodes that Mercury reads or writes.
 
-use crate::device::Device;
+use std::collections::BTreeSet;
+use std::str::FromStr;
+
+use serde::Serialize;
+
+use crate::device::{Device, Profile};
 use crate::path::Path;
-use crate::slice::Slice;
-use crate::vlan::VlanId;
+use crate::slice::{Slice, Value};
+use crate::vlan::{VlanId, VlanSet};
 
 /// The list of interfaces stands here.
 pub const INTERFACES: &str = "openconfig-interfaces:interfaces";
 /// The VLAN table is in one of these.
 pub const NETWORK_INSTANCES: &str = "openconfig-network-instance:network-instances";
+/// The one member of a list that is there and names no VLAN: the model has no word for it, and no list
+/// would mean every VLAN.
+const NO_VLAN: &str = "none";
 const LAG_TYPE: &str = "iana-if-type:ieee8023adLag";
 
 /// The nodes of one interface that Mercury reads or writes.
@@ -76,10 +84,123 @@ impl SwitchedVlan {
 
 /// The network instance that holds the VLAN table, or none when the system has no such table.
 pub(crate) fn network_instance(device: &Device) -> Option<Path> {
-    let name = device.profile.openconfig.network_instance.as_deref()?;
+    network_instance_of(&device.profile)
+}
+
+pub(crate) fn network_instance_of(profile: &Profile) -> Option<Path> {
+    let name = profile.openconfig.network_instance.as_deref()?;
     Some(Path::default().child(NETWORK_INSTANCES).entry("network-instance", "name", name))
+}
+
+/// The VLAN and the entry of the table that a path is in.
+pub(crate) fn table_entry_of(path: &Path) -> Option<(VlanId, Path)> {
+    let entry = path.steps().get(3).filter(|step| step.name == "vlan")?;
+    let (_, id) = entry.keys.first()?;
+    NETWORK_INSTANCES.ends_with(&path.steps()[0].name).then_some((id.parse().ok()?, path.ancestor(4)))
 }
 
 pub(crate) fn table_entry(instance: &Path, vlan: VlanId) -> Path {
     instance.child("vlans").entry("vlan", "vlan-id", &vlan.to_string())
+}
+
+/// `interface-mode` of a switch port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    Access,
+    Trunk,
+}
+
+/// What one port holds, in the model's words. `None`: not configured, whatever is in force then.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PortState {
+    pub mode: Option<Mode>,
+    pub access: Option<VlanId>,
+    pub native: Option<VlanId>,
+    /// A trunk's list. Empty is a list: of no VLAN.
+    pub vlans: Option<VlanSet>,
+    pub description: Option<String>,
+    pub enabled: Option<bool>,
+    pub mtu: Option<u16>,
+}
+
+impl Mode {
+    /// As OpenConfig's enumeration spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Mode::Access => "ACCESS",
+            Mode::Trunk => "TRUNK",
+        }
+    }
+}
+
+impl FromStr for Mode {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mode =
+            [Mode::Access, Mode::Trunk].into_iter().find(|mode| mode.as_str().eq_ignore_ascii_case(text));
+        mode.ok_or_else(|| format!("`{text}` is neither access nor trunk"))
+    }
+}
+
+impl PortState {
+    /// What is configured on a port; `None`: there is no such interface.
+    pub fn of(slice: &Slice, port: &str) -> Option<Self> {
+        let interface = Interface::new(port);
+        let leaf = |path: &Path| match slice.value(path) {
+            Some(Value::Leaf(value)) => Some(value.as_str()),
+            _ => None,
+        };
+        let vlans = interface.switched_vlan(slice);
+        slice.has_entry(&interface.entry).then(|| Self {
+            mode: leaf(&vlans.mode).and_then(|mode| mode.parse().ok()),
+            access: leaf(&vlans.access).and_then(|vlan| vlan.parse().ok()),
+            native: leaf(&vlans.native).and_then(|vlan| vlan.parse().ok()),
+            vlans: match slice.value(&vlans.trunk) {
+                Some(Value::Set(members)) if members.contains(NO_VLAN) => Some(VlanSet::default()),
+                _ => slice.vlans(&vlans.trunk),
+            },
+            description: leaf(&interface.description).map(str::to_owned),
+            enabled: leaf(&interface.enabled).and_then(|enabled| enabled.parse().ok()),
+            mtu: leaf(&interface.mtu).and_then(|mtu| mtu.parse().ok()),
+        })
+    }
+
+    /// Writes it to a slice as an interface of this kind (`config/type`), with what is in force where it
+    /// says nothing.
+    pub fn write(&self, port: &str, kind: &str, in_force: &PortState, slice: &mut Slice) {
+        let interface = Interface::new(port);
+        slice.set_leaf(interface.entry.child("name"), port);
+        slice.set_leaf(interface.name.clone(), port);
+        slice.set_leaf(interface.kind.clone(), kind);
+        let vlans = interface.switched_vlan(slice);
+        let mut set = |path: &Path, value: Option<String>, default: Option<String>| {
+            if let Some(value) = value.map(Value::Leaf).or(default.map(Value::Default)) {
+                slice.set(path.clone(), value);
+            }
+        };
+        let mode = |mode: Option<Mode>| mode.map(|mode| mode.as_str().to_owned());
+        let id = |vlan: Option<VlanId>| vlan.map(|vlan| vlan.to_string());
+        set(&vlans.mode, mode(self.mode), mode(in_force.mode));
+        // What is in force in the other mode is not in force.
+        let is_trunk = self.mode.or(in_force.mode) == Some(Mode::Trunk);
+        set(&vlans.access, id(self.access), id(in_force.access.filter(|_| !is_trunk)));
+        set(&vlans.native, id(self.native), id(in_force.native.filter(|_| is_trunk)));
+        set(&interface.description, self.description.clone(), None);
+        let enabled = |enabled: Option<bool>| enabled.map(|enabled| enabled.to_string());
+        set(&interface.enabled, enabled(self.enabled), enabled(in_force.enabled));
+        set(&interface.mtu, self.mtu.map(|mtu| mtu.to_string()), in_force.mtu.map(|mtu| mtu.to_string()));
+        if let Some(list) = &self.vlans {
+            let member = |(first, last): (VlanId, VlanId)| match first == last {
+                true => first.to_string(),
+                false => format!("{first}..{last}"),
+            };
+            let mut members: BTreeSet<String> = list.ranges().into_iter().map(member).collect();
+            if members.is_empty() {
+                members.insert(NO_VLAN.to_owned());
+            }
+            slice.set(vlans.trunk, Value::Set(members));
+        }
+    }
 }

@@ -103,6 +103,15 @@ impl VlanSet {
         Ok(set)
     }
 
+    /// Reads a list as switches spell theirs: `10,20-30`, `10 20 to 30`, `10..20`.
+    pub fn parse_list(text: &str) -> Result<Self, VlanError> {
+        let text = text.trim().replace("..", "-").replace(" to ", "-");
+        let members = text.split(|c: char| c == ',' || c.is_whitespace()).filter(|member| !member.is_empty());
+        let mut set = Self::default();
+        members.into_iter().try_for_each(|member| set.insert_text(member, "-"))?;
+        Ok(set)
+    }
+
     fn insert_text(&mut self, member: &str, dash: &str) -> Result<(), VlanError> {
         match member.split_once(dash) {
             None => self.insert(member.parse()?),

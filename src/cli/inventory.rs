@@ -84,7 +84,7 @@ fn profiles(directory: Option<&Path>) -> Result<Profiles> {
     let mut profiles = Profile::builtin()?;
     if let Some(directory) = directory {
         let problems = Problems::default();
-        let own = Profile::read_directory(directory, &problems);
+        let own = Profile::read_directory(directory, None, &problems);
         profiles.extend(problems.finish(Some(own))?);
     }
     Ok(profiles)

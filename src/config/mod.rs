@@ -140,12 +140,13 @@ fn read_settings(file: &Path, credentials: CredentialPolicy, problems: &Problems
         let models = root.table("models", |models| {
             let yang = models.get("yang").and_then(|item| item.directory());
             let profiles = models.get("profiles").and_then(|item| item.directory());
-            Some((yang, profiles))
+            let templates = models.get("templates").and_then(|item| item.directory());
+            Some((yang, profiles, templates))
         });
-        let (schema_dir, profiles_dir) = models.unwrap_or_default();
+        let (schema_dir, profiles_dir, templates_dir) = models.unwrap_or_default();
         let mut profiles = Profile::read_builtin(problems);
         if let Some(directory) = profiles_dir {
-            profiles.extend(Profile::read_directory(&directory, problems));
+            profiles.extend(Profile::read_directory(&directory, templates_dir.as_deref(), problems));
         }
         let inventory = inventory::read(root, &profiles, credentials, problems);
         Some(Settings {

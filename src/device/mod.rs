@@ -1,6 +1,7 @@
 //! What the operator wrote about devices: profiles (an operating system), the inventory (each
 //! device, its limits) and credentials.
 
+pub mod cli;
 pub mod credentials;
 mod ids;
 pub mod inventory;
@@ -18,6 +19,7 @@ use secrecy::SecretString;
 
 use crate::transport::Timed;
 use crate::vlan::{VlanError, VlanId, VlanSet};
+pub use cli::{CliHabits, TemplateError};
 pub(crate) use ids::safe_name;
 pub use ids::{DatapathId, Mac};
 pub use ports::{PortPattern, PortRefused, PortRename};
@@ -43,6 +45,7 @@ pub struct Profile {
 #[derive(Clone, Debug)]
 pub enum Speaks {
     Netconf(NetconfHabits),
+    Cli(Arc<CliHabits>),
 }
 
 /// How this system uses the OpenConfig model.
@@ -52,6 +55,8 @@ pub struct OpenConfigHabits {
     pub network_instance: Option<String>,
     /// `config/type` (an identity with its module) for an interface that has to be created.
     pub interface_type: String,
+    /// Whether an interface that is not in running may be created; else it is not there.
+    pub creates_interfaces: bool,
     /// Whether a trunk's native VLAN must also be in `trunk-vlans`.
     pub native_in_trunk_vlans: bool,
 }
@@ -82,6 +87,7 @@ impl Profile {
     pub fn netconf(&self) -> Option<&NetconfHabits> {
         match &self.speaks {
             Speaks::Netconf(habits) => Some(habits),
+            Speaks::Cli(_) => None,
         }
     }
 
@@ -89,6 +95,7 @@ impl Profile {
     pub fn timer_granularity(&self) -> Duration {
         match &self.speaks {
             Speaks::Netconf(habits) => habits.timer_granularity,
+            Speaks::Cli(_) => Duration::from_secs(1),
         }
     }
 }

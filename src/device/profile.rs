@@ -9,8 +9,9 @@ use std::time::Duration;
 use include_dir::{Dir, File, include_dir};
 
 use crate::config::reader::{ConfigErrors, Item, Problems, Table, hint, read_file, read_text, toml_files};
+use crate::device::cli::TemplateSources;
 use crate::device::{
-    NetconfHabits, OpenConfigHabits, PortRename, Profile, Speaks, SshHabits, WordError, safe_name,
+    CliHabits, NetconfHabits, OpenConfigHabits, PortRename, Profile, Speaks, SshHabits, WordError, safe_name,
 };
 use crate::transport::Timed;
 use crate::transport::ssh::known_algorithm;
@@ -36,35 +37,63 @@ impl Profile {
             let name = file.path().file_stem()?.to_str()?;
             let (text, path) =
                 (file.contents_utf8().unwrap_or_default(), Path::new("devices").join(file.path()));
-            let profile = read_text(&path, text, problems, |table| Self::read(name, table))?;
+            let profile =
+                read_text(&path, text, problems, |table| Self::read(name, table, TemplateSources::builtin))?;
             Some((profile.name.clone(), Arc::new(profile)))
         };
         BUILTIN.files().filter_map(read).collect()
     }
 
     /// Every `NAME.toml` of a directory.
-    pub(crate) fn read_directory(directory: &Path, problems: &Problems) -> Profiles {
+    /// `templates`: an operator's directory of templates, with a directory a profile.
+    pub(crate) fn read_directory(
+        directory: &Path,
+        templates: Option<&Path>,
+        problems: &Problems,
+    ) -> Profiles {
+        let sources = |name: &str| {
+            let own = templates.map(|templates| templates.join(name)).filter(|own| own.is_dir());
+            let Some(own) = own else { return TemplateSources::builtin(name) };
+            match TemplateSources::read(&own) {
+                Ok(sources) => Some(sources),
+                Err(error) => {
+                    problems.about_file(&own, error);
+                    None
+                }
+            }
+        };
         let mut profiles = Profiles::new();
         for file in toml_files(directory, problems) {
             let name = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
             if let Err(why) = safe_name(name) {
                 problems.about_file(&file, why);
-            } else if let Some(profile) = read_file(&file, problems, |table| Self::read(name, table)) {
+            } else if let Some(profile) = read_file(&file, problems, |table| Self::read(name, table, sources))
+            {
                 profiles.insert(name.to_owned(), Arc::new(profile));
             }
         }
         profiles
     }
 
-    fn read(name: &str, table: &Table) -> Option<Self> {
+    /// Reads one. `templates` gives what its directory holds.
+    fn read(name: &str, table: &Table, templates: impl Fn(&str) -> Option<TemplateSources>) -> Option<Self> {
         let description = table.required("description").and_then(|item| item.filled_text());
         let aliases = table.get("aliases").and_then(|item| item.list(Item::filled_text));
         let port_names = port_names(table);
         let ignore_case = table.get("port_names_ignore_case").and_then(|item| item.boolean());
         let openconfig = table.required_table("openconfig", OpenConfigHabits::read);
-        let netconf = table
-            .required_table("netconf", |table| Some((SshHabits::read(table), NetconfHabits::read(table))));
-        let (ssh, netconf) = netconf?;
+        let speaks = match table.one_of("netconf", "cli")?.name {
+            "netconf" => table.table("netconf", |table| {
+                let ssh = SshHabits::read(table);
+                Some((ssh?, Speaks::Netconf(NetconfHabits::read(table)?)))
+            }),
+            _ => table.table("cli", |table| {
+                let ssh = SshHabits::read(table);
+                let habits = CliHabits::read(table, templates(name).as_ref())?;
+                Some((ssh?, Speaks::Cli(Arc::new(habits))))
+            }),
+        };
+        let (ssh, speaks) = speaks?;
         Some(Self {
             name: name.to_owned(),
             description: description?,
@@ -72,8 +101,8 @@ impl Profile {
             port_names,
             port_names_ignore_case: ignore_case.unwrap_or_default(),
             openconfig: openconfig?,
-            ssh: ssh?,
-            speaks: Speaks::Netconf(netconf?),
+            ssh,
+            speaks,
         })
     }
 }
@@ -107,10 +136,12 @@ impl OpenConfigHabits {
     fn read(table: &Table) -> Option<Self> {
         let network_instance = table.get("network_instance").and_then(|item| item.filled_text());
         let interface_type = table.required("interface_type").and_then(|item| item.read(identity));
+        let creates_interfaces = table.get("creates_interfaces").and_then(|item| item.boolean());
         let native_in_trunk_vlans = table.required("native_in_trunk_vlans").and_then(|item| item.boolean());
         Some(Self {
             network_instance,
             interface_type: interface_type?,
+            creates_interfaces: creates_interfaces.unwrap_or(true),
             native_in_trunk_vlans: native_in_trunk_vlans?,
         })
     }
@@ -165,7 +196,7 @@ mod tests {
     fn every_file_is_in_the_binary() {
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("devices");
         let problems = Problems::default();
-        let files = Profile::read_directory(&directory, &problems);
+        let files = Profile::read_directory(&directory, None, &problems);
         let files = problems.finish(Some(files)).unwrap();
         let builtin = Profile::builtin().unwrap();
         assert_eq!(files.keys().collect::<Vec<_>>(), builtin.keys().collect::<Vec<_>>());

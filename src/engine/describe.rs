@@ -1,11 +1,12 @@
 //! A plan, and what became of it, as reviewers and callers read it.
 
+use crate::device::Profile;
 use crate::intent::Request;
 use crate::plan::{self, Batch, Plan, PlanError, Risk, risk};
 use crate::render;
 use crate::report::{self, DeviceChange, Refusal};
 use crate::schema::Schema;
-use crate::slice::Slice;
+use crate::slice::{Edit, Slice};
 use crate::transaction::Report;
 use crate::transaction::lease::Live;
 use crate::transaction::outcome::{Outcome, Timings};
@@ -28,7 +29,7 @@ pub fn planned(
     let transport = live.map_or("none (offline)".to_owned(), |live| live.transport.clone());
     // As a transaction would send them: guarded.
     Batch::new(&[&plan], &request.device, schema)
-        .and_then(|_| device_change(&plan, schema, risks, transport))
+        .and_then(|_| device_change(&plan, &request.device.profile, schema, risks, transport))
         .map_err(|e| Refusal::plan(&request.device, e))
 }
 
@@ -39,7 +40,7 @@ pub(super) fn describe(request: &Request, report: Report, schema: &Schema, detai
     let mut change = match &report.plan {
         Some(plan) if detailed => {
             let risks = plan.risks.iter().chain(&report.risks).cloned().collect();
-            let shown = device_change(plan, schema, risks, report.transport.clone());
+            let shown = device_change(plan, &request.device.profile, schema, risks, report.transport.clone());
             shown.unwrap_or_else(|error| {
                 tracing::error!(device = request.device.name, %error, "a plan that ran cannot be shown");
                 bare(report.transport)
@@ -54,11 +55,14 @@ pub(super) fn describe(request: &Request, report: Report, schema: &Schema, detai
 
 fn device_change(
     plan: &Plan,
+    profile: &Profile,
     schema: &Schema,
     risks: Vec<Risk>,
     transport: String,
 ) -> Result<DeviceChange, PlanError> {
     let (before, after) = plan.summary();
+    let payload =
+        |edits: &[Edit], from: &Slice, to: &Slice| render::payload(edits, from, to, profile, schema);
     Ok(DeviceChange {
         device: plan.device.clone(),
         subject: plan.intent.subject(),
@@ -67,8 +71,8 @@ fn device_change(
         after,
         diff: report::native_diff(&plan.before, &plan.after, schema)?,
         edits: plan.edits.clone(),
-        payload: render::payload(&plan.edits, schema)?.text().to_owned(),
-        inverse: render::payload(&plan.inverse(), schema)?.text().to_owned(),
+        payload: payload(&plan.edits, &plan.before, &plan.after)?.text().to_owned(),
+        inverse: payload(&plan.inverse(), &plan.after, &plan.restored)?.text().to_owned(),
         risks,
         transport,
         timings: Timings::default(),

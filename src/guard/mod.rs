@@ -2,13 +2,14 @@
 //! it must lie inside what was asked. It shares nothing with the code that rendered it, so a wrong
 //! template, model or merge is caught here. What it does not know it refuses.
 
+mod cli;
 mod read;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::device::PortPattern;
+use crate::device::{PortPattern, Profile, Speaks};
 use crate::openconfig::Interface;
 use crate::path::{Path, Step};
 use crate::render::Payload;
@@ -28,6 +29,8 @@ pub struct Scope {
     pub protected: Vec<PortPattern>,
     /// What the payload is applied to: tells whether a port would be a trunk without a list.
     pub running: Slice,
+    /// What it shall come to: lines of a command line are followed all the way there.
+    pub wanted: Slice,
 }
 
 /// What may happen to one port.
@@ -140,8 +143,12 @@ fn is_open(mode: Option<&str>, list: Option<&Value>) -> bool {
 
 /// Checks that every change of `payload` is within `scope`, and that no port is or becomes, between
 /// two of them, a trunk of every VLAN.
-pub fn guard(payload: &Payload, scope: &Scope, schema: &Schema) -> Result<(), ScopeError> {
-    let Payload::Netconf(xml) = payload;
+pub fn guard(payload: &Payload, scope: &Scope, profile: &Profile, schema: &Schema) -> Result<(), ScopeError> {
+    let xml = match (payload, &profile.speaks) {
+        (Payload::Netconf(xml), Speaks::Netconf(_)) => xml,
+        (Payload::Cli(lines), Speaks::Cli(habits)) => return cli::follow(lines, scope, habits),
+        _ => return Err(ScopeError::Unreadable("it is in another language than the device's".to_owned())),
+    };
     let changes = read(xml, schema)?;
     let outside = |path: &Path, why| ScopeError::Outside { path: path.to_string(), why };
     changes.iter().try_for_each(|change| check(change, scope).map_err(|why| outside(&change.path, why)))?;

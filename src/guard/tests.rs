@@ -54,11 +54,12 @@ fn scope() -> Scope {
         )]),
         protected: vec!["eth48".parse().unwrap()],
         running: Slice::default(),
+        wanted: Slice::default(),
     }
 }
 
 fn judge(xml: &str, scope: &Scope) -> Result<(), ScopeError> {
-    guard(&Payload::Netconf(xml.to_owned()), scope, &SCHEMA)
+    guard(&Payload::Netconf(xml.to_owned()), scope, &sample("leaf1").profile, &SCHEMA)
 }
 
 /// Each case replaces one text of [`PAYLOAD`] by another and names a part of the answer.

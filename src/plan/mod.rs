@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 pub use risk::Risk;
 use target::Target;
 
-use crate::device::Device;
+use crate::device::{Device, Profile};
 use crate::guard::{EntryScope, PortScope, Scope, ScopeError, guard};
 use crate::intent::{Caller, Intent, Request, Subject};
 use crate::path::Path;
@@ -39,6 +39,8 @@ pub enum PlanError {
     Uplink { port: String, why: &'static str },
     #[error("the switch shows no VLAN table, so no VLAN can be created or deleted in it")]
     NoVlanTable,
+    #[error("{parameter}: {device} has no port {port}")]
+    NoSuchPort { parameter: &'static str, port: String, device: String },
     #[error("port {port} would become a trunk of every VLAN")]
     OpenTrunk { port: String },
     #[error("the result is not valid: {}", list(.0))]
@@ -234,11 +236,12 @@ impl Batch {
             let new: Vec<Edit> = plan.edits.iter().filter(new).cloned().collect();
             edits.extend(new);
         }
-        let payload = render::payload(&edits, schema)?;
-        guard(&payload, &scope, schema)?;
+        scope.wanted = after.clone();
+        let payload = render::payload(&edits, &before, &after, &device.profile, schema)?;
+        guard(&payload, &scope, &device.profile, schema)?;
         let (ports, vlan_entries) = (scope.inverted(&before), scope.inverted_entries(&before));
         let way_back = WayBack { reads, before, after, restored, ports, vlan_entries };
-        let inverse = way_back.undo_from(&way_back.after, schema)?;
+        let inverse = way_back.undo_from(&way_back.after, &device.profile, schema)?;
         Ok(Self { payload, inverse, way_back, digest: hex(hash) })
     }
 }
@@ -246,7 +249,12 @@ impl Batch {
 impl WayBack {
     /// The guarded payload that takes the device from `running` to what was there before. A port that
     /// was protected only after our change began is put back all the same: what is on it is ours.
-    pub fn undo_from(&self, running: &Slice, schema: &Schema) -> Result<Payload, PlanError> {
+    pub fn undo_from(
+        &self,
+        running: &Slice,
+        profile: &Profile,
+        schema: &Schema,
+    ) -> Result<Payload, PlanError> {
         let mut edits = changes(running, &self.restored);
         port::narrow_before_widen(&mut edits, &self.restored);
         let scope = Scope {
@@ -254,9 +262,10 @@ impl WayBack {
             vlan_entries: self.vlan_entries.clone(),
             protected: Vec::new(),
             running: running.clone(),
+            wanted: self.restored.clone(),
         };
-        let payload = render::payload(&edits, schema)?;
-        guard(&payload, &scope, schema)?;
+        let payload = render::payload(&edits, running, &self.restored, profile, schema)?;
+        guard(&payload, &scope, profile, schema)?;
         Ok(payload)
     }
 

@@ -171,6 +171,7 @@ pub fn scope(device: &Device, vlan: VlanId, before: &Slice, after: &Slice) -> Sc
         vlan_entries: entry.into_iter().collect::<BTreeMap<_, _>>(),
         protected: device.protected_ports.clone(),
         running: before.clone(),
+        wanted: Slice::default(),
     }
 }
 

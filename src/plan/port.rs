@@ -60,6 +60,7 @@ pub fn scope(request: &Request, port: &PortName, before: &Slice, target: &Target
         vlan_entries: entries.map(|entry| (entry.clone(), ensured.clone())).collect(),
         protected: request.device.protected_ports.clone(),
         running: before.clone(),
+        wanted: Slice::default(),
     }
 }
 
@@ -78,6 +79,10 @@ impl Target {
         let mut target = Self::new(before);
         target.ensure_vlans(request, before)?;
         if !before.has_entry(&interface.entry) {
+            if !request.device.profile.openconfig.creates_interfaces {
+                let (port, device) = (port.to_string(), request.device.name.clone());
+                return Err(PlanError::NoSuchPort { parameter: request.names.port, port, device });
+            }
             target.create(port, &interface, &request.device);
         }
         let vlans = interface.switched_vlan(before);

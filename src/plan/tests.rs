@@ -224,11 +224,11 @@ pub(crate) fn apply(slice: &Slice, edits: &[Edit]) -> Slice {
     after
 }
 
-fn any_vlan() -> impl Strategy<Value = VlanId> {
+pub(crate) fn any_vlan() -> impl Strategy<Value = VlanId> {
     (1i64..=4094).prop_map(vlan)
 }
 
-fn any_list() -> impl Strategy<Value = VlanSet> {
+pub(crate) fn any_list() -> impl Strategy<Value = VlanSet> {
     prop::collection::vec((1i64..4000, 0i64..40), 1..6).prop_map(|runs| {
         runs.into_iter().flat_map(|(first, more)| (first..=first + more).map(vlan)).collect()
     })
@@ -308,7 +308,7 @@ proptest! {
         let edits: Vec<Edit> = done.map(|(edit, _)| edit.clone()).collect();
         let running = apply(&plan.before, &edits);
         prop_assert!(way_back.is_on_the_way(&running), "{edits:?}");
-        way_back.undo_from(&running, &SCHEMA).unwrap();
+        way_back.undo_from(&running, &device.profile, &SCHEMA).unwrap();
         prop_assert!(way_back.is_undone(&apply(&running, &changes(&running, &way_back.restored))));
     }
 

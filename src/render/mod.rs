@@ -1,5 +1,6 @@
 //! Edits to the exact bytes a device is sent. Pure.
 
+mod cli;
 pub mod netconf;
 
 use serde::{Deserialize, Serialize};
@@ -11,10 +12,13 @@ pub enum Payload {
     /// The content of `<config>` in an edit-config with default-operation `merge` (RFC 6241 7.2):
     /// pretty-printed XML, two spaces a level, one tree a top-level container.
     Netconf(String),
+    /// Commands, one a line, in the order in which they are given in configuration mode.
+    Cli(String),
 }
 
+use crate::device::{Profile, Speaks, TemplateError};
 use crate::schema::Schema;
-use crate::slice::Edit;
+use crate::slice::{Edit, Slice};
 use crate::xml::UnknownModule;
 
 /// Why edits cannot be rendered.
@@ -24,6 +28,10 @@ pub enum RenderError {
     UnknownModule { module: String, target: String },
     #[error("edit of {target} does not fit the edits around it: {why}")]
     Conflict { target: String, why: &'static str },
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+    #[error("{what} {value:?} cannot be written on this command line: it does not fit {pattern}")]
+    Value { what: &'static str, value: String, pattern: String },
 }
 
 impl From<UnknownModule> for RenderError {
@@ -32,16 +40,25 @@ impl From<UnknownModule> for RenderError {
     }
 }
 
-/// Renders edits for a device that speaks NETCONF.
-pub fn payload(edits: &[Edit], schema: &Schema) -> Result<Payload, RenderError> {
-    netconf::render(edits, |module| schema.namespace(module)).map(Payload::Netconf)
+/// Renders edits, which take `from` to `to`, for a system of this profile.
+pub fn payload(
+    edits: &[Edit],
+    from: &Slice,
+    to: &Slice,
+    profile: &Profile,
+    schema: &Schema,
+) -> Result<Payload, RenderError> {
+    match &profile.speaks {
+        Speaks::Netconf(_) => netconf::render(edits, |module| schema.namespace(module)).map(Payload::Netconf),
+        Speaks::Cli(habits) => cli::render(edits, from, to, profile, habits).map(Payload::Cli),
+    }
 }
 
 impl Payload {
     /// The payload as a reviewer reads it.
     pub fn text(&self) -> &str {
         match self {
-            Payload::Netconf(xml) => xml,
+            Payload::Netconf(text) | Payload::Cli(text) => text,
         }
     }
 }

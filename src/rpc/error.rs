@@ -109,6 +109,7 @@ fn classify_refusal(refusal: &Refusal) -> (i64, Option<&'static str>) {
             PlanError::Withdrawn(Withdrawn::Frozen { .. }) => (500, Some(NETWORK)),
             PlanError::Withdrawn(Withdrawn::Denied { .. }) => (403, Some(DENIED)),
             PlanError::LagMember { .. }
+            | PlanError::NoSuchPort { .. }
             | PlanError::VlanMissing { .. }
             | PlanError::VlanInUse { .. }
             | PlanError::Withdrawn(_) => (400, Some(INVALID_VALUE)),

@@ -279,7 +279,7 @@ pub(super) async fn settle(lease: &mut Lease, case: &Case<'_>, deadline: Instant
 
 async fn attempt(lease: &mut Lease, case: &Case<'_>, deadline: Instant) -> Result<Settled, Fault> {
     lease.connect(&mut Timings::default(), deadline).await?;
-    let schema = lease.world.schema.clone();
+    let (schema, profile) = (lease.world.schema.clone(), lease.device.profile.clone());
     let reads = ReadSet { paths: case.way_back.reads.iter().cloned().collect(), schema };
     let session = lease.session()?;
     if case.timed == Timed::Persist {
@@ -307,7 +307,7 @@ async fn attempt(lease: &mut Lease, case: &Case<'_>, deadline: Instant) -> Resul
     } else if is_after && case.accepts_after {
         keep(session, case, Settled::After, &reads, deadline).await?
     } else if is_after || is_seen || case.way_back.is_on_the_way(&running) {
-        match case.way_back.undo_from(&running, &reads.schema) {
+        match case.way_back.undo_from(&running, &profile, &reads.schema) {
             Ok(payload) => repair(session, &payload, case, &reads, deadline).await?,
             Err(error) => Settled::Stuck(error.to_string()),
         }

@@ -50,6 +50,7 @@ fn connector(endpoint: Endpoint, confirm: Option<Timed>, ssh_algorithms: &[&str]
     let openconfig = OpenConfigHabits {
         network_instance: None,
         interface_type: "iana-if-type:ethernetCsmacd".to_owned(),
+        creates_interfaces: true,
         native_in_trunk_vlans: false,
     };
     let profile = Profile {
@@ -270,7 +271,7 @@ async fn a_lock_or_a_dirty_candidate_of_someone_else_is_left_alone() {
         other.ok(&format!("<unlock><target><{store}/></target></unlock>")).await;
     }
     let (mut session, mut other) = (session(&server).await, server.connect().await);
-    let Payload::Netconf(config) = create("eth9");
+    let Payload::Netconf(config) = create("eth9") else { panic!("another language") };
     other.edit("candidate", &config).await;
     assert_eq!(tag(&session.begin(&reads, soon()).await.unwrap_err()), "resource-denied");
     session.release(true, soon()).await.unwrap();

@@ -1,0 +1,165 @@
+//! How a system is spoken to on its command line: `[cli]` of a profile.
+
+mod read;
+mod templates;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use regex::Regex;
+
+use crate::openconfig::PortState;
+pub use templates::{Expression, TemplateError, TemplateSources, Templates};
+
+/// Everything that is known about one command line.
+#[derive(Clone, Debug)]
+pub struct CliHabits {
+    pub shell: ShellHabits,
+    /// How long one command may take.
+    pub command_timeout: Duration,
+    /// A line of output that fits one of these says that the command was refused.
+    pub refusals: Vec<Regex>,
+    /// What stands between commands that go out as one, each only if those before it succeeded; none:
+    /// each goes out alone.
+    pub chain: Option<String>,
+    /// Commands that begin with one of these words become one, joined by ` -- `.
+    pub joined: Vec<String>,
+    /// What values may look like here, whole.
+    pub values: ValuePatterns,
+    pub templates: Templates,
+    /// What each line that the templates may write does.
+    pub lines: Vec<LineRule>,
+    pub reads: Vec<ReadRule>,
+    /// What the fields that were read mean, by the name of the model's field.
+    pub port_meaning: BTreeMap<PortField, Expression>,
+    pub vlan_name: Option<Expression>,
+    /// What is in force on a port where nothing is configured.
+    pub in_force: PortState,
+    /// What saves running to startup; empty: it need not be saved.
+    pub save: Vec<String>,
+}
+
+/// How one command is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShellHabits {
+    /// Each by itself, as `ssh switch COMMAND` would.
+    Exec,
+}
+
+/// Patterns that a value must fit as a whole before it is written into a line.
+#[derive(Clone, Debug)]
+pub struct ValuePatterns {
+    pub port: Regex,
+    pub description: Regex,
+    pub vlan_name: Regex,
+}
+
+/// A field of [`PortState`], or of what else is read of a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PortField {
+    Mode,
+    Access,
+    Native,
+    Vlans,
+    Description,
+    Enabled,
+    Mtu,
+    /// The LAG that it is a member of.
+    Lag,
+}
+
+/// One kind of line, and what it does to the port or VLAN that it names or stands under.
+#[derive(Clone, Debug)]
+pub struct LineRule {
+    /// Fits the whole line. Groups: `port`, `vlan` and `name` of the table's entry, and the fields
+    /// `mode`, `access`, `native`, `vlans`, `add`, `remove`, `description`, `mtu`.
+    pub pattern: Regex,
+    /// Fields that it gives a value that does not stand in it.
+    pub set: BTreeMap<PortField, SetTo>,
+    pub unset: Vec<PortField>,
+    /// The description stands in it as a JSON string.
+    pub is_json: bool,
+    /// The VLAN named goes from the table.
+    pub deletes_vlan: bool,
+    /// The section that was entered ends.
+    pub leaves: bool,
+}
+
+/// A value that a line gives without naming it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SetTo {
+    Text(String),
+    /// The VLAN whose section the line stands in.
+    ThisVlan,
+}
+
+/// One command whose output is read, and how.
+#[derive(Clone, Debug)]
+pub struct ReadRule {
+    /// A template; `port` where it is asked once a port, else `ports` (none: every port) and `vlans`.
+    pub command: Expression,
+    pub each_port: bool,
+    /// It tells of the VLAN table, not of ports.
+    pub of_table: bool,
+    /// It adds to what another says of a port, and does not say that the port is there.
+    pub only_adds: bool,
+    /// Asked instead where every port is wanted.
+    pub all: Option<Expression>,
+    pub format: Format,
+}
+
+/// How output becomes rows.
+#[derive(Clone, Debug)]
+pub enum Format {
+    /// Line by line.
+    Text { rules: Vec<TextRule>, unread: Option<Regex> },
+    /// `rows` gives a list, or a map whose entries are `{key, value}`, of `output`; the others are
+    /// fields of `row`, one of them `port` or `vlan`.
+    Json { rows: Expression, fields: BTreeMap<String, Expression> },
+}
+
+/// What one kind of line of output says.
+#[derive(Clone, Debug)]
+pub struct TextRule {
+    /// Only in this state; none: in every.
+    pub state: Option<String>,
+    /// Named groups are fields of the row; `port` or `vlan` begin one.
+    pub pattern: Regex,
+    pub set: BTreeMap<String, String>,
+    /// A field that is there already gets the new value behind a comma.
+    pub appends: bool,
+    pub next: Option<String>,
+}
+
+impl ReadRule {
+    /// The fields that rows may get from it.
+    pub fn fields(&self) -> Vec<&str> {
+        match &self.format {
+            Format::Json { fields, .. } => fields.keys().map(String::as_str).collect(),
+            Format::Text { rules, .. } => rules
+                .iter()
+                .flat_map(|rule| {
+                    rule.pattern.capture_names().flatten().chain(rule.set.keys().map(String::as_str))
+                })
+                .collect(),
+        }
+    }
+}
+
+impl PortField {
+    /// Every field, by the name that profiles use.
+    pub const ALL: [(&'static str, Self); 8] = [
+        ("mode", Self::Mode),
+        ("access", Self::Access),
+        ("native", Self::Native),
+        ("vlans", Self::Vlans),
+        ("description", Self::Description),
+        ("enabled", Self::Enabled),
+        ("mtu", Self::Mtu),
+        ("lag", Self::Lag),
+    ];
+
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|(known, _)| *known == name).map(|(_, field)| field)
+    }
+}

@@ -1,0 +1,224 @@
+//! Reading `[cli]` of a profile.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use regex::Regex;
+
+use super::{
+    CliHabits, Expression, Format, LineRule, PortField, ReadRule, SetTo, ShellHabits, TemplateSources,
+    Templates, TextRule, ValuePatterns,
+};
+use crate::config::reader::{Item, Table};
+use crate::openconfig::PortState;
+use crate::vlan::VlanSet;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// The groups that a line's pattern may have.
+const GROUPS: [&str; 10] =
+    ["port", "vlan", "name", "mode", "access", "native", "vlans", "add", "remove", "description"];
+
+impl CliHabits {
+    /// Reads the table. `sources` are the profile's templates.
+    pub(crate) fn read(table: &Table, sources: Option<&TemplateSources>) -> Option<Self> {
+        let templates = match sources.map(Templates::compile) {
+            Some(Ok(templates)) => Some(templates),
+            Some(Err(error)) => refused(table, "templates", error),
+            None => refused(table, "templates", "the profile has no directory of templates"),
+        };
+        let shell = table.required("shell").and_then(|item| item.choice(&[("exec", ShellHabits::Exec)]));
+        let command_timeout = table.required("command_timeout");
+        let command_timeout = command_timeout.and_then(|item| item.duration(SECOND..=SECOND * 600));
+        let refusals = table.required("refusals").and_then(|item| item.list(|item| item.read(pattern)));
+        let chain = table.get("chain").and_then(|item| item.filled_text());
+        let joined = table.get("joined").and_then(|item| item.list(Item::filled_text));
+        let save = table.get("save").and_then(|item| item.list(Item::filled_text));
+        let values = table.required_table("values", ValuePatterns::read);
+        let mut lines = Vec::new();
+        table.tables("lines", |table| lines.extend(LineRule::read(table)));
+        let mut reads = Vec::new();
+        table.tables("reads", |table| reads.extend(ReadRule::read(table)));
+        let port_meaning = table.table("port", |table| {
+            let named = |(name, field)| Some((field, table.get(name)?.read(Expression::new)?));
+            Some(PortField::ALL.into_iter().filter_map(named).collect())
+        });
+        let vlan_name = table.table("vlan", |table| table.get("name")?.read(Expression::new));
+        let in_force = table.table("in_force", |table| {
+            let mut state = PortState::default();
+            for (name, field) in PortField::ALL {
+                let value = table.get(name).and_then(|item| item.filled_text());
+                if let Some(why) = value.and_then(|value| state.set(field, &value).err()) {
+                    table.refuse(name, why);
+                }
+            }
+            Some(state)
+        });
+        Some(Self {
+            shell: shell?,
+            command_timeout: command_timeout?,
+            refusals: refusals?,
+            chain,
+            joined: joined.unwrap_or_default(),
+            values: values?,
+            templates: templates?,
+            lines,
+            reads,
+            port_meaning: port_meaning.unwrap_or_default(),
+            vlan_name,
+            in_force: in_force.unwrap_or_default(),
+            save: save.unwrap_or_default(),
+        })
+    }
+}
+
+impl ValuePatterns {
+    fn read(table: &Table) -> Option<Self> {
+        let port = table.required("port").and_then(|item| item.read(whole));
+        let description = table.required("description").and_then(|item| item.read(whole));
+        let vlan_name = table.required("vlan_name").and_then(|item| item.read(whole));
+        Some(Self { port: port?, description: description?, vlan_name: vlan_name? })
+    }
+}
+
+impl LineRule {
+    fn read(table: &Table) -> Option<Self> {
+        let pattern = table.required("match").and_then(|item| item.read(line_pattern));
+        let set = table.table("set", |table| {
+            let named = |(name, field)| {
+                let value = table.get(name)?.text()?;
+                let value = if value == "$vlan" { SetTo::ThisVlan } else { SetTo::Text(value.to_owned()) };
+                Some((field, value))
+            };
+            Some(PortField::ALL.into_iter().filter_map(named).collect())
+        });
+        let unset = table.get("unset").and_then(|item| item.list(|item| item.read(field)));
+        let is_json = table.get("json").and_then(|item| item.boolean());
+        let deletes_vlan = table.get("deletes_vlan").and_then(|item| item.boolean());
+        let leaves = table.get("leaves").and_then(|item| item.boolean());
+        Some(Self {
+            pattern: pattern?,
+            set: set.unwrap_or_default(),
+            unset: unset.unwrap_or_default(),
+            is_json: is_json.unwrap_or_default(),
+            deletes_vlan: deletes_vlan.unwrap_or_default(),
+            leaves: leaves.unwrap_or_default(),
+        })
+    }
+}
+
+impl ReadRule {
+    fn read(table: &Table) -> Option<Self> {
+        let command = table.required("command").and_then(|item| item.read(Expression::text));
+        let each_port = table.get("each_port").and_then(|item| item.boolean());
+        let of_table = table.get("of_table").and_then(|item| item.boolean());
+        let only_adds = table.get("only_adds").and_then(|item| item.boolean());
+        let all = table.get("all").and_then(|item| item.read(Expression::text));
+        let format = match table.get("rows") {
+            Some(rows) => {
+                let fields = table.entries("fields").into_iter();
+                let fields = fields.filter_map(|(name, item)| Some((name, item.read(Expression::new)?)));
+                Some(Format::Json { rows: rows.read(Expression::new)?, fields: fields.collect() })
+            }
+            None => {
+                let mut rules = Vec::new();
+                table.tables("rules", |table| rules.extend(TextRule::read(table)));
+                let unread = table.get("unread").and_then(|item| item.read(pattern));
+                Some(Format::Text { rules, unread })
+            }
+        };
+        Some(Self {
+            command: command?,
+            each_port: each_port.unwrap_or_default(),
+            of_table: of_table.unwrap_or_default(),
+            only_adds: only_adds.unwrap_or_default(),
+            all,
+            format: format?,
+        })
+    }
+}
+
+impl TextRule {
+    fn read(table: &Table) -> Option<Self> {
+        let state = table.get("state").and_then(|item| item.filled_text());
+        let pattern = table.required("match").and_then(|item| item.read(pattern));
+        let set = table.entries("set").into_iter();
+        let set: BTreeMap<_, _> =
+            set.filter_map(|(name, item)| Some((name, item.text()?.to_owned()))).collect();
+        let appends = table.get("appends").and_then(|item| item.boolean());
+        let next = table.get("next").and_then(|item| item.filled_text());
+        Some(Self { state, pattern: pattern?, set, appends: appends.unwrap_or_default(), next })
+    }
+}
+
+impl PortState {
+    /// Sets one field from a device's or a profile's text for it.
+    pub(crate) fn set(&mut self, field: PortField, text: &str) -> Result<(), String> {
+        let vlan = || text.parse().map(Some).map_err(|error| format!("{error}"));
+        match field {
+            PortField::Mode => self.mode = Some(text.parse()?),
+            PortField::Access => self.access = vlan()?,
+            PortField::Native => self.native = vlan()?,
+            PortField::Vlans => self.vlans = list(text)?,
+            PortField::Description => self.description = Some(text.to_owned()),
+            PortField::Enabled => {
+                self.enabled = Some(text.parse().map_err(|_| format!("`{text}` is neither true nor false"))?);
+            }
+            PortField::Mtu => self.mtu = Some(text.parse().map_err(|_| format!("`{text}` is no MTU"))?),
+            PortField::Lag => return Err("a LAG is no setting of its member".to_owned()),
+        }
+        Ok(())
+    }
+
+    pub(crate) fn unset(&mut self, field: PortField) {
+        match field {
+            PortField::Mode => self.mode = None,
+            PortField::Access => self.access = None,
+            PortField::Native => self.native = None,
+            PortField::Vlans => self.vlans = None,
+            PortField::Description => self.description = None,
+            PortField::Enabled => self.enabled = None,
+            PortField::Mtu => self.mtu = None,
+            PortField::Lag => {}
+        }
+    }
+}
+
+/// A trunk's list: every VLAN is as good as no list.
+fn list(text: &str) -> Result<Option<VlanSet>, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "all" => Ok(None),
+        "none" => Ok(Some(VlanSet::default())),
+        _ => {
+            let list = VlanSet::parse_list(text).map_err(|error| error.to_string())?;
+            Ok((list.len() < 4094).then_some(list))
+        }
+    }
+}
+
+fn refused<T>(table: &Table, key: &'static str, why: impl std::fmt::Display) -> Option<T> {
+    table.refuse(key, why);
+    None
+}
+
+fn pattern(text: &str) -> Result<Regex, String> {
+    Regex::new(text).map_err(|error| error.to_string())
+}
+
+fn whole(text: &str) -> Result<Regex, String> {
+    pattern(&format!("^(?:{text})$"))
+}
+
+fn line_pattern(text: &str) -> Result<Regex, String> {
+    let pattern = whole(text)?;
+    let unknown = pattern.capture_names().flatten().find(|name| !GROUPS.contains(name) && *name != "mtu");
+    match unknown {
+        Some(name) => Err(format!("no line has a group `{name}` (known: {}, mtu)", GROUPS.join(", "))),
+        None => Ok(pattern),
+    }
+}
+
+fn field(name: &str) -> Result<PortField, String> {
+    let known = || PortField::ALL.map(|(name, _)| name).join(", ");
+    PortField::named(name).ok_or_else(|| format!("unknown field \"{name}\" (known: {})", known()))
+}

@@ -1,0 +1,308 @@
+//! The lines of a payload, one after the other, as the profile says what each does: none may be
+//! unknown, reach another port or VLAN, or carry, even in between, a VLAN that the port neither had
+//! nor is to have; and together they must come to what was planned.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use regex::Captures;
+
+use super::{PortScope, Scope, ScopeError};
+use crate::device::CliHabits;
+use crate::device::cli::{LineRule, PortField, SetTo};
+use crate::openconfig::{Mode, PortState, table_entry_of};
+use crate::slice::Slice;
+use crate::vlan::{VlanId, VlanSet};
+
+/// Follows the lines from what runs to what shall run.
+pub(super) fn follow(lines: &str, scope: &Scope, habits: &CliHabits) -> Result<(), ScopeError> {
+    let mut follower = Follower {
+        scope,
+        habits,
+        ports: scope.ports.keys().map(|port| (port.as_str(), state(&scope.running, port))).collect(),
+        entries: entries(&scope.running),
+        section: Section::None,
+    };
+    for line in lines.lines() {
+        let outside = |why| ScopeError::Outside { path: line.to_owned(), why };
+        follower.line(line).map_err(outside)?;
+    }
+    follower.arrived()
+}
+
+fn state(slice: &Slice, port: &str) -> PortState {
+    PortState::of(slice, port).unwrap_or_default()
+}
+
+/// The VLANs of the table.
+fn entries(slice: &Slice) -> BTreeSet<VlanId> {
+    slice.iter().filter_map(|(path, _)| table_entry_of(path)).map(|(vlan, _)| vlan).collect()
+}
+
+struct Follower<'a> {
+    scope: &'a Scope,
+    habits: &'a CliHabits,
+    ports: BTreeMap<&'a str, PortState>,
+    entries: BTreeSet<VlanId>,
+    section: Section<'a>,
+}
+
+/// What following lines are about.
+enum Section<'a> {
+    None,
+    Port(&'a str),
+    Vlan(VlanId),
+}
+
+/// The VLANs that a port carries.
+enum Carries {
+    All,
+    These(VlanSet),
+}
+
+impl<'a> Follower<'a> {
+    fn line(&mut self, line: &str) -> Result<(), String> {
+        let fitting = |rule: &'a LineRule| Some((rule, rule.pattern.captures(line)?));
+        let Some((rule, captures)) = self.habits.lines.iter().find_map(fitting) else {
+            return Err("the profile does not know what this line does".to_owned());
+        };
+        let group = |name: &str| captures.name(name).map(|group| group.as_str());
+        if rule.leaves {
+            self.section = Section::None;
+        }
+        let vlan = group("vlan").map(read_vlan).transpose()?;
+        if let Some(vlan) = vlan {
+            self.table(vlan, rule, group("name"))?;
+        } else if let Some(name) = group("name") {
+            let Section::Vlan(vlan) = self.section else { return Err("there is no VLAN to name".to_owned()) };
+            self.name(vlan, name)?;
+        }
+        let this_vlan = match self.section {
+            Section::Vlan(vlan) => Some(vlan),
+            _ => vlan,
+        };
+        if let Some(name) = group("port") {
+            let known = self.ports.keys().copied().find(|port| *port == name);
+            let port = known.ok_or_else(|| format!("port {name} was not asked for"))?;
+            if this_vlan.is_none() {
+                self.section = Section::Port(port);
+            }
+            return self.port(port, rule, &captures, this_vlan);
+        }
+        let is_about_port = !rule.set.is_empty()
+            || !rule.unset.is_empty()
+            || PortField::ALL.iter().any(|(name, _)| group(name).is_some())
+            || group("add").or(group("remove")).is_some();
+        match self.section {
+            Section::Port(port) => self.port(port, rule, &captures, this_vlan),
+            _ if is_about_port => Err("it stands under no port".to_owned()),
+            _ => Ok(()),
+        }
+    }
+
+    fn table(&mut self, vlan: VlanId, rule: &LineRule, name: Option<&str>) -> Result<(), String> {
+        let scope = self
+            .scope
+            .vlan_entries
+            .iter()
+            .find(|(entry, _)| table_entry_of(entry).is_some_and(|(known, _)| known == vlan));
+        match (scope, rule.deletes_vlan) {
+            (Some((_, scope)), true) if scope.removes => drop(self.entries.remove(&vlan)),
+            (_, true) => return Err(format!("VLAN {vlan} is not ours to delete")),
+            (Some((_, scope)), false) if scope.creates => drop(self.entries.insert(vlan)),
+            // To enter the section of a VLAN that is there changes nothing.
+            (_, false) if self.entries.contains(&vlan) || self.is_held(vlan) => {}
+            (_, false) => return Err(format!("VLAN {vlan} is not ours to create")),
+        }
+        self.section = if rule.deletes_vlan { Section::None } else { Section::Vlan(vlan) };
+        name.map_or(Ok(()), |name| self.name(vlan, name))
+    }
+
+    /// Whether one of the ports has it, so that it must be there.
+    fn is_held(&self, vlan: VlanId) -> bool {
+        let holds = |state: &PortState| {
+            [state.access, state.native].contains(&Some(vlan))
+                || state.vlans.as_ref().is_some_and(|list| list.contains(vlan))
+        };
+        let was = |port: &&str| holds(&state(&self.scope.running, port));
+        self.ports.keys().any(was) || self.ports.values().any(holds)
+    }
+
+    fn name(&self, vlan: VlanId, name: &str) -> Result<(), String> {
+        let entries = self.scope.vlan_entries.iter();
+        let mut ours = entries.filter(|(entry, scope)| {
+            scope.creates && table_entry_of(entry).is_some_and(|(known, _)| known == vlan)
+        });
+        let wanted = ours.next().map(|(_, scope)| {
+            scope.leaves.get("name").cloned().unwrap_or_else(|| format!("VLAN{:04}", vlan.as_u16()))
+        });
+        match wanted {
+            Some(wanted) if wanted == name => Ok(()),
+            _ => Err(format!("VLAN {vlan} is not to be named {name:?}")),
+        }
+    }
+
+    fn port(
+        &mut self,
+        port: &'a str,
+        rule: &LineRule,
+        captures: &Captures,
+        this_vlan: Option<VlanId>,
+    ) -> Result<(), String> {
+        let scope = &self.scope.ports[port];
+        if self.scope.protected.iter().any(|pattern| pattern.matches(port)) {
+            return Err(format!("port {port} is protected"));
+        }
+        let old = self.ports.get(port).cloned().unwrap_or_default();
+        let mut new = old.clone();
+        for (name, field) in PortField::ALL {
+            let Some(text) = captures.name(name).map(|group| group.as_str()) else { continue };
+            match field {
+                PortField::Description if rule.is_json => {
+                    new.description = Some(serde_json::from_str(text).map_err(|error| error.to_string())?);
+                }
+                PortField::Access | PortField::Native => new.set(field, &read_vlan(text)?.to_string())?,
+                _ => new.set(field, text)?,
+            }
+        }
+        for (field, value) in &rule.set {
+            match value {
+                SetTo::Text(text) => new.set(*field, text)?,
+                SetTo::ThisVlan => {
+                    let vlan = this_vlan.ok_or("it stands under no VLAN")?;
+                    match field {
+                        PortField::Vlans => {
+                            new.vlans.get_or_insert_default().insert(vlan);
+                        }
+                        _ => new.set(*field, &vlan.to_string())?,
+                    }
+                }
+            }
+        }
+        let list = |name| captures.name(name).map(|group| VlanSet::parse_list(group.as_str())).transpose();
+        if let Some(add) = list("add").map_err(|error| error.to_string())? {
+            // To add to a list that is not there narrows nothing.
+            let into =
+                new.vlans.as_mut().ok_or("a VLAN is added where no list is, which carries every VLAN")?;
+            add.iter().for_each(|vlan| into.insert(vlan));
+        }
+        if let Some(gone) = list("remove").map_err(|error| error.to_string())? {
+            let from = new.vlans.as_ref().ok_or("a VLAN is taken from a list that is not there")?;
+            new.vlans = Some(from.iter().filter(|vlan| !gone.contains(*vlan)).collect());
+        }
+        rule.unset.iter().for_each(|field| match (field, this_vlan) {
+            (PortField::Vlans, Some(vlan)) => {
+                let rest = |list: &VlanSet| list.iter().filter(|other| *other != vlan).collect();
+                new.vlans = new.vlans.as_ref().map(rest);
+            }
+            (field, _) => new.unset(*field),
+        });
+        self.judge(port, scope, &old, &new)?;
+        self.ports.insert(port, new);
+        Ok(())
+    }
+
+    /// One step of a port.
+    fn judge(&self, port: &str, scope: &PortScope, old: &PortState, new: &PortState) -> Result<(), String> {
+        let gained = gained(old, new);
+        if let Some(vlan) = gained.iter().find(|vlan| !scope.vlans.contains(*vlan)) {
+            return Err(format!("VLAN {vlan} is not one this port may get"));
+        }
+        if scope.keeps.is_some() && (old.access, old.native, old.mode) != (new.access, new.native, new.mode) {
+            return Err("of an uplink only the list of VLANs is changed".to_owned());
+        }
+        let kept = |keeps: &VlanSet| keeps.iter().all(|vlan| self.carries(new).contains(vlan));
+        if !scope.keeps.as_ref().is_none_or(kept) {
+            return Err("the uplink would lose a VLAN that was not named".to_owned());
+        }
+        let (was, will) = (state(&self.scope.running, port), state(&self.scope.wanted, port));
+        if new.description != old.description
+            && new.description.is_some()
+            && new.description != will.description
+        {
+            return Err("this description was not asked for".to_owned());
+        }
+        if new.mtu != old.mtu && new.mtu != will.mtu {
+            return Err("this MTU was not asked for".to_owned());
+        }
+        let may = |vlan| self.carries(&was).contains(vlan) || self.carries(&will).contains(vlan);
+        match self.carries(new) {
+            _ if new.enabled == Some(false) => Ok(()),
+            Carries::All if matches!(self.carries(&was), Carries::All) || scope.opens => Ok(()),
+            Carries::All => Err("the port would carry every VLAN here".to_owned()),
+            Carries::These(list) => match list.iter().find(|vlan| !may(*vlan)) {
+                Some(vlan) => {
+                    Err(format!("here the port would carry VLAN {vlan}, which it neither had nor gets"))
+                }
+                None => Ok(()),
+            },
+        }
+    }
+
+    fn carries(&self, state: &PortState) -> Carries {
+        let in_force = &self.habits.in_force;
+        match state.mode.or(in_force.mode) {
+            None => Carries::These(VlanSet::default()),
+            Some(Mode::Access) => Carries::These(state.access.or(in_force.access).into_iter().collect()),
+            Some(Mode::Trunk) => match &state.vlans {
+                None => Carries::All,
+                Some(list) => Carries::These(list.iter().chain(state.native).collect()),
+            },
+        }
+    }
+
+    /// Whether the lines came to what was planned, no less and no more.
+    fn arrived(&self) -> Result<(), ScopeError> {
+        let (running, wanted) = (&self.scope.running, &self.scope.wanted);
+        let with_default = |state: &PortState, of: &Self| PortState {
+            mode: state.mode.or(of.habits.in_force.mode),
+            enabled: state.enabled.or(of.habits.in_force.enabled),
+            access: state.access.or(of.habits.in_force.access),
+            native: state.native.or(of.habits.in_force.native),
+            mtu: state.mtu.or(of.habits.in_force.mtu),
+            ..state.clone()
+        };
+        for (port, found) in &self.ports {
+            let planned = state(wanted, port);
+            if with_default(found, self) != with_default(&planned, self) {
+                let why = format!("the lines make it {found:?}, planned is {planned:?}");
+                return Err(ScopeError::Outside { path: format!("port {port}"), why });
+            }
+        }
+        let planned = entries(wanted);
+        let asked = self.scope.vlan_entries.keys().filter_map(table_entry_of).map(|(vlan, _)| vlan);
+        match asked.into_iter().find(|vlan| self.entries.contains(vlan) != planned.contains(vlan)) {
+            Some(vlan) => {
+                let word = if planned.contains(&vlan) { "not created" } else { "not deleted" };
+                let why = format!("{word} by these lines ({} were there)", entries(running).len());
+                Err(ScopeError::Outside { path: format!("VLAN {vlan}"), why })
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl Carries {
+    fn contains(&self, vlan: VlanId) -> bool {
+        match self {
+            Carries::All => true,
+            Carries::These(list) => list.contains(vlan),
+        }
+    }
+}
+
+/// Every VLAN that a step puts on a port.
+fn gained(old: &PortState, new: &PortState) -> VlanSet {
+    let single = [(old.access, new.access), (old.native, new.native)];
+    let single = single.into_iter().filter(|(old, new)| old != new).filter_map(|(_, new)| new);
+    let had = |vlan: &VlanId| old.vlans.as_ref().is_some_and(|list| list.contains(*vlan));
+    let listed = new.vlans.iter().flat_map(VlanSet::iter).filter(|vlan| !had(vlan));
+    single.chain(listed).collect()
+}
+
+/// A VLAN in plain decimal.
+fn read_vlan(text: &str) -> Result<VlanId, String> {
+    match text.starts_with('0') {
+        true => Err(format!("`{text}` is not in plain decimal")),
+        false => text.parse().map_err(|error| format!("{error}")),
+    }
+}

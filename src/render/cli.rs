@@ -1,0 +1,252 @@
+//! Edits as lines of a command line, written by the profile's templates: one for a port, one for an
+//! entry of the VLAN table. Each gets what is there and what shall be there.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use minijinja::value::Serde;
+use minijinja::{Value, context};
+use regex::Regex;
+use serde::Serialize;
+
+use crate::device::{CliHabits, Profile};
+use crate::openconfig::{Mode, PortState, table_entry_of};
+use crate::path::Path;
+use crate::render::RenderError;
+use crate::slice::{Edit, Operation, Slice};
+use crate::vlan::{VlanId, VlanSet};
+
+/// A line with only this in a template ends a phase: what stands before it goes out for every port
+/// before what stands behind it goes out for any.
+const PHASE: &str = "---";
+
+/// A port as templates see it.
+#[derive(Debug, Default, Serialize)]
+struct PortView<'a> {
+    mode: Option<Mode>,
+    access: Option<u16>,
+    native: Option<u16>,
+    vlans: Option<Vec<u16>>,
+    description: Option<&'a str>,
+    enabled: Option<bool>,
+    mtu: Option<u16>,
+}
+
+/// The lines that take a device from one slice to another; empty for no edits.
+pub fn render(
+    edits: &[Edit],
+    from: &Slice,
+    to: &Slice,
+    profile: &Profile,
+    habits: &CliHabits,
+) -> Result<String, RenderError> {
+    let mut ports: BTreeSet<&str> = BTreeSet::new();
+    let mut entries: BTreeMap<VlanId, &Path> = BTreeMap::new();
+    for edit in edits {
+        if let Some((vlan, _)) = table_entry_of(&edit.target) {
+            entries.insert(vlan, &edit.target);
+        } else if let Some(port) = port_of(&edit.target) {
+            let is_whole = edit.operation != Operation::Merge && edit.target.steps().len() == 2;
+            if is_whole {
+                let target = edit.target.to_string();
+                return Err(RenderError::Conflict { target, why: "a command line creates no interfaces" });
+            }
+            ports.insert(port);
+        } else {
+            let target = edit.target.to_string();
+            return Err(RenderError::Conflict { target, why: "the command line has no word for it" });
+        }
+    }
+    let (mut created, mut deleted) = (Phases::default(), Phases::default());
+    for (vlan, target) in entries {
+        let entry = table_entry_of(target).map(|(_, entry)| entry).unwrap_or_default();
+        let (before, after) = (name_in(from, &entry, vlan), name_in(to, &entry, vlan));
+        for name in [&before, &after].into_iter().flatten() {
+            check(&habits.values.vlan_name, name, "name of a VLAN")?;
+        }
+        let phases = if after.is_some() { &mut created } else { &mut deleted };
+        let (before, after) = (before.map(named), after.map(named));
+        phases.add(&habits.templates.render("vlan.j2", context! { vlan => vlan.as_u16(), before, after })?);
+    }
+    let mut changed = Phases::default();
+    for port in ports {
+        check(&habits.values.port, port, "port name")?;
+        let (before, after) = (PortState::of(from, port), PortState::of(to, port));
+        let (before, after) = (before.unwrap_or_default(), after.unwrap_or_default());
+        for description in [&before.description, &after.description].into_iter().flatten() {
+            // What was there before may go, whatever it is.
+            if before.description != after.description && after.description.as_ref() == Some(description) {
+                check(&habits.values.description, description, "description")?;
+            }
+        }
+        let context = context! {
+            port,
+            before => Value::from(Serde(view(&before))),
+            after => Value::from(Serde(view(&after))),
+            added => listed(&after.vlans, &before.vlans),
+            removed => listed(&before.vlans, &after.vlans),
+            in_force => Value::from(Serde(view(&habits.in_force))),
+            native_in_list => profile.openconfig.native_in_trunk_vlans,
+        };
+        changed.add(&habits.templates.render("port.j2", context)?);
+    }
+    // A VLAN is there before a port is in it, and goes after the last has left it.
+    Ok([created, changed, deleted].map(|phases| phases.text()).concat())
+}
+
+fn view(state: &PortState) -> PortView<'_> {
+    PortView {
+        mode: state.mode,
+        access: state.access.map(VlanId::as_u16),
+        native: state.native.map(VlanId::as_u16),
+        vlans: state.vlans.as_ref().map(ids),
+        description: state.description.as_deref(),
+        enabled: state.enabled,
+        mtu: state.mtu,
+    }
+}
+
+fn ids(list: &VlanSet) -> Vec<u16> {
+    list.iter().map(VlanId::as_u16).collect()
+}
+
+/// What is in one list and not in the other.
+fn listed(list: &Option<VlanSet>, other: &Option<VlanSet>) -> Vec<u16> {
+    let is_new = |vlan: &VlanId| other.as_ref().is_none_or(|other| !other.contains(*vlan));
+    list.iter().flat_map(VlanSet::iter).filter(is_new).map(VlanId::as_u16).collect()
+}
+
+fn named(name: String) -> Value {
+    context! { name }
+}
+
+/// The name of a VLAN that is there; one without a name has the one that IOS would give it.
+fn name_in(slice: &Slice, entry: &Path, vlan: VlanId) -> Option<String> {
+    let name = || slice.leaf(&entry.child("config").child("name")).map(str::to_owned);
+    slice.has_entry(entry).then(|| name().unwrap_or_else(|| format!("VLAN{:04}", vlan.as_u16())))
+}
+
+fn port_of(target: &Path) -> Option<&str> {
+    match target.steps() {
+        [root, interface, ..] if root.name == "interfaces" && interface.name == "interface" => {
+            interface.keys.first().map(|(_, name)| name.as_str())
+        }
+        _ => None,
+    }
+}
+
+fn check(pattern: &Regex, value: &str, what: &'static str) -> Result<(), RenderError> {
+    match pattern.is_match(value) && !value.chars().any(char::is_control) {
+        true => Ok(()),
+        false => Err(RenderError::Value { what, value: value.to_owned(), pattern: pattern.to_string() }),
+    }
+}
+
+/// Lines by phase.
+#[derive(Default)]
+struct Phases(Vec<String>);
+
+impl Phases {
+    fn add(&mut self, rendered: &str) {
+        let mut phase = 0;
+        for line in rendered.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            if line == PHASE {
+                phase += 1;
+                continue;
+            }
+            self.0.resize(self.0.len().max(phase + 1), String::new());
+            self.0[phase].push_str(line);
+            self.0[phase].push('\n');
+        }
+    }
+
+    fn text(self) -> String {
+        self.0.concat()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, LazyLock};
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::device::{Device, Speaks, sample};
+    use crate::intent::Intent;
+    use crate::plan::tests::{SCHEMA, any_intent, any_list, any_vlan, request};
+    use crate::plan::{Batch, PlanError, plan};
+
+    /// Every device type that is configured on a command line.
+    static DEVICES: LazyLock<Vec<(Device, Arc<CliHabits>)>> = LazyLock::new(|| {
+        let profiles = Profile::builtin().unwrap();
+        let device = |profile: &Arc<Profile>| match &profile.speaks {
+            Speaks::Cli(habits) => {
+                Some((Device { profile: profile.clone(), ..sample("leaf1") }, habits.clone()))
+            }
+            _ => None,
+        };
+        profiles.values().filter_map(device).collect()
+    });
+
+    fn any_state() -> impl Strategy<Value = PortState> {
+        let mode = prop::option::of(prop_oneof![Just(Mode::Access), Just(Mode::Trunk)]);
+        let list = prop::option::of(prop_oneof![9 => any_list(), 1 => Just(VlanSet::default())]);
+        let rest = (prop::option::of("[a-z][a-z ]{0,9}[a-z]"), prop::option::of(any::<bool>()));
+        let vlans = (prop::option::of(any_vlan()), prop::option::of(any_vlan()), list);
+        (mode, vlans, rest).prop_map(|(mode, (access, native, vlans), (description, enabled))| PortState {
+            mode,
+            access,
+            native,
+            vlans,
+            description,
+            enabled,
+            mtu: Some(1500),
+        })
+    }
+
+    fn running(state: &PortState, device: &Device, habits: &CliHabits) -> Slice {
+        let mut slice = Slice::default();
+        let mut state = state.clone();
+        // A system that is always told whether a port is up always says so.
+        state.enabled = state.enabled.or(habits.in_force.enabled.is_none().then_some(true));
+        // A system without a mode of its own keeps nothing for the mode that a port is not in.
+        if habits.in_force.mode.is_none() {
+            if state.mode != Some(Mode::Trunk) {
+                (state.native, state.vlans) = (None, None);
+            }
+            if state.mode != Some(Mode::Access) {
+                state.access = None;
+            }
+            state.vlans = state.vlans.filter(|list| !list.is_empty());
+        }
+        state.write("eth1", &device.profile.openconfig.interface_type, &habits.in_force, &mut slice);
+        slice
+    }
+
+    proptest! {
+        /// The guard follows what each profile's templates write, there and back, from any state.
+        #[test]
+        fn every_profile_comes_to_what_is_planned(before in any_state(), intent in any_intent()) {
+            for (device, habits) in DEVICES.iter() {
+                let before = running(&before, device, habits);
+                let request = request(intent.clone(), device.clone());
+                let plan = plan(&request, &before, &SCHEMA).unwrap();
+                match Batch::new(&[&plan], device, &SCHEMA) {
+                    Ok(batch) => prop_assert_eq!(plan.is_empty(), batch.payload.text().is_empty()),
+                    // What cannot be written is refused, not bent.
+                    Err(PlanError::Render(RenderError::Value { what: "description", value, .. })) => {
+                        let wanted = matches!(&intent, Intent::Attach(attach)
+                            if attach.description.as_ref().is_some_and(|text| text.as_str() == value));
+                        prop_assert!(wanted, "{}: {value:?}", device.profile.name);
+                    }
+                    Err(error) => {
+                        let text = render(&plan.edits, &plan.before, &plan.after, &device.profile, habits);
+                        prop_assert!(false, "{}: {error}\n{}\n{}", device.profile.name,
+                            text.unwrap_or_default(),
+                            render(&plan.inverse(), &plan.after, &plan.restored, &device.profile, habits).unwrap_or_default());
+                    }
+                }
+            }
+        }
+    }
+}
