@@ -19,6 +19,7 @@ use crate::path::Path;
 use crate::render::Payload;
 use crate::schema::Schema;
 use crate::slice::Slice;
+use cli::CliConnector;
 use netconf::NetconfConnector;
 
 /// How a device's commit can be undone by a timer of its own.
@@ -203,6 +204,7 @@ pub trait Connector: Send + Sync {
 pub fn connector(device: &Arc<Device>) -> Arc<dyn Connector> {
     match &device.profile.speaks {
         Speaks::Netconf(habits) => Arc::new(NetconfConnector::new(device.clone(), habits.clone())),
+        Speaks::Cli(habits) => Arc::new(CliConnector::new(device.clone(), habits.clone())),
     }
 }
 

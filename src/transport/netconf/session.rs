@@ -234,7 +234,9 @@ impl Session for NetconfSession {
     }
 
     async fn stage(&mut self, payload: &Payload, deadline: Instant) -> Result<(), Fault> {
-        let Payload::Netconf(config) = payload;
+        let Payload::Netconf(config) = payload else {
+            return Err(not_sent("the payload is for another transport"));
+        };
         if !self.promises.candidate {
             self.held = Some(config.clone());
             return Ok(());

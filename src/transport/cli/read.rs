@@ -1,0 +1,286 @@
+//! What commands print, as a slice: the profile's rules make rows of it, its expressions say what the
+//! rows mean. Pure. What does not fit is an error; nothing is guessed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use minijinja::value::Serde;
+use minijinja::{Value, context};
+
+use crate::device::Profile;
+use crate::device::cli::{CliHabits, Format, PortField, ReadRule, TextRule};
+use crate::openconfig::{
+    INTERFACES, Interface, NETWORK_INSTANCES, PortState, network_instance_of, table_entry,
+};
+use crate::path::Path;
+use crate::slice::{Slice, Value as Node};
+use crate::vlan::VlanId;
+
+/// What is to be read.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Wanted {
+    /// None: every port.
+    ports: Option<BTreeSet<String>>,
+    /// Whether the VLAN table is part of it.
+    table: bool,
+}
+
+/// What was read so far, by port and by VLAN.
+#[derive(Debug, Default)]
+pub(super) struct Rows {
+    ports: BTreeMap<String, Row>,
+    /// Ports that are there.
+    named: BTreeSet<String>,
+    vlans: BTreeMap<VlanId, Row>,
+}
+
+type Row = BTreeMap<String, Option<String>>;
+
+impl Wanted {
+    pub(super) fn of(paths: &[Path]) -> Self {
+        let (mut ports, mut every, mut table) = (BTreeSet::new(), false, false);
+        for path in paths {
+            let step = |n: usize| path.steps().get(n);
+            let is = |n, name: &str| step(n).is_some_and(|step| name.ends_with(&step.name));
+            let port = step(1).and_then(|step| step.keys.first());
+            match port {
+                _ if is(0, NETWORK_INSTANCES) => table = true,
+                Some((_, port)) if is(0, INTERFACES) => drop(ports.replace(port.clone())),
+                _ => every = true,
+            }
+        }
+        Self { ports: (!every).then_some(ports), table }
+    }
+
+    /// The commands that tell it, each with the rule that reads its output.
+    pub(super) fn commands<'h>(&self, habits: &'h CliHabits) -> Result<Vec<(&'h ReadRule, String)>, String> {
+        let mut commands = Vec::new();
+        for rule in &habits.reads {
+            let ports = self.ports.as_ref();
+            if rule.of_table {
+                if self.table {
+                    commands.push((rule, text(&rule.command, &context! {})?));
+                }
+                continue;
+            }
+            match ports {
+                Some(ports) if ports.is_empty() => {}
+                Some(ports) if rule.each_port => {
+                    for port in ports {
+                        check(habits, port)?;
+                        commands.push((rule, text(&rule.command, &context! { port })?));
+                    }
+                }
+                None if rule.all.is_some() || !rule.each_port => {
+                    let command = rule.all.as_ref().unwrap_or(&rule.command);
+                    let none: Option<Vec<String>> = None;
+                    commands.push((rule, text(command, &context! { ports => none })?));
+                }
+                None => return Err("the profile does not say how every port is read".to_owned()),
+                Some(ports) => {
+                    ports.iter().try_for_each(|port| check(habits, port))?;
+                    commands.push((rule, text(&rule.command, &context! { ports })?));
+                }
+            }
+        }
+        Ok(commands)
+    }
+}
+
+/// A port's name becomes part of a command here, too.
+fn check(habits: &CliHabits, port: &str) -> Result<(), String> {
+    match habits.values.port.is_match(port) && !port.chars().any(char::is_control) {
+        true => Ok(()),
+        false => Err(format!("{port:?} is no name of a port here")),
+    }
+}
+
+fn text(command: &crate::device::cli::Expression, context: &Value) -> Result<String, String> {
+    let text = command.fact(context).map_err(|error| error.to_string())?;
+    text.ok_or_else(|| format!("the command {command:?} is empty"))
+}
+
+impl Rows {
+    /// Reads what one command printed.
+    pub(super) fn read(&mut self, rule: &ReadRule, output: &str) -> Result<(), String> {
+        match &rule.format {
+            Format::Text { rules, unread } => {
+                let mut reader = TextReader { rows: self, rule, state: None, row: None };
+                for line in output.lines() {
+                    let line = line.trim_end();
+                    let is_read = reader.line(rules, line)?;
+                    if !is_read && unread.as_ref().is_some_and(|unread| unread.is_match(line)) {
+                        return Err(format!("cannot be read: {line:?}"));
+                    }
+                }
+                Ok(())
+            }
+            Format::Json { rows, fields } => {
+                let output: serde_json::Value =
+                    serde_json::from_str(output.trim()).map_err(|error| format!("no JSON: {error}"))?;
+                let output = context! { output => Value::from(Serde(&output)) };
+                let rows = rows.value(&output).map_err(|error| error.to_string())?;
+                let rows = rows.try_iter().map_err(|_| "its rows are no list".to_owned())?;
+                for row in rows {
+                    let context = context! { row };
+                    let field = |expression: &crate::device::cli::Expression| {
+                        expression.fact(&context).map_err(|error| error.to_string())
+                    };
+                    let mut read = Row::new();
+                    for (name, expression) in fields {
+                        read.insert(name.clone(), field(expression)?);
+                    }
+                    self.begin(rule, &read)?.extend(read);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// The row that `port` or `vlan` of a set of fields begins, or goes on with.
+    fn begin(&mut self, rule: &ReadRule, fields: &Row) -> Result<&mut Row, String> {
+        let named = |name| fields.get(name).and_then(Option::as_deref);
+        match (named("port"), named("vlan")) {
+            (Some(port), _) => {
+                if !rule.only_adds {
+                    self.named.insert(port.to_owned());
+                }
+                Ok(self.ports.entry(port.to_owned()).or_default())
+            }
+            (None, Some(vlan)) => {
+                let vlan = vlan.parse().map_err(|error| format!("{error}"))?;
+                Ok(self.vlans.entry(vlan).or_default())
+            }
+            (None, None) => Err("a row names neither port nor VLAN".to_owned()),
+        }
+    }
+
+    /// What the rows say of what was wanted.
+    pub(super) fn meaning(
+        &self,
+        wanted: &Wanted,
+        profile: &Profile,
+        habits: &CliHabits,
+    ) -> Result<Slice, String> {
+        let mut slice = Slice::default();
+        let names: BTreeSet<&str> = habits.reads.iter().flat_map(ReadRule::fields).collect();
+        for (port, row) in self.ports.iter().filter(|(port, _)| self.named.contains(*port)) {
+            let same = |wanted: &&String| match profile.port_names_ignore_case {
+                true => wanted.eq_ignore_ascii_case(port),
+                false => *wanted == port,
+            };
+            let name = match &wanted.ports {
+                None => port,
+                Some(ports) => match ports.iter().find(same) {
+                    Some(name) => name,
+                    None => continue,
+                },
+            };
+            port_meaning(name, row, &names, profile, habits, &mut slice)
+                .map_err(|why| format!("port {name}: {why}"))?;
+        }
+        if let (true, Some(instance)) = (wanted.table, network_instance_of(profile)) {
+            if habits.reads.iter().any(|rule| rule.of_table) {
+                let name = profile.openconfig.network_instance.clone().unwrap_or_default();
+                slice.set(instance.child("config").child("name"), Node::Leaf(name));
+            }
+            for (vlan, row) in &self.vlans {
+                let (entry, id) = (table_entry(&instance, *vlan), vlan.to_string());
+                slice.set_leaf(entry.child("vlan-id"), &id);
+                slice.set_leaf(entry.child("config").child("vlan-id"), &id);
+                let name = match &habits.vlan_name {
+                    Some(name) => {
+                        name.fact(&context! { row => filled(row, &names) }).map_err(|e| e.to_string())?
+                    }
+                    None => row.get("name").cloned().flatten(),
+                };
+                if let Some(name) = name {
+                    slice.set_leaf(entry.child("config").child("name"), &name);
+                }
+            }
+        }
+        Ok(slice)
+    }
+}
+
+fn port_meaning(
+    port: &str,
+    row: &Row,
+    names: &BTreeSet<&str>,
+    profile: &Profile,
+    habits: &CliHabits,
+    slice: &mut Slice,
+) -> Result<(), String> {
+    let context = context! { row => filled(row, names) };
+    let mut state = PortState::default();
+    for (name, field) in PortField::ALL {
+        let fact = match habits.port_meaning.get(&field) {
+            Some(expression) => expression.fact(&context).map_err(|error| error.to_string())?,
+            None => row.get(name).cloned().flatten(),
+        };
+        match (fact, field) {
+            (None, _) => {}
+            (Some(lag), PortField::Lag) => slice.set_leaf(Interface::new(port).aggregate_id, &lag),
+            (Some(fact), field) => state.set(field, &fact).map_err(|why| format!("{name}: {why}"))?,
+        }
+    }
+    state.write(port, &profile.openconfig.interface_type, &habits.in_force, slice);
+    Ok(())
+}
+
+/// A row with every field that any rule may give, so that a name that no rule gives is a mistake.
+fn filled(row: &Row, names: &BTreeSet<&str>) -> Value {
+    let mut all: BTreeMap<&str, Option<&str>> = names.iter().map(|name| (*name, None)).collect();
+    all.extend(row.iter().map(|(name, value)| (name.as_str(), value.as_deref())));
+    Value::from(Serde(all))
+}
+
+struct TextReader<'r, 't> {
+    rows: &'r mut Rows,
+    rule: &'t ReadRule,
+    state: Option<&'t str>,
+    row: Option<Row>,
+}
+
+impl<'t> TextReader<'_, 't> {
+    /// Whether a rule fits the line.
+    fn line(&mut self, rules: &'t [TextRule], line: &str) -> Result<bool, String> {
+        let in_state = |rule: &&TextRule| rule.state.is_none() || rule.state.as_deref() == self.state;
+        let fitting = |rule: &'t TextRule| Some((rule, rule.pattern.captures(line)?));
+        let Some((rule, captures)) = rules.iter().filter(in_state).find_map(fitting) else {
+            return Ok(false);
+        };
+        let groups = rule.pattern.capture_names().flatten();
+        let found =
+            groups.filter_map(|name| Some((name.to_owned(), captures.name(name)?.as_str().to_owned())));
+        let found: Vec<(String, String)> = found.collect();
+        let begins = |(name, _): &(String, String)| name == "port" || name == "vlan";
+        if found.iter().any(begins) {
+            let key: Row =
+                found.iter().filter(|pair| begins(pair)).map(|(n, v)| (n.clone(), Some(v.clone()))).collect();
+            self.rows.begin(self.rule, &key)?;
+            self.row = Some(key);
+        }
+        let constants = rule.set.iter().map(|(name, value)| (name.clone(), value.clone()));
+        let values: Vec<(String, String)> = found.into_iter().chain(constants).collect();
+        if let (false, Some(key)) = (values.is_empty(), self.row.clone()) {
+            let row = self.rows.begin(self.rule, &key)?;
+            for (name, value) in values {
+                match row.get_mut(&name) {
+                    Some(Some(old)) if rule.appends && !key.contains_key(&name) => {
+                        old.push(',');
+                        old.push_str(&value);
+                    }
+                    _ => drop(row.insert(name, Some(value))),
+                }
+            }
+        }
+        if let Some(next) = &rule.next {
+            self.state = Some(next);
+            if next == "start" {
+                self.row = None;
+                self.state = None;
+            }
+        }
+        Ok(true)
+    }
+}
