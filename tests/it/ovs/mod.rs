@@ -1,3 +1,4 @@
 //! Open vSwitch over SSH.
 
+mod changes;
 mod fixture;

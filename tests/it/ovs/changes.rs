@@ -1,0 +1,147 @@
+//! Mercury changes a switch that forwards, and machines on its ports see what that means.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::peers::{OpenVswitch, Peer, Port, require};
+use crate::service::{Service, Site, and, attach, detach, reset, update};
+
+/// What an uplink sends all the time: the machines' VLANs, others', and untagged.
+const NOISE: [u16; 7] = [100, 101, 110, 111, 112, 150, 300];
+
+fn site(switch: &OpenVswitch, lines: &str) -> Site {
+    let login = format!(
+        "address = \"127.0.0.1\"\nport = {}\nusername = \"{}\"\nkey_file = \"{}\"\nknown_hosts = \"{}\"\n\
+         profile = \"ovs_linux\"\nallowed_vlans = \"100-199\"\nprotected_ports = [\"uplink\"]\n",
+        switch.port,
+        switch.username,
+        switch.key.display(),
+        switch.known_hosts.display()
+    );
+    Site::new().device("leaf1", &(login + lines))
+}
+
+async fn applied(service: &Service, method: &str, params: Value) -> Value {
+    match service.call(method, params.clone()).await {
+        Ok(answer) => answer,
+        Err(failure) => panic!("{method} {params}: {failure:?}"),
+    }
+}
+
+fn access(vlan: u16) -> Port {
+    Port { vlan_mode: Some("access".into()), tag: Some(vlan), trunks: BTreeSet::new(), admin_up: true }
+}
+
+/// A port that carries nothing.
+fn isolated() -> Port {
+    Port { admin_up: false, ..access(4095) }
+}
+
+fn trunk(native: Option<u16>, trunks: &[u16]) -> Port {
+    let vlan_mode = if native.is_some() { "native-untagged" } else { "trunk" };
+    Port {
+        vlan_mode: Some(vlan_mode.to_owned()),
+        tag: native,
+        trunks: trunks.iter().copied().collect(),
+        admin_up: true,
+    }
+}
+
+#[tokio::test]
+async fn at_no_moment_does_a_machine_see_a_vlan_that_is_not_its_own() {
+    if !require(&[Peer::OpenVswitch]) {
+        return;
+    }
+    let switch = OpenVswitch::start(&["sv1", "uplink"]).await;
+    let (machine, uplink) = (switch.host("sv1").await, switch.host("uplink").await);
+    let service = site(&switch, "").serve().await;
+    let _noise = uplink.flood(&NOISE.map(Some));
+    let steps = [
+        ("reset_port", reset("sv1", 100), isolated(), vec![]),
+        ("update_port", update("sv1", "access", 100, &[]), access(100), vec![100]),
+        ("update_port", update("sv1", "access", 101, &[]), access(101), vec![101]),
+        (
+            "update_port",
+            update("sv1", "trunk", Value::Null, &[110, 112]),
+            trunk(None, &[110, 112]),
+            vec![110, 112],
+        ),
+        (
+            "attach_port",
+            attach("sv1", 101, &[110, 111, 112]),
+            trunk(Some(101), &[110, 111, 112]),
+            vec![101, 110, 111, 112],
+        ),
+        ("attach_port", attach("sv1", 100, &[111]), trunk(Some(100), &[111]), vec![100, 111]),
+        ("update_port", update("sv1", "access", 150, &[]), access(150), vec![150]),
+        ("detach_port", detach("sv1"), isolated(), vec![]),
+        ("update_port", update("sv1", "hybrid", 100, &[112]), trunk(Some(100), &[112]), vec![100, 112]),
+        ("reset_port", and(reset("sv1", 100), "default_vlan", 199), access(199), vec![]),
+        ("detach_port", detach("sv1"), isolated(), vec![]),
+    ];
+    // It begins as a trunk of every VLAN.
+    let mut had: BTreeSet<u16> = NOISE.into();
+    for (method, params, port, carried) in steps {
+        let sniffer = machine.sniff();
+        applied(&service, method, params.clone()).await;
+        assert_eq!(switch.port("sv1"), port, "{method} {params}");
+        let has: BTreeSet<u16> = carried.into_iter().collect();
+        for vlan in &has {
+            sniffer.wait_for(&format!("VLAN {vlan}"), |frame| frame.sent == Some(*vlan)).await;
+        }
+        let seen = sniffer.vlans_seen().await;
+        assert!(seen.is_subset(&had.union(&has).copied().collect()), "{method} {params}: saw {seen:?}");
+        switch.settle();
+        let sniffer = machine.sniff();
+        let commands = switch.commands().len();
+        // The same again changes nothing, and nothing else comes.
+        applied(&service, method, params.clone()).await;
+        let again = switch.commands().split_off(commands);
+        assert!(again.iter().all(|command| !command.contains(" set ")), "{method} {params}: {again:?}");
+        let seen = sniffer.vlans_seen().await;
+        assert!(seen.is_subset(&has), "{method} {params}: saw {seen:?}, has {has:?}");
+        had = has;
+    }
+}
+
+#[tokio::test]
+async fn what_is_asked_shows_in_the_answer_and_can_be_taken_back() {
+    if !require(&[Peer::OpenVswitch]) {
+        return;
+    }
+    let switch = OpenVswitch::start(&["sv1", "sv2"]).await;
+    let service = site(&switch, "").serve().await;
+    let was = switch.port("sv1");
+    let asked = and(update("sv1", "access", 100, &[]), "dry_run", true);
+    let dry = applied(&service, "update_port", asked).await;
+    assert_eq!(switch.port("sv1"), was);
+    let lines = dry["devices"][0]["payload"].as_str().unwrap();
+    assert!(lines.starts_with("ovs-vsctl set port sv1 vlan_mode=access tag=100 'trunks=[]'\n"), "{lines}");
+    let inverse = dry["devices"][0]["inverse"].as_str().unwrap();
+    assert!(inverse.starts_with("ovs-vsctl set port sv1 'vlan_mode=[]' 'tag=[]' 'trunks=[]'\n"), "{inverse}");
+    let risks = dry["devices"][0]["risks"].to_string();
+    assert!(risks.contains("trunk of every VLAN") && risks.contains("no confirmed commit"), "{risks}");
+
+    let quoted = "it's \"$(reboot)\" `x` \\ ; | & <b> ü";
+    let asked = and(update("sv1", "access", 100, &[]), "description", quoted);
+    applied(&service, "update_port", asked).await;
+    assert_eq!(switch.port("sv1"), access(100));
+    let kept = switch.vsctl(&["get", "port", "sv1", "external_ids:description"]);
+    assert_eq!(serde_json::from_str::<String>(kept.trim()).unwrap(), quoted);
+    for line in inverse.lines() {
+        assert_eq!(switch.ssh(line).await.status, Some(0), "{line}");
+    }
+    assert_eq!(switch.port("sv1"), was);
+    assert_eq!(switch.port("sv2"), was);
+
+    let missing = service.call("update_port", update("sv9", "access", 100, &[])).await.unwrap_err();
+    assert_eq!(missing.code, 400, "{missing:?}");
+    assert!(missing.message.contains("leaf1 has no port sv9"), "{missing:?}");
+    for port in ["sv1; reboot", "$(reboot)", "sv1 -- set port sv2 tag=1", "--all", "x'"] {
+        let refused = service.call("update_port", update(port, "access", 100, &[])).await.unwrap_err();
+        assert!(refused.message.contains("port"), "{refused:?}");
+    }
+    let commands = json!(switch.commands()).to_string();
+    assert!(!commands.contains("sv1; reboot") && !commands.contains("-- set port sv2"), "{commands}");
+}
