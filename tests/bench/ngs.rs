@@ -32,7 +32,7 @@ impl Ngs {
             return None;
         }
         let mut ngs = command(python);
-        ngs.arg("-I").arg(checkout().join("tests/bench/ngs_attach.py"));
+        ngs.args(["-I", "-W", "ignore"]).arg(checkout().join("tests/bench/ngs_attach.py"));
         ngs.args([&switch.port.to_string(), &switch.username]).arg(&switch.key);
         let mut process = Process::spawn(ngs.stdin(Stdio::piped()).stdout(Stdio::piped()));
         let stdin = process.child().stdin.take().expect("stdin is piped");

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::peers::{BRIDGE, OpenVswitch, Peer, Port, Ran, require};
+use crate::peers::{Action, BRIDGE, Event, OpenVswitch, Peer, Port, Ran, Rule, require};
 
 const VLANS: [u16; 3] = [100, 200, 300];
 
@@ -166,4 +166,34 @@ async fn commands_over_ssh_act_on_the_switch() {
     assert_eq!(switch.ssh("true").await.status, Some(255));
     switch.restart_sshd().await;
     assert_eq!(switch.ssh("ovs-vsctl get port sv1 tag").await, ok("100\n"));
+}
+
+#[tokio::test]
+async fn the_proxy_loses_or_holds_exactly_the_named_command() {
+    if !require(&[Peer::OpenVswitch]) {
+        return;
+    }
+    let switch = OpenVswitch::start(&["sv1"]).await;
+    let tag = |vlan: u16| format!("ovs-vsctl set port sv1 tag={vlan}");
+    let proxy = switch.proxy(vec![Rule::new("set port", Action::DropRequest)]);
+    assert_eq!(switch.ssh(&tag(100)).await.status, Some(255));
+    assert_eq!(switch.port("sv1").tag, None);
+    proxy.add(Rule::new("set port", Action::DropReply));
+    assert_eq!(switch.ssh("ovs-vsctl list-ports br0").await.stdout, "sv1\n");
+    assert_eq!(switch.ssh(&tag(200)).await.status, Some(255));
+    assert_eq!(switch.port("sv1").tag, Some(200));
+    proxy.add(Rule::new("tag=300", Action::HoldReply));
+    let set = tag(300);
+    let held = switch.ssh(&set);
+    let look = async {
+        proxy.wait_for(Event::reply("tag=300")).await;
+        assert_eq!(switch.port("sv1").tag, Some(300));
+        proxy.release();
+    };
+    let (ran, ()) = tokio::join!(held, look);
+    assert_eq!(ran, Ran { status: Some(0), stdout: String::new(), stderr: String::new() });
+    // Refused, and so told.
+    assert_eq!(switch.ssh("ovs-vsctl set port sv9 tag=1").await.status, Some(1));
+    drop(proxy);
+    assert_eq!(switch.ssh(&tag(400)).await.status, Some(0));
 }

@@ -3,7 +3,7 @@
 //!
 //! * [`Netconfd`]: Debian's netconfd behind an sshd of our own.
 //! * [`RawClient`]: a NETCONF session through OpenSSH, to look at a server, or to be in the way.
-//! * [`Proxy`]: stops or loses one exact message between sshd and netconfd.
+//! * [`Proxy`]: stops or loses one exact message between sshd and netconfd, or one command.
 //! * [`OpenVswitch`]: a switch that forwards, behind an sshd of our own, and the machines
 //!   ([`host::Host`]) on its ports.
 //! * [`AsyncSsh`]: an SSH server with other logins and algorithms than OpenSSH's.

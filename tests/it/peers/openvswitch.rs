@@ -17,9 +17,10 @@ use tempfile::TempDir;
 use super::host::Host;
 use super::netns::Namespace;
 use super::process::{Process, command, poll_pause};
+use super::proxy::{Proxy, Rule};
 use super::raw_client::ssh;
 use super::sshd::{Sshd, output};
-use super::{PATIENCE, patiently};
+use super::{PATIENCE, patiently, python, script};
 
 pub const BRIDGE: &str = "br0";
 pub const SCHEMA: &str = "/usr/share/openvswitch/vswitch.ovsschema";
@@ -176,6 +177,12 @@ impl OpenVswitch {
         log.lines().map(str::to_owned).collect()
     }
 
+    /// Puts a proxy in front of the commands to come, which follows `rules`, until it is dropped.
+    /// It does not hold the shell of a session without a command.
+    pub fn proxy(&self, rules: Vec<Rule>) -> Proxy {
+        Proxy::listen(&self.dir().join("proxy.sock"), rules)
+    }
+
     /// Its management is gone: all sessions end and connections are refused. It forwards on.
     pub fn kill_sshd(&mut self) {
         self.sshd.kill();
@@ -197,13 +204,15 @@ impl OpenVswitch {
     /// The program that takes each command to where the switch is.
     fn write_session(&self) {
         let dir = self.dir().display();
-        let enter = format!("exec nsenter --net=/proc/{}/ns/net --", self.namespace.pid());
+        let enter = format!("nsenter --net=/proc/{}/ns/net --", self.namespace.pid());
+        let proxy = format!("{} -I -S {}", python().display(), script("command_proxy.py").display());
         let text = format!(
             "#!/bin/sh\nexport PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n\
              export OVS_RUNDIR={dir} PS1='\\u@switch:\\w\\$ '\n\
-             [ -n \"$SSH_ORIGINAL_COMMAND\" ] || {enter} bash --norc\n\
+             [ -n \"$SSH_ORIGINAL_COMMAND\" ] || exec {enter} bash --norc\n\
              printf '%s\\n' \"$SSH_ORIGINAL_COMMAND\" >>{dir}/commands\n\
-             {enter} sh -c \"$SSH_ORIGINAL_COMMAND\"\n"
+             [ ! -S {dir}/proxy.sock ] || proxy='{proxy} {dir}/proxy.sock'\n\
+             exec $proxy {enter} sh -c \"$SSH_ORIGINAL_COMMAND\"\n"
         );
         let path = self.dir().join("session");
         fs::write(&path, text).expect("the directory is ours");

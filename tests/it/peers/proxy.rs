@@ -1,4 +1,4 @@
-//! Decides about the messages that tests/peers/netconf_proxy.py asks about.
+//! Decides about the messages that tests/peers/netconf_proxy.py and command_proxy.py ask about.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -35,6 +35,7 @@ pub struct Rule {
 
 /// A message that came to the proxy, by the name of its operation: `lock`, `edit-config`, ...
 /// A commit is `confirmed-commit` when timed and `confirm` when not; besides there is `hello`.
+/// Of a command it is the whole command line, and any part of that names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     Request(String),
@@ -93,10 +94,24 @@ impl Event {
     fn matches(&self, rule: &Rule) -> bool {
         match (self, rule.action) {
             (Self::Request(rpc), Action::HoldRequest | Action::DropRequest)
-            | (Self::Reply(rpc), Action::HoldReply | Action::DropReply) => rpc == rule.rpc,
+            | (Self::Reply(rpc), Action::HoldReply | Action::DropReply) => is_named(rpc, rule.rpc),
             _ => false,
         }
     }
+
+    fn is(&self, wanted: &Self) -> bool {
+        match (self, wanted) {
+            (Self::Request(rpc), Self::Request(name)) | (Self::Reply(rpc), Self::Reply(name)) => {
+                is_named(rpc, name)
+            }
+            _ => false,
+        }
+    }
+}
+
+/// An operation has one word, a command line has more.
+fn is_named(rpc: &str, name: &str) -> bool {
+    rpc == name || rpc.contains(' ') && rpc.contains(name)
 }
 
 impl Proxy {
@@ -141,7 +156,7 @@ impl Proxy {
     /// The same for the nth such message since the start, counted from 1.
     pub async fn wait_for_nth(&self, event: Event, nth: usize) {
         let mut events = self.shared.events.subscribe();
-        let came = |seen: &Vec<Event>| seen.iter().filter(|one| **one == event).count() >= nth;
+        let came = |seen: &Vec<Event>| seen.iter().filter(|one| one.is(&event)).count() >= nth;
         patiently(&format!("{event:?}"), events.wait_for(came)).await.expect("the sender is ours");
     }
 
