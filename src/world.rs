@@ -78,14 +78,14 @@ impl World {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::device::{Device, sample};
     use crate::intent::Intent;
     use crate::plan::tests::SCHEMA;
     use crate::vlan::VlanId;
 
-    fn world(device: Device) -> World {
+    pub(crate) fn world(device: Device) -> World {
         World {
             access: Access::Unlimited,
             inventory: Inventory {
