@@ -69,15 +69,8 @@ pub fn requests(call: &Call, world: &World) -> Result<Vec<Request>, Refusal> {
     let requests = call.targets.iter().map(|target| request(call, target, world));
     let requests: Vec<Request> = requests.collect::<Result<_, Refusal>>()?;
     // Two ways to name one switch end here; two intents for one port have no order.
-    let key = |request: &Request| {
-        let what = match request.intent.subject() {
-            Subject::Port(port) => Ok(request.device.port_key(port.as_str())),
-            Subject::Vlan(vlan) => Err(vlan),
-        };
-        (request.device.name.clone(), what)
-    };
     let mut seen = BTreeSet::new();
-    match requests.iter().find(|request| !seen.insert(key(request))) {
+    match requests.iter().find(|request| !seen.insert((request.device.name.clone(), request.key()))) {
         Some(request) => {
             let device = request.device.name.clone();
             Err(match request.intent.subject() {

@@ -270,6 +270,14 @@ impl PortVlans {
 }
 
 impl Request {
+    /// What it is about, equal for two spellings of one port; for comparing only.
+    pub fn key(&self) -> Subject {
+        match self.intent.subject() {
+            Subject::Port(port) => Subject::Port(PortName(self.device.port_key(port.as_str()))),
+            vlan => vlan,
+        }
+    }
+
     /// The operator's limits: port, VLANs that would be added. VLANs being removed are never
     /// looked at, or a shrunk list would leave a tenant in.
     pub fn check(&self) -> Result<(), IntentError> {

@@ -1,6 +1,6 @@
 //! What waits for one device, and what of it goes out together.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
@@ -103,22 +103,19 @@ impl Waiting {
             self.received.push_back(job);
         }
         let mut later = VecDeque::new();
-        let mut blocked: Vec<Subject> = Vec::new();
         let is_port = |pending: &Pending| matches!(pending.request.intent.subject(), Subject::Port(_));
         let mut is_open = is_port(&group[0]);
+        // Of the group, and of those that wait on: nothing overtakes them.
+        let mut taken: BTreeSet<Subject> = group.iter().map(|pending| pending.request.key()).collect();
         for job in self.received.drain(..) {
             let job = match job {
                 Job::Change(pending) if is_open && is_port(&pending) => {
-                    let port = pending.request.intent.subject();
-                    let taken = group.iter().any(|member| member.request.intent.subject() == port);
-                    let fits = Arc::ptr_eq(&pending.world, &group[0].world) && may_join(&pending);
-                    if fits && !taken && !blocked.contains(&port) {
+                    let is_free = taken.insert(pending.request.key());
+                    if is_free && Arc::ptr_eq(&pending.world, &group[0].world) && may_join(&pending) {
                         self.count.fetch_sub(1, Ordering::AcqRel);
                         group.extend(pending.start());
                         continue;
                     }
-                    // It waits, and what asks for its port after it waits behind it.
-                    blocked.push(port);
                     Job::Change(pending)
                 }
                 // What is no change of a port keeps its place: nothing behind it overtakes.
@@ -261,6 +258,21 @@ mod tests {
         let mut group = vec![ago("eth5", 0)];
         waiting.gather(&mut group, |_| true);
         assert_eq!((first.request.intent.subject().to_string(), group.len()), ("eth3".to_owned(), 2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn two_spellings_of_a_port_wait_for_each_other() {
+        for ignores_case in [false, true] {
+            let mut device = sample("leaf1");
+            let mut profile = device.profile.as_ref().clone();
+            profile.port_names_ignore_case = ignores_case;
+            device.profile = profile.into();
+            let world = Arc::new(world(device));
+            let [first, other] = ["eth1", "ETH1"].map(|port| pending(&world, port, Duration::ZERO).0);
+            let mut group = vec![first];
+            queue([other]).gather(&mut group, |_| true);
+            assert_eq!(group.len(), if ignores_case { 1 } else { 2 });
+        }
     }
 
     #[tokio::test(start_paused = true)]
