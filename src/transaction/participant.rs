@@ -214,13 +214,13 @@ impl<'l> Participant<'l> {
         let reads = self.lease.read_set(self.consulted.clone());
         let started = Instant::now();
         let until = budget.forward.min(started + budget.lock_wait);
-        let mut reopened = !self.lease.is_warm;
         let result = loop {
             let session = match self.lease.session() {
                 Ok(session) => session,
                 Err(fault) => break Err(fault),
             };
             match session.begin(&reads, budget.forward).await {
+                Ok(before) => break Ok(before),
                 Err(Fault::Rejected(errors)) => {
                     let pause = jitter(Duration::from_millis(100));
                     if Instant::now() + pause >= until {
@@ -228,17 +228,11 @@ impl<'l> Participant<'l> {
                     }
                     tokio::time::sleep(pause).await;
                 }
-                // An idle session that the device closed meanwhile: nothing was asked of it yet
-                // that changes anything, so one fresh session may be tried. Not after a silence that
-                // took all the time there was: it is what must be told.
-                Err(Fault::Lost(_) | Fault::NotSent(_)) if !reopened && Instant::now() < budget.forward => {
-                    reopened = true;
-                    self.lease.drop_session().await;
-                    if let Err(fault) = self.lease.connect(&mut self.timings, budget.forward).await {
-                        break Err(fault);
-                    }
-                }
-                other => break other,
+                // Nothing was asked of it yet that changes anything.
+                Err(fault) => match self.lease.reopen(fault, &mut self.timings, budget.forward).await {
+                    Ok(()) => {}
+                    Err(fault) => break Err(fault),
+                },
             }
         };
         self.timings.0.push((Phase::Lock, started.elapsed()));
