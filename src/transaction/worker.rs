@@ -230,17 +230,11 @@ impl Worker {
                 Job::Change(first) => self.commit(*first).await,
                 Job::Read(reading) => self.read(reading).await,
                 Job::Lend(lending) => self.lend(lending).await,
-                Job::Warm { device, world, deadline, mut reply } => {
-                    let mut lease = self.lease(device, world).await;
-                    let mut timings = Timings::default();
-                    let opened = tokio::select! {
-                        biased;
-                        () = reply.closed() => None,
-                        opened = lease.connect(&mut timings, deadline) => Some(opened),
-                    };
-                    self.warm = lease.give_back();
-                    // Whoever asked may have given up.
-                    opened.map_or(Ok(()), |opened| reply.send(opened)).unwrap_or_default();
+                Job::Warm { device, world, deadline, reply } => {
+                    let lease = self.lease(device, world).await;
+                    let open =
+                        async |lease: &mut Lease| lease.connect(&mut Timings::default(), deadline).await;
+                    self.ask(lease, reply, open).await;
                 }
                 Job::Recover { device, world, budget, reply } => {
                     let mut lease = self.lease(device, world).await;
@@ -343,17 +337,26 @@ impl Worker {
     }
 
     async fn read(&mut self, reading: Reading) {
-        let Reading { device, world, reads, deadline, mut reply } = reading;
-        let mut lease = self.lease(device, world).await;
+        let Reading { device, world, reads, deadline, reply } = reading;
+        let lease = self.lease(device, world).await;
+        self.ask(lease, reply, async |lease: &mut Lease| lease.read(&reads, deadline).await).await;
+    }
+
+    /// Does what changes nothing, as long as somebody waits for it: whoever is next must not.
+    async fn ask<T>(
+        &mut self,
+        mut lease: Lease,
+        mut reply: oneshot::Sender<T>,
+        work: impl AsyncFnOnce(&mut Lease) -> T,
+    ) {
         let result = tokio::select! {
             biased;
-            // The reader gave up: whoever is next must not wait for it.
             () = reply.closed() => None,
-            result = lease.read(&reads, deadline) => Some(result),
+            result = work(&mut lease) => Some(result),
         };
         self.warm = lease.give_back();
         if let Some(result) = result {
-            // The reader may have given up.
+            // Whoever asked may have given up.
             reply.send(result).unwrap_or_default();
         }
     }
