@@ -15,11 +15,7 @@ pub fn device<'w>(
     caller: &Caller,
     world: &'w World,
 ) -> Result<&'w Arc<Device>, Refusal> {
-    let device = world.inventory.find_link(
-        names.switch_id.as_deref(),
-        names.switch_info.as_deref(),
-        names.hostname.as_deref(),
-    );
+    let device = names.find_in(&world.inventory);
     let unknown = || Refusal::UnknownDevice { parameter, id: names.first().to_owned() };
     let device = device.ok_or_else(unknown)?;
     let Caller { principal, method, .. } = caller;
