@@ -4,19 +4,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::device::sample;
-use crate::intent::{Attach, Caller, Description, Detach, ParameterNames, PortName, PortVlans};
+use crate::intent::{Attach, Caller, Description, Detach, PortName, PortVlans};
+use crate::rpc::ironic::NAMES;
 use crate::slice::{Operation, Value};
 use crate::vlan::VlanId;
-
-static NAMES: ParameterNames = ParameterNames {
-    device: "switch_id",
-    port: "port_name",
-    vlan: "native_vlan",
-    tagged: "allowed_vlans",
-    default_vlan: "default_vlan",
-    description: "description",
-    physical_network: "physical_network",
-};
 
 /// Reading the modules takes longer than planning with them.
 pub(crate) static SCHEMA: LazyLock<Arc<Schema>> = LazyLock::new(|| Schema::builtin().unwrap());
