@@ -34,6 +34,7 @@ pub fn addressed(call: &Call, target: &report::Target, world: &World) -> Result<
             .intent
             .on_port(|port| PortName::new(&device.port_name(port.as_str()), call.names.port))?,
         device,
+        physical_network: target.physical_network.clone(),
         caller: call.caller.clone(),
         names: call.names,
         level: target.level,
@@ -43,18 +44,10 @@ pub fn addressed(call: &Call, target: &report::Target, world: &World) -> Result<
 /// A target of a call as the operator allows it.
 pub fn request(call: &Call, target: &report::Target, world: &World) -> Result<Request, Refusal> {
     let request = addressed(call, target, world)?;
-    let device = &request.device;
-    if let Some(network) = &target.physical_network
-        && !device.physical_networks.is_empty()
-        && !device.physical_networks.contains(network)
-    {
-        let (parameter, device) = (call.names.physical_network, device.name.clone());
-        return Err(Refusal::OtherNetwork { parameter, device, network: network.clone() });
-    }
     request.check()?;
     match request.held_back() {
         Some(reason) if !call.dry_run => {
-            Err(Refusal::Frozen { device: device.name.clone(), reason: reason.to_owned() })
+            Err(Refusal::Frozen { device: request.device.name.clone(), reason: reason.to_owned() })
         }
         _ => Ok(request),
     }

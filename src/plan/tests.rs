@@ -13,7 +13,14 @@ use crate::vlan::VlanId;
 pub(crate) static SCHEMA: LazyLock<Arc<Schema>> = LazyLock::new(|| Schema::builtin().unwrap());
 
 pub(crate) fn request(intent: Intent, device: Device) -> Request {
-    Request { intent, device: Arc::new(device), caller: Caller::default(), names: &NAMES, level: 0 }
+    Request {
+        intent,
+        device: Arc::new(device),
+        physical_network: None,
+        caller: Caller::default(),
+        names: &NAMES,
+        level: 0,
+    }
 }
 
 pub(crate) fn vlan(id: i64) -> VlanId {

@@ -146,8 +146,6 @@ pub enum Refusal {
     Denied { who: Arc<Principal>, what: String },
     #[error("{parameter}: port {port} of {device} is named twice")]
     PortTwice { parameter: &'static str, device: String, port: PortName },
-    #[error("{parameter}: {device} is not part of physical network `{network}`")]
-    OtherNetwork { parameter: &'static str, device: String, network: String },
     #[error("{parameter}: {device} is named twice")]
     DeviceTwice { parameter: &'static str, device: String },
     #[error(transparent)]

@@ -219,6 +219,7 @@ mod tests {
         let request = Request {
             intent: Intent::Detach(Detach { port, default_vlan: None }),
             device: world.inventory.devices["leaf1"].clone(),
+            physical_network: None,
             caller: Caller::default(),
             names: &crate::rpc::ports::NAMES,
             level: 0,
