@@ -15,11 +15,7 @@ pub fn device<'w>(
     caller: &Caller,
     world: &'w World,
 ) -> Result<&'w Arc<Device>, Refusal> {
-    let device = world.inventory.find_link(
-        names.switch_id.as_deref(),
-        names.switch_info.as_deref(),
-        names.hostname.as_deref(),
-    );
+    let device = names.find_in(&world.inventory);
     let unknown = || Refusal::UnknownDevice { parameter, id: names.first().to_owned() };
     let device = device.ok_or_else(unknown)?;
     let Caller { principal, method, .. } = caller;
@@ -38,6 +34,7 @@ pub fn addressed(call: &Call, target: &report::Target, world: &World) -> Result<
             .intent
             .on_port(|port| PortName::new(&device.port_name(port.as_str()), call.names.port))?,
         device,
+        physical_network: target.physical_network.clone(),
         caller: call.caller.clone(),
         names: call.names,
         level: target.level,
@@ -47,18 +44,10 @@ pub fn addressed(call: &Call, target: &report::Target, world: &World) -> Result<
 /// A target of a call as the operator allows it.
 pub fn request(call: &Call, target: &report::Target, world: &World) -> Result<Request, Refusal> {
     let request = addressed(call, target, world)?;
-    let device = &request.device;
-    if let Some(network) = &target.physical_network
-        && !device.physical_networks.is_empty()
-        && !device.physical_networks.contains(network)
-    {
-        let (parameter, device) = (call.names.physical_network, device.name.clone());
-        return Err(Refusal::OtherNetwork { parameter, device, network: network.clone() });
-    }
     request.check()?;
     match request.held_back() {
         Some(reason) if !call.dry_run => {
-            Err(Refusal::Frozen { device: device.name.clone(), reason: reason.to_owned() })
+            Err(Refusal::Frozen { device: request.device.name.clone(), reason: reason.to_owned() })
         }
         _ => Ok(request),
     }
@@ -69,15 +58,8 @@ pub fn requests(call: &Call, world: &World) -> Result<Vec<Request>, Refusal> {
     let requests = call.targets.iter().map(|target| request(call, target, world));
     let requests: Vec<Request> = requests.collect::<Result<_, Refusal>>()?;
     // Two ways to name one switch end here; two intents for one port have no order.
-    let key = |request: &Request| {
-        let what = match request.intent.subject() {
-            Subject::Port(port) => Ok(request.device.port_key(port.as_str())),
-            Subject::Vlan(vlan) => Err(vlan),
-        };
-        (request.device.name.clone(), what)
-    };
     let mut seen = BTreeSet::new();
-    match requests.iter().find(|request| !seen.insert(key(request))) {
+    match requests.iter().find(|request| !seen.insert((request.device.name.clone(), request.key()))) {
         Some(request) => {
             let device = request.device.name.clone();
             Err(match request.intent.subject() {

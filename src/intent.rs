@@ -122,6 +122,8 @@ pub struct Caller {
 pub struct Request {
     pub intent: Intent,
     pub device: Arc<Device>,
+    /// Where the caller wants it.
+    pub physical_network: Option<String>,
     pub caller: Caller,
     pub names: &'static ParameterNames,
     /// Carried out after every lower level holds: a child is reached through its parent's port.
@@ -149,6 +151,8 @@ pub enum IntentError {
     VlanProtected { parameter: &'static str, vlan: VlanId, device: String },
     #[error("{parameter}: the VLANs of {device} are not managed here (manage_vlans is not set)")]
     VlansNotManaged { parameter: &'static str, device: String },
+    #[error("{parameter}: {device} is not part of physical network `{network}`")]
+    OtherNetwork { parameter: &'static str, device: String, network: String },
     #[error("{parameter}: a trunk needs a native VLAN, a list of tagged VLANs, or both")]
     EmptyTrunk { parameter: &'static str },
 }
@@ -270,10 +274,26 @@ impl PortVlans {
 }
 
 impl Request {
-    /// The operator's limits: port, VLANs that would be added. VLANs being removed are never
-    /// looked at, or a shrunk list would leave a tenant in.
+    /// What it is about, equal for two spellings of one port; for comparing only.
+    pub fn key(&self) -> Subject {
+        match self.intent.subject() {
+            Subject::Port(port) => Subject::Port(PortName(self.device.port_key(port.as_str()))),
+            vlan => vlan,
+        }
+    }
+
+    /// The operator's limits: physical network, port, VLANs that would be added. VLANs being removed
+    /// are never looked at, or a shrunk list would leave a tenant in.
     pub fn check(&self) -> Result<(), IntentError> {
         let names = self.names;
+        let networks = &self.device.physical_networks;
+        if let Some(network) = &self.physical_network
+            && !networks.is_empty()
+            && !networks.contains(network)
+        {
+            let (parameter, device) = (names.physical_network, self.device.name.clone());
+            return Err(IntentError::OtherNetwork { parameter, device, network: network.clone() });
+        }
         if let Subject::Port(port) = self.intent.subject() {
             self.device
                 .may_touch(port.as_str())

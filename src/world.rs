@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::access::{Access, Principal};
-use crate::device::Inventory;
+use crate::device::{Device, Inventory};
 use crate::intent::{Caller, IntentError, Request, Subject};
 use crate::schema::Schema;
 
@@ -45,8 +45,9 @@ pub enum Withdrawn {
 }
 
 impl World {
-    /// Whether a request of an earlier world may still be carried out under this one.
-    pub fn still_allows(&self, request: &Request) -> Result<(), Withdrawn> {
+    /// Whether a request of an earlier world may still be carried out under this one. It creates no
+    /// VLAN that this one would have be there.
+    pub fn still_allows(&self, request: &mut Request) -> Result<(), Withdrawn> {
         let name = &request.device.name;
         let device =
             self.inventory.devices.get(name).ok_or_else(|| Withdrawn::Removed { device: name.clone() })?;
@@ -73,19 +74,25 @@ impl World {
                 return Err(Withdrawn::Uplink { device: name.clone(), port: port.clone() });
             }
         }
-        Ok(now.check()?)
+        now.check()?;
+        if request.device.create_missing_vlans && !device.create_missing_vlans {
+            let narrowed = Device { create_missing_vlans: false, ..Device::clone(&request.device) };
+            request.device = Arc::new(narrowed);
+        }
+        Ok(())
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
-    use crate::device::{Device, sample};
-    use crate::intent::Intent;
-    use crate::plan::tests::SCHEMA;
+    use crate::device::sample;
+    use crate::intent::{Intent, PortVlans};
+    use crate::plan::PlanError;
+    use crate::plan::tests::{self as plan, SCHEMA};
     use crate::vlan::VlanId;
 
-    fn world(device: Device) -> World {
+    pub(crate) fn world(device: Device) -> World {
         World {
             access: Access::Unlimited,
             inventory: Inventory {
@@ -112,16 +119,54 @@ mod tests {
             let request = Request {
                 intent,
                 device: Arc::new(leaf1(&["eth49", "eth50"], &[])),
+                physical_network: None,
                 caller: Caller::default(),
                 names: &crate::rpc::ports::NETWORK_NAMES,
                 level: 0,
             };
-            let now = |device| world(device).still_allows(&request).map_err(|why| why.to_string());
+            let now =
+                |device| world(device).still_allows(&mut request.clone()).map_err(|why| why.to_string());
             assert_eq!(now(leaf1(&["eth50", "eth49", "eth51"], &["eth1"])), Ok(()));
             for tightened in [leaf1(&["eth49"], &[]), leaf1(&["eth49", "eth50"], &["re:eth50"])] {
                 let why = now(tightened).unwrap_err();
                 assert!(why.contains("eth50 of leaf1 is no trunk port any more, or protected"), "{why}");
             }
+        }
+    }
+    #[test]
+    fn what_waits_is_held_against_the_newest_physical_networks() {
+        let leaf1 = |networks: &[&str]| Device {
+            physical_networks: networks.iter().map(ToString::to_string).collect(),
+            ..sample("leaf1")
+        };
+        let mut request = plan::request(plan::detach(None), leaf1(&["physnet1", "physnet2"]));
+        request.physical_network = Some("physnet2".to_owned());
+        let mut now =
+            |networks| world(leaf1(networks)).still_allows(&mut request).map_err(|why| why.to_string());
+        assert_eq!((now(&["physnet2"]), now(&[])), (Ok(()), Ok(())));
+        let why = now(&["physnet1"]).unwrap_err();
+        assert!(why.contains("reloaded") && why.contains("not part of physical network `physnet2`"), "{why}");
+    }
+
+    #[test]
+    fn what_waits_creates_no_vlan_that_must_be_there_now() {
+        let leaf1 = |create_missing_vlans| Device { create_missing_vlans, ..sample("leaf1") };
+        let table = r#"<network-instances xmlns="http://openconfig.net/yang/network-instance">
+            <network-instance><name>default</name><config><name>default</name></config></network-instance>
+            </network-instances>"#;
+        let running = SCHEMA.read_xml(table).unwrap();
+        let intent = plan::attach(PortVlans::Access { vlan: plan::vlan(100) });
+        for is_on in [true, false] {
+            let mut request = plan::request(intent.clone(), leaf1(true));
+            assert_eq!(world(leaf1(is_on)).still_allows(&mut request), Ok(()));
+            match crate::plan::plan(&request, &running, &SCHEMA) {
+                Err(PlanError::VlanMissing { .. }) => assert!(!is_on),
+                planned => assert!(is_on && planned.is_ok_and(|plan| !plan.is_empty())),
+            }
+            // What was not allowed when it came is not allowed by a later permission.
+            let mut request = plan::request(intent.clone(), leaf1(false));
+            assert_eq!(world(leaf1(is_on)).still_allows(&mut request), Ok(()));
+            assert!(!request.device.create_missing_vlans);
         }
     }
 }

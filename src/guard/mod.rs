@@ -294,13 +294,14 @@ fn follow_lists<'c>(changes: &'c [Change], scope: &Scope) -> Result<(), (&'c Pat
         if port.is_open() && !port.may_open {
             return Err((port.last, OPEN));
         }
+        let Some(keeps) = &port.keeps else { continue };
         let list: VlanSet = port
             .list
             .iter()
             .filter_map(|member| read_vlans(member).ok())
             .flat_map(|set| set.iter().collect::<Vec<_>>())
             .collect();
-        if port.keeps.iter().flat_map(VlanSet::iter).any(|vlan| !list.contains(vlan)) {
+        if keeps.iter().any(|vlan| !list.contains(vlan)) {
             return Err((port.last, "the uplink would lose a VLAN that was not named"));
         }
     }

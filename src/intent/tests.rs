@@ -47,7 +47,14 @@ fn request(intent: Intent, on_detach: &str) -> Request {
     device.idle_vlans = "900".parse().unwrap();
     device.protected_ports = vec!["eth48".parse().unwrap()];
     device.on_detach = on_detach.parse().unwrap();
-    Request { intent, device: Arc::new(device), caller: Caller::default(), names: &NAMES, level: 0 }
+    Request {
+        intent,
+        device: Arc::new(device),
+        physical_network: None,
+        caller: Caller::default(),
+        names: &NAMES,
+        level: 0,
+    }
 }
 
 fn vlan(id: i64) -> VlanId {

@@ -37,20 +37,7 @@ pub fn add(device: &Device, vlan: VlanId, before: &Slice) -> Result<Target, Plan
         target.after.set_leaf(entry.child("vlan-id"), &id);
         target.after.set_leaf(entry.child("config").child("vlan-id"), &id);
     }
-    for port in &device.trunk_ports {
-        let path = uplink(port, before)?;
-        match before.vlans(&path) {
-            Some(list) if list.contains(vlan) => {}
-            Some(mut list) => {
-                list.insert(vlan);
-                target.trunk_list(&list, &path);
-            }
-            None if before.value(&path).is_none() => {
-                target.risks.push(Risk::UplinkOfAll { port: port.clone() });
-            }
-            None => return Err(unusable(port, "its list of VLANs holds something else")),
-        }
-    }
+    on_uplinks(device, before, &mut target, |list| list.iter().chain([vlan]).collect())?;
     Ok(target)
 }
 
@@ -78,24 +65,34 @@ pub fn delete(
         let inside = before.within(std::slice::from_ref(&entry));
         inside.iter().for_each(|(path, _)| target.after.unset(path));
     }
+    on_uplinks(device, before, &mut target, |list| list.iter().filter(|other| *other != vlan).collect())?;
+    Ok(target)
+}
+
+/// Gives the uplinks the lists that `wanted` makes of theirs.
+fn on_uplinks(
+    device: &Device,
+    before: &Slice,
+    target: &mut Target,
+    wanted: impl Fn(&VlanSet) -> VlanSet,
+) -> Result<(), PlanError> {
     for port in &device.trunk_ports {
         let path = uplink(port, before)?;
         match before.vlans(&path) {
-            Some(list) if list.contains(vlan) => {
-                let rest: VlanSet = list.iter().filter(|other| *other != vlan).collect();
-                if rest.is_empty() {
+            Some(list) => match wanted(&list) {
+                same if same == list => {}
+                none if none.is_empty() => {
                     return Err(unusable(port, "without this VLAN it would carry every VLAN"));
                 }
-                target.trunk_list(&rest, &path);
-            }
-            Some(_) => {}
+                wanted => target.trunk_list(&wanted, &path),
+            },
             None if before.value(&path).is_none() => {
                 target.risks.push(Risk::UplinkOfAll { port: port.clone() });
             }
             None => return Err(unusable(port, "its list of VLANs holds something else")),
         }
     }
-    Ok(target)
+    Ok(())
 }
 
 /// Where the VLAN stands in the table; none: this system has no table.

@@ -4,25 +4,23 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::device::sample;
-use crate::intent::{Attach, Caller, Description, Detach, ParameterNames, PortName, PortVlans};
+use crate::intent::{Attach, Caller, Description, Detach, PortName, PortVlans};
+use crate::rpc::ironic::NAMES;
 use crate::slice::{Operation, Value};
 use crate::vlan::VlanId;
-
-static NAMES: ParameterNames = ParameterNames {
-    device: "switch_id",
-    port: "port_name",
-    vlan: "native_vlan",
-    tagged: "allowed_vlans",
-    default_vlan: "default_vlan",
-    description: "description",
-    physical_network: "physical_network",
-};
 
 /// Reading the modules takes longer than planning with them.
 pub(crate) static SCHEMA: LazyLock<Arc<Schema>> = LazyLock::new(|| Schema::builtin().unwrap());
 
 pub(crate) fn request(intent: Intent, device: Device) -> Request {
-    Request { intent, device: Arc::new(device), caller: Caller::default(), names: &NAMES, level: 0 }
+    Request {
+        intent,
+        device: Arc::new(device),
+        physical_network: None,
+        caller: Caller::default(),
+        names: &NAMES,
+        level: 0,
+    }
 }
 
 pub(crate) fn vlan(id: i64) -> VlanId {

@@ -68,6 +68,7 @@ fn trunk() -> Request {
             default_vlan: None,
         }),
         device: Arc::new(sample("leaf1")),
+        physical_network: None,
         caller: Caller::default(),
         names: &crate::rpc::ironic::NAMES,
         level: 0,

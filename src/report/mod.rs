@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::access::Principal;
-use crate::device::Device;
+use crate::device::{Device, Inventory};
 use crate::intent::{Caller, Intent, IntentError, ParameterNames, PortName, Subject};
 use crate::plan::{PlanError, Risk};
 use crate::render::RenderError;
@@ -55,6 +55,12 @@ pub struct DeviceNames {
 impl DeviceNames {
     pub fn switch(id: &str) -> Self {
         Self { switch_id: Some(id.to_owned()), ..Self::default() }
+    }
+
+    /// The device that they name, if they name one.
+    pub fn find_in<'i>(&self, inventory: &'i Inventory) -> Option<&'i Arc<Device>> {
+        let Self { switch_id, switch_info, hostname } = self;
+        inventory.find_link(switch_id.as_deref(), switch_info.as_deref(), hostname.as_deref())
     }
 
     /// The one to show in a message.
@@ -140,8 +146,6 @@ pub enum Refusal {
     Denied { who: Arc<Principal>, what: String },
     #[error("{parameter}: port {port} of {device} is named twice")]
     PortTwice { parameter: &'static str, device: String, port: PortName },
-    #[error("{parameter}: {device} is not part of physical network `{network}`")]
-    OtherNetwork { parameter: &'static str, device: String, network: String },
     #[error("{parameter}: {device} is named twice")]
     DeviceTwice { parameter: &'static str, device: String },
     #[error(transparent)]

@@ -101,10 +101,9 @@ fn classify_refusal(refusal: &Refusal) -> (i64, Option<&'static str>) {
     match refusal {
         Refusal::UnknownDevice { .. } => (404, Some(NO_SWITCH)),
         Refusal::Denied { .. } => (403, Some(DENIED)),
-        Refusal::Intent(_)
-        | Refusal::PortTwice { .. }
-        | Refusal::DeviceTwice { .. }
-        | Refusal::OtherNetwork { .. } => (400, Some(INVALID_VALUE)),
+        Refusal::Intent(_) | Refusal::PortTwice { .. } | Refusal::DeviceTwice { .. } => {
+            (400, Some(INVALID_VALUE))
+        }
         Refusal::Plan { source, .. } => match source {
             PlanError::Withdrawn(Withdrawn::Frozen { .. }) => (500, Some(NETWORK)),
             PlanError::Withdrawn(Withdrawn::Denied { .. }) => (403, Some(DENIED)),

@@ -112,16 +112,9 @@ pub fn update_port(params: &Value, caller: Caller, inventory: &Inventory) -> Res
     let left_alone = if new.is_none() && before.is_none() { links_before(&port)? } else { Vec::new() };
     let mut targets = new.unwrap_or_default();
     // Two ways to name one switch, or one port of it, are one link.
-    let place = |names: &DeviceNames, port: &PortName| {
-        let found = inventory.find_link(
-            names.switch_id.as_deref(),
-            names.switch_info.as_deref(),
-            names.hostname.as_deref(),
-        );
-        match found {
-            Some(device) => (device.name.clone(), device.port_key(&device.port_name(port.as_str()))),
-            None => (names.first().to_owned(), port.to_string()),
-        }
+    let place = |names: &DeviceNames, port: &PortName| match names.find_in(inventory) {
+        Some(device) => (device.name.clone(), device.port_key(&device.port_name(port.as_str()))),
+        None => (names.first().to_owned(), port.to_string()),
     };
     let kept: BTreeSet<(String, String)> = targets
         .iter()

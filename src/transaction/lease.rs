@@ -31,7 +31,7 @@ pub struct Lease {
     /// Kept while sessions come and go: an undo needs one, too.
     place: Option<Place>,
     /// The session was open before this transaction began.
-    pub(super) is_warm: bool,
+    is_warm: bool,
     pub(super) last_transport: String,
     journal: Option<Journal>,
 }
@@ -131,12 +131,36 @@ impl Lease {
         Ok(())
     }
 
+    /// A fresh session after the fault of an idle one, which the device may have closed meanwhile; once,
+    /// and only for what changes nothing. Any other fault stands, also a silence that took all the time
+    /// there was: it is what must be told.
+    pub(super) async fn reopen(
+        &mut self,
+        fault: Fault,
+        timings: &mut Timings,
+        deadline: Instant,
+    ) -> Result<(), Fault> {
+        let may_be_stale = self.is_warm && !matches!(fault, Fault::Rejected(_));
+        if !may_be_stale || Instant::now() >= deadline {
+            return Err(fault);
+        }
+        self.drop_session().await;
+        self.connect(timings, deadline).await
+    }
+
     /// Reads running without a lock.
     pub(super) async fn read(&mut self, reads: &ReadSet, deadline: Instant) -> Result<Live, Fault> {
         self.connect(&mut Timings::default(), deadline).await?;
-        let session = self.session()?;
-        let running = session.read(Store::Running, reads, deadline).await?;
-        Ok(Live { running, transport: session.describe(), promises: session.promises().clone() })
+        loop {
+            let session = self.session()?;
+            match session.read(Store::Running, reads, deadline).await {
+                Ok(running) => {
+                    let (transport, promises) = (session.describe(), session.promises().clone());
+                    return Ok(Live { running, transport, promises });
+                }
+                Err(fault) => self.reopen(fault, &mut Timings::default(), deadline).await?,
+            }
+        }
     }
 
     /// Reads what the device runs and reports, without a lock.
@@ -146,14 +170,13 @@ impl Lease {
         state: &ReadSet,
         deadline: Instant,
     ) -> Result<Observed, Fault> {
-        let was_warm = self.is_warm;
         self.connect(&mut Timings::default(), deadline).await?;
-        let observed = self.session()?.observe(running, state, deadline).await;
-        let (true, Err(Fault::Lost(_) | Fault::NotSent(_))) = (was_warm, &observed) else { return observed };
-        // An idle session that the device closed meanwhile: one fresh session may be tried.
-        self.drop_session().await;
-        self.connect(&mut Timings::default(), deadline).await?;
-        self.session()?.observe(running, state, deadline).await
+        loop {
+            match self.session()?.observe(running, state, deadline).await {
+                Ok(observed) => return Ok(observed),
+                Err(fault) => self.reopen(fault, &mut Timings::default(), deadline).await?,
+            }
+        }
     }
 
     pub(super) fn session(&mut self) -> Result<&mut Box<dyn Session>, Fault> {

@@ -6,6 +6,7 @@ pub mod journal;
 pub mod lease;
 pub mod outcome;
 mod participant;
+mod queue;
 pub mod shared;
 pub mod turns;
 mod undo;
@@ -20,7 +21,7 @@ use tokio::time::Instant;
 use crate::intent::Request;
 use crate::plan::{Plan, PlanError};
 use outcome::{Outcome, Phase, Timings};
-pub use participant::Participant;
+pub use participant::{Latecomers, Participant};
 use shared::Level;
 
 /// How much time a transaction has, and how much of it is kept for undoing and settling.
@@ -88,11 +89,13 @@ pub enum Apart {
     No,
     /// The device refused or changed something, and is proven to be as before; the paths it named.
     Yes { error_paths: Vec<String> },
+    /// Nothing was changed: reading failed for those who joined the first so many.
+    Joined { after: usize },
 }
 
 /// Carries out all participants' changes, or none. Participants are sorted by device, so that two
 /// transactions never wait for each other.
-pub async fn transact(mut parts: Vec<Participant>, budget: Budget) -> Vec<Participant> {
+pub async fn transact(mut parts: Vec<Participant<'_>>, budget: Budget) -> Vec<Participant<'_>> {
     let Some(stop) = parts.first().map(Participant::stop) else { return parts };
     let done = tokio::select! {
         biased;
@@ -123,7 +126,7 @@ pub async fn transact(mut parts: Vec<Participant>, budget: Budget) -> Vec<Partic
 /// Some participant failed; which and why is written in it.
 struct Failed;
 
-async fn forward(parts: &mut [Participant], budget: Budget) -> Result<(), Failed> {
+async fn forward(parts: &mut [Participant<'_>], budget: Budget) -> Result<(), Failed> {
     let is_alone = parts.len() == 1;
     for level in levels(parts) {
         // A level is reached through what the one before it has committed, under that one's timer.
@@ -133,6 +136,7 @@ async fn forward(parts: &mut [Participant], budget: Budget) -> Result<(), Failed
         for part in &mut level {
             part.open(start).await?;
             part.begin(start).await?;
+            part.join(start).await?;
         }
         for part in &mut level {
             part.plan()?;
@@ -148,7 +152,7 @@ async fn forward(parts: &mut [Participant], budget: Budget) -> Result<(), Failed
     all(join_all(parts.iter_mut().map(|part| part.save(budget))).await)
 }
 
-fn levels(parts: &[Participant]) -> BTreeSet<u8> {
+fn levels(parts: &[Participant<'_>]) -> BTreeSet<u8> {
     parts.iter().map(Participant::level).collect()
 }
 

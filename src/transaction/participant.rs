@@ -1,12 +1,14 @@
 //! One device's part in a transaction: its steps forward. Each step either succeeds or writes down
 //! why not and how far it came; taking back is in [`super::undo`].
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::intent::Request;
+use crate::path::Path;
 use crate::plan::{self, Batch, Plan, PlanError, risk};
 use crate::schema::Schema;
 use crate::slice::Slice;
@@ -15,13 +17,23 @@ use crate::transaction::lease::Lease;
 use crate::transaction::outcome::{Outcome, Phase, Saved, Timings};
 use crate::transaction::shared::Stop;
 use crate::transaction::{Apart, Budget, Done, Failed, Report, half_way, jitter};
-use crate::transport::{Commit, Fault, Promises, Session, Timed};
+use crate::transport::{Commit, Fault, Promises, Session, Store, Timed};
+
+/// Changes that came while their device was locked and read.
+pub trait Latecomers: Send {
+    /// Those that may go out with what is under way. They are in it from here on.
+    fn take(&mut self) -> Vec<Request>;
+}
+
+/// How often those who came meanwhile are let in: no flood of them keeps the first from its commit.
+const ROUNDS: usize = 2;
 
 /// One device and the changes asked of it.
-pub struct Participant {
+pub struct Participant<'l> {
     pub(super) lease: Lease,
     members: Vec<(Request, Option<Result<Plan, PlanError>>)>,
     is_one: bool,
+    latecomers: Option<&'l mut dyn Latecomers>,
     pub(super) batch: Option<Arc<Batch>>,
     pub(super) persist_id: String,
     pub(super) reached: Reached,
@@ -31,7 +43,9 @@ pub struct Participant {
     pub(super) timings: Timings,
     pub(super) seen: Option<Slice>,
     pub(super) timed: Timed,
+    /// What was read under the lock, and which paths.
     before: Slice,
+    consulted: BTreeSet<Path>,
     timer_end: Option<Instant>,
 }
 
@@ -77,13 +91,14 @@ pub(super) struct Failure {
     pub blamed: Option<Vec<String>>,
 }
 
-impl Participant {
+impl<'l> Participant<'l> {
     /// `members` ask for changes to the lease's device, of disjoint ports.
     pub fn new(lease: Lease, members: Vec<Request>) -> Self {
         Self {
             lease,
             members: members.into_iter().map(|request| (request, None)).collect(),
             is_one: false,
+            latecomers: None,
             batch: None,
             persist_id: String::new(),
             reached: Reached::Nothing,
@@ -94,6 +109,7 @@ impl Participant {
             seen: None,
             timed: Timed::None,
             before: Slice::default(),
+            consulted: BTreeSet::new(),
             timer_end: None,
         }
     }
@@ -101,6 +117,12 @@ impl Participant {
     /// The members are one change: if one cannot be planned, none is carried out.
     pub fn all_or_nothing(mut self) -> Self {
         self.is_one = true;
+        self
+    }
+
+    /// Lets those in who come before the plan is made.
+    pub fn joined_by(mut self, latecomers: &'l mut dyn Latecomers) -> Self {
+        self.latecomers = Some(latecomers);
         self
     }
 
@@ -188,20 +210,17 @@ impl Participant {
 
     /// [lock, read]: waits a bounded time for a lock that someone else holds.
     pub(super) async fn begin(&mut self, budget: Budget) -> Result<(), Failed> {
-        let mut reads = std::collections::BTreeSet::new();
-        for (request, _) in &self.members {
-            reads.extend(plan::consulted(request));
-        }
-        let reads = self.lease.read_set(reads);
+        self.consulted = self.members.iter().flat_map(|(request, _)| plan::consulted(request)).collect();
+        let reads = self.lease.read_set(self.consulted.clone());
         let started = Instant::now();
         let until = budget.forward.min(started + budget.lock_wait);
-        let mut reopened = !self.lease.is_warm;
         let result = loop {
             let session = match self.lease.session() {
                 Ok(session) => session,
                 Err(fault) => break Err(fault),
             };
             match session.begin(&reads, budget.forward).await {
+                Ok(before) => break Ok(before),
                 Err(Fault::Rejected(errors)) => {
                     let pause = jitter(Duration::from_millis(100));
                     if Instant::now() + pause >= until {
@@ -209,17 +228,11 @@ impl Participant {
                     }
                     tokio::time::sleep(pause).await;
                 }
-                // An idle session that the device closed meanwhile: nothing was asked of it yet
-                // that changes anything, so one fresh session may be tried. Not after a silence that
-                // took all the time there was: it is what must be told.
-                Err(Fault::Lost(_) | Fault::NotSent(_)) if !reopened && Instant::now() < budget.forward => {
-                    reopened = true;
-                    self.lease.drop_session().await;
-                    if let Err(fault) = self.lease.connect(&mut self.timings, budget.forward).await {
-                        break Err(fault);
-                    }
-                }
-                other => break other,
+                // Nothing was asked of it yet that changes anything.
+                Err(fault) => match self.lease.reopen(fault, &mut self.timings, budget.forward).await {
+                    Ok(()) => {}
+                    Err(fault) => break Err(fault),
+                },
             }
         };
         self.timings.0.push((Phase::Lock, started.elapsed()));
@@ -231,6 +244,36 @@ impl Participant {
             }
             Err(fault) => self.fault(Phase::Lock, fault),
         }
+    }
+
+    /// Takes in who came meanwhile, and reads what was not read for the others. Where the device locks
+    /// running, that is as if all had been read at once. Where its lock is the candidate's, others can
+    /// change running in other ways before this reading as well as after it: the comparison after the
+    /// commit tells.
+    pub(super) async fn join(&mut self, budget: Budget) -> Result<(), Failed> {
+        for _ in 0..ROUNDS {
+            let after = self.members.len();
+            let late = self.latecomers.as_mut().map(|latecomers| latecomers.take()).unwrap_or_default();
+            if late.is_empty() {
+                break;
+            }
+            let mut reads: BTreeSet<Path> = late.iter().flat_map(plan::consulted).collect();
+            reads.retain(|path| self.consulted.insert(path.clone()));
+            self.members.extend(late.into_iter().map(|request| (request, None)));
+            let reads = self.lease.read_set(reads);
+            let started = Instant::now();
+            // What stays of the time is for those who were there before.
+            let read = self.session()?.read(Store::Running, &reads, half_way(budget.forward)).await;
+            self.timings.0.push((Phase::Lock, started.elapsed()));
+            match read {
+                Ok(running) => self.before.absorb(&running),
+                Err(fault) => {
+                    self.apart = Apart::Joined { after };
+                    return self.fault(Phase::Lock, fault);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Plans every member against what was read under the lock. Of members that have nothing to do

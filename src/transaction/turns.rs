@@ -14,7 +14,7 @@ use crate::transaction::Budget;
 use crate::transaction::journal;
 use crate::transaction::shared::{Level, Stop};
 
-/// What is changed: a device's lock file and a subject on it.
+/// What is changed: a device's lock file and a request's key on it.
 type Place = (String, Subject);
 
 /// Who waits for which place, in the order of arrival.
@@ -70,8 +70,7 @@ impl Turns {
 
     /// At the end of all lines in one step: two requests stand in the same order everywhere.
     fn line_up(&self, requests: &[Request], limit: usize) -> Result<Option<Turn>, Refusal> {
-        let place =
-            |request: &Request| (journal::file_name(&request.device.endpoint), request.intent.subject());
+        let place = |request: &Request| (journal::file_name(&request.device.endpoint), request.key());
         let places: Vec<Place> = requests.iter().map(place).collect();
         let mut lines = self.lines();
         if places.len() < 2 && !places.iter().any(|place| lines.places.contains_key(place)) {
@@ -117,5 +116,30 @@ impl Drop for Turn {
         }
         drop(lines);
         self.turns.0.left.send_modify(|left| *left += 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::intent::PortName;
+    use crate::plan::tests::{detach, request};
+
+    #[test]
+    fn two_spellings_of_a_port_are_one_place() {
+        for ignores_case in [false, true] {
+            let mut device = crate::device::sample("leaf1");
+            let mut profile = device.profile.as_ref().clone();
+            profile.port_names_ignore_case = ignores_case;
+            device.profile = profile.into();
+            let other = crate::device::sample("leaf2");
+            let both = [request(detach(None), device.clone()), request(detach(None), other)];
+            let turns = Turns::default();
+            let _turn = turns.line_up(&both, 9).unwrap();
+            let mut one = request(detach(None), device);
+            let upper = |port: &PortName| PortName::new(&port.as_str().to_uppercase(), "p");
+            one.intent = one.intent.on_port(upper).unwrap();
+            assert_eq!(turns.line_up(&[one], 9).unwrap().is_some(), ignores_case);
+        }
     }
 }

@@ -55,7 +55,7 @@ pub(super) enum Settled {
     Stuck(String),
 }
 
-impl Participant {
+impl Participant<'_> {
     pub(super) fn is_applied(&self) -> bool {
         self.outcome.as_ref().is_some_and(Outcome::is_success)
     }

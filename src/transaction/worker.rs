@@ -1,7 +1,7 @@
 //! A worker per busy device: it owns the session and the queue, sends what waits together as one
 //! commit, and lends the device to changes that span several.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -11,10 +11,13 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::device::Device;
-use crate::intent::{Request, Subject};
+use crate::intent::Request;
 use crate::report::Refusal;
 use crate::transaction::lease::{Lease, Live, Warm};
 use crate::transaction::outcome::{Outcome, Phase, Timings};
+use crate::transaction::queue::{
+    Job, Joinable, Lending, Pending, QUEUED, Reading, WITHDRAWN, Waiting, split,
+};
 use crate::transaction::shared::{Level, Shared};
 use crate::transaction::{Apart, Budget, Participant, Report, journal, transact};
 use crate::transport::{Connector, Fault, ReadSet};
@@ -38,48 +41,6 @@ struct Queue {
     waiting: Arc<AtomicUsize>,
 }
 
-enum Job {
-    Change(Box<Pending>),
-    Read(Reading),
-    Lend(Lending),
-    /// Open a session, if there is none.
-    Warm {
-        device: Arc<Device>,
-        world: Arc<World>,
-        deadline: Instant,
-        reply: oneshot::Sender<Result<(), Fault>>,
-    },
-    /// Finish what the journal holds.
-    Recover {
-        device: Arc<Device>,
-        world: Arc<World>,
-        budget: Budget,
-        reply: oneshot::Sender<Result<(), String>>,
-    },
-}
-
-struct Pending {
-    request: Request,
-    world: Arc<World>,
-    budget: Budget,
-    state: Arc<AtomicU8>,
-    reply: oneshot::Sender<Result<Report, Refusal>>,
-}
-
-struct Reading {
-    device: Arc<Device>,
-    world: Arc<World>,
-    reads: ReadSet,
-    deadline: Instant,
-    reply: oneshot::Sender<Result<Live, Fault>>,
-}
-
-struct Lending {
-    device: Arc<Device>,
-    world: Arc<World>,
-    reply: oneshot::Sender<Loan>,
-}
-
 /// A lease and the way to give it back.
 pub struct Loan {
     pub lease: Lease,
@@ -88,10 +49,6 @@ pub struct Loan {
 
 /// Less time than this is none.
 const SHORT: Duration = Duration::from_secs(1);
-
-const QUEUED: u8 = 0;
-const STARTED: u8 = 1;
-const WITHDRAWN: u8 = 2;
 
 impl Workers {
     pub fn new(connect: Connect, shared: Shared) -> Self {
@@ -250,9 +207,7 @@ impl Workers {
             key,
             idle_limit: device.profile.ssh.idle_limit,
             workers: self.clone(),
-            incoming,
-            queue: VecDeque::new(),
-            waiting: waiting.clone(),
+            waiting: Waiting::new(incoming, waiting.clone()),
             warm: None,
         };
         tokio::spawn(worker.run());
@@ -264,9 +219,7 @@ struct Worker {
     key: String,
     idle_limit: Duration,
     workers: Workers,
-    incoming: mpsc::UnboundedReceiver<Job>,
-    queue: VecDeque<Job>,
-    waiting: Arc<AtomicUsize>,
+    waiting: Waiting,
     warm: Option<Warm>,
 }
 
@@ -274,23 +227,14 @@ impl Worker {
     async fn run(mut self) {
         while let Some(job) = self.next().await {
             match job {
-                Job::Change(first) => {
-                    let group = self.group_with(*first);
-                    self.commit(group).await;
-                }
+                Job::Change(first) => self.commit(*first).await,
                 Job::Read(reading) => self.read(reading).await,
                 Job::Lend(lending) => self.lend(lending).await,
-                Job::Warm { device, world, deadline, mut reply } => {
-                    let mut lease = self.lease(device, world).await;
-                    let mut timings = Timings::default();
-                    let opened = tokio::select! {
-                        biased;
-                        () = reply.closed() => None,
-                        opened = lease.connect(&mut timings, deadline) => Some(opened),
-                    };
-                    self.warm = lease.give_back();
-                    // Whoever asked may have given up.
-                    opened.map_or(Ok(()), |opened| reply.send(opened)).unwrap_or_default();
+                Job::Warm { device, world, deadline, reply } => {
+                    let lease = self.lease(device, world).await;
+                    let open =
+                        async |lease: &mut Lease| lease.connect(&mut Timings::default(), deadline).await;
+                    self.ask(lease, reply, open).await;
                 }
                 Job::Recover { device, world, budget, reply } => {
                     let mut lease = self.lease(device, world).await;
@@ -313,8 +257,7 @@ impl Worker {
     /// The next job; none when nothing came for the idle limit and the worker may go.
     async fn next(&mut self) -> Option<Job> {
         loop {
-            if let Some(job) = self.queue.pop_front() {
-                self.waiting.fetch_sub(1, Ordering::AcqRel);
+            if let Some(job) = self.waiting.pop() {
                 return Some(job);
             }
             if self.warm.is_some() && self.workers.shared.sessions.are_short() {
@@ -322,7 +265,7 @@ impl Worker {
             }
             let next = tokio::select! {
                 biased;
-                job = timeout(self.idle_limit, self.incoming.recv()) => job,
+                received = timeout(self.idle_limit, self.waiting.receive()) => received,
                 // Another device needs the place more.
                 () = self.workers.shared.sessions.wanted(), if self.warm.is_some() => {
                     self.close().await;
@@ -330,10 +273,11 @@ impl Worker {
                 }
             };
             match next {
-                Ok(job) => self.queue.push_back(job?),
+                Ok(true) => {}
+                Ok(false) => return None,
                 Err(_) => {
                     let mut queues = self.workers.queues.lock().unwrap_or_else(PoisonError::into_inner);
-                    if self.incoming.is_empty() {
+                    if self.waiting.is_received() {
                         queues.remove(&self.key);
                         return None;
                     }
@@ -342,60 +286,28 @@ impl Worker {
         }
     }
 
-    /// Everything that waits and can go out with `first`: one configuration, disjoint ports, in the
-    /// order of arrival. What asks for a port of this group waits for the next. A network goes out
-    /// alone: it touches what belongs to all.
-    fn group_with(&mut self, first: Pending) -> Vec<Pending> {
-        while let Ok(job) = self.incoming.try_recv() {
-            self.queue.push_back(job);
-        }
+    /// Sends `first` and what can go with it.
+    async fn commit(&mut self, first: Pending) {
         let mut group = vec![first];
-        let mut later = VecDeque::new();
-        let mut blocked: Vec<Subject> = Vec::new();
-        let is_port = |pending: &Pending| matches!(pending.request.intent.subject(), Subject::Port(_));
-        let mut is_open = is_port(&group[0]);
-        for job in self.queue.drain(..) {
-            let job = match job {
-                Job::Change(pending)
-                    if is_open && is_port(&pending) && Arc::ptr_eq(&pending.world, &group[0].world) =>
-                {
-                    let port = pending.request.intent.subject();
-                    let taken = group.iter().any(|member| member.request.intent.subject() == port);
-                    if !taken && !blocked.contains(&port) {
-                        self.waiting.fetch_sub(1, Ordering::AcqRel);
-                        group.push(*pending);
-                        continue;
-                    }
-                    blocked.push(port);
-                    Job::Change(pending)
-                }
-                // Of another configuration: it waits, and what asks for its port after it waits behind it.
-                Job::Change(pending) if is_port(&pending) => {
-                    blocked.push(pending.request.intent.subject());
-                    Job::Change(pending)
-                }
-                // What is no change of a port keeps its place: nothing behind it overtakes.
-                other => {
-                    is_open = false;
-                    other
-                }
-            };
-            later.push_back(job);
-        }
-        self.queue = later;
-        group
-    }
-
-    async fn commit(&mut self, group: Vec<Pending>) {
+        self.waiting.gather(&mut group, |_| true);
         let mut groups = vec![group];
+        let mut is_whole = true;
         while let Some(group) = groups.pop() {
-            let group: Vec<Pending> = group.into_iter().filter_map(start).collect();
+            let mut group: Vec<Pending> = group.into_iter().filter_map(Pending::start).collect();
             let Some(first) = group.first() else { continue };
             let (device, world) = (first.request.device.clone(), first.world.clone());
             let budget = group.iter().map(|p| p.budget).min_by_key(|b| b.deadline).unwrap_or(first.budget);
             let lease = self.lease(device, world).await;
             let requests = group.iter().map(|pending| pending.request.clone()).collect();
-            let ended = transact(vec![Participant::new(lease, requests)], budget).await;
+            let mut part = Participant::new(lease, requests);
+            let (waiting, deadline) = (&mut self.waiting, budget.deadline);
+            let mut joinable = Joinable { waiting, group: &mut group, deadline };
+            // The parts of a group that failed are tried as they are: one of them is to blame, and
+            // ports that another has are not free.
+            if std::mem::take(&mut is_whole) {
+                part = part.joined_by(&mut joinable);
+            }
+            let ended = transact(vec![part], budget).await;
             let Some(part) = ended.into_iter().next() else { continue };
             let (done, apart, lease) = part.finish();
             self.warm = lease.give_back();
@@ -425,17 +337,26 @@ impl Worker {
     }
 
     async fn read(&mut self, reading: Reading) {
-        let Reading { device, world, reads, deadline, mut reply } = reading;
-        let mut lease = self.lease(device, world).await;
+        let Reading { device, world, reads, deadline, reply } = reading;
+        let lease = self.lease(device, world).await;
+        self.ask(lease, reply, async |lease: &mut Lease| lease.read(&reads, deadline).await).await;
+    }
+
+    /// Does what changes nothing, as long as somebody waits for it: whoever is next must not.
+    async fn ask<T>(
+        &mut self,
+        mut lease: Lease,
+        mut reply: oneshot::Sender<T>,
+        work: impl AsyncFnOnce(&mut Lease) -> T,
+    ) {
         let result = tokio::select! {
             biased;
-            // The reader gave up: whoever is next must not wait for it.
             () = reply.closed() => None,
-            result = lease.read(&reads, deadline) => Some(result),
+            result = work(&mut lease) => Some(result),
         };
         self.warm = lease.give_back();
         if let Some(result) = result {
-            // The reader may have given up.
+            // Whoever asked may have given up.
             reply.send(result).unwrap_or_default();
         }
     }
@@ -464,29 +385,7 @@ async fn recover(lease: &mut Lease, budget: Budget) -> Result<(), String> {
     lease.recover(&mut Timings::default(), budget).await.map_err(|(_, cause)| cause)
 }
 
-/// Answers what came too late or was withdrawn; the rest is started.
-fn start(pending: Pending) -> Option<Pending> {
-    let was = pending.state.swap(STARTED, Ordering::AcqRel);
-    if was == WITHDRAWN {
-        return None;
-    }
-    if Instant::now() >= pending.budget.forward {
-        pending.answer(Ok(not_sent()));
-        return None;
-    }
-    Some(pending)
-}
-
-impl Pending {
-    fn answer(self, result: Result<Report, Refusal>) {
-        // The caller may be gone; its change is logged where the answer is made.
-        if self.reply.send(result).is_err() {
-            tracing::debug!(request_id = self.request.caller.request_id, "nobody waits for this answer");
-        }
-    }
-}
-
-fn not_sent() -> Report {
+pub(super) fn not_sent() -> Report {
     let cause = "the time was used up while waiting for the device; not sent".to_owned();
     Report::without_plan(Outcome::RolledBack { phase: Phase::Queue, cause })
 }
@@ -509,25 +408,4 @@ impl Report {
             group: 0,
         }
     }
-}
-
-/// The parts to try apart: those that the device named each alone after the rest, else two halves.
-fn split(mut members: Vec<Pending>, apart: &Apart) -> Vec<Vec<Pending>> {
-    let Apart::Yes { error_paths } = apart else { return Vec::new() };
-    if members.len() < 2 {
-        return if members.is_empty() { Vec::new() } else { vec![members] };
-    }
-    let is_named = |pending: &Pending| {
-        let port = pending.request.intent.subject();
-        let quoted = [format!("'{port}'"), format!("\"{port}\"")];
-        error_paths.iter().any(|path| quoted.iter().any(|name| path.contains(name)))
-    };
-    let (named, rest): (Vec<Pending>, Vec<Pending>) = members.drain(..).partition(is_named);
-    if named.is_empty() || rest.is_empty() {
-        let mut all: Vec<Pending> = named.into_iter().chain(rest).collect();
-        let second = all.split_off(all.len() / 2);
-        return vec![second, all];
-    }
-    // Taken from the back: the rest goes first.
-    named.into_iter().map(|pending| vec![pending]).chain([rest]).collect()
 }

@@ -64,7 +64,14 @@ fn attach(device: &Arc<Device>, n: usize) -> Request {
     let description = Description::of_neutron_port("0d2b1f6e-3a53-4f3b-9b44-8f4f4d1d2c11", "id").ok();
     let intent =
         Intent::Attach(Attach { port, vlans, description, mtu: None, enabled: None, default_vlan: None });
-    Request { intent, device: device.clone(), caller: Caller::default(), names: &NAMES, level: 0 }
+    Request {
+        intent,
+        device: device.clone(),
+        physical_network: None,
+        caller: Caller::default(),
+        names: &NAMES,
+        level: 0,
+    }
 }
 
 /// Ports in VLAN 100, as a switch would tell it.

@@ -322,3 +322,23 @@ async fn a_dry_run_waits_for_what_is_under_way() {
         assert!(started.elapsed() <= BUDGET);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_dry_run_replaces_a_session_that_ended_while_idle() {
+    for personality in Personality::ALL {
+        for what in [What::DropBefore, What::DropAfter] {
+            let lab = Lab::new(vec![wide(personality)]).await;
+            assert_eq!(lab.attach(&[("leaf1", "eth1")], 100).await.outcome, "applied");
+            lab.leaf1().inject(FaultSpec::once("get-config", what));
+            let mut dry = one("eth1", 101);
+            dry.dry_run = true;
+            assert_eq!(lab.engine.change(dry.clone()).await.unwrap().outcome, "planned");
+            // Once, not again and again.
+            lab.leaf1().inject(FaultSpec::every("get-config", What::DropBefore));
+            let planned = lab.engine.change(dry).await;
+            assert!(matches!(planned, Err(Refusal::Unreachable { .. })), "{planned:?}");
+            let hellos = lab.leaf1().log().iter().filter(|logged| logged.rpc == "hello").count();
+            assert_eq!(hellos, 3);
+        }
+    }
+}

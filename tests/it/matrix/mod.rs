@@ -7,6 +7,7 @@ mod children;
 mod crash;
 mod forever;
 mod groups;
+mod joining;
 mod networks;
 mod others;
 mod pairs;
@@ -135,6 +136,17 @@ impl Lab {
 
     pub fn switch(&self, name: &str) -> &Switch {
         &self.switches[name]
+    }
+
+    /// The same configuration, loaded once more.
+    pub fn another_world(&self) -> Arc<World> {
+        Arc::new(World {
+            access: Default::default(),
+            inventory: self.world.inventory.clone(),
+            schema: SCHEMA.clone(),
+            locks_dir: self.world.locks_dir.clone(),
+            ..*self.world
+        })
     }
 
     pub fn leaf1(&self) -> &Switch {
