@@ -95,7 +95,11 @@ impl Profile {
     pub fn timer_granularity(&self) -> Duration {
         match &self.speaks {
             Speaks::Netconf(habits) => habits.timer_granularity,
-            Speaks::Cli(_) => Duration::from_secs(1),
+            Speaks::Cli(habits) => habits
+                .staging
+                .as_ref()
+                .and_then(|s| s.timer.as_ref())
+                .map_or(Duration::from_secs(1), |timer| timer.granularity),
         }
     }
 }

@@ -172,8 +172,9 @@ pub trait Session: Send {
     /// as long as the session lives.
     async fn begin(&mut self, reads: &ReadSet, deadline: Instant) -> Result<Slice, Fault>;
 
-    /// `[edit]` into the candidate. Without a candidate the payload is only held.
-    async fn stage(&mut self, payload: &Payload, deadline: Instant) -> Result<(), Fault>;
+    /// `[edit]` into the candidate, which may be named by the id that the commit's timer will have.
+    /// Without a candidate the payload is only held.
+    async fn stage(&mut self, payload: &Payload, id: &str, deadline: Instant) -> Result<(), Fault>;
 
     /// [commit, read running back].
     async fn commit(&mut self, how: &Commit, reads: &ReadSet, deadline: Instant) -> Committed;
