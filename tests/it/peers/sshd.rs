@@ -29,6 +29,11 @@ impl Sshd {
         Self::start_with("").await
     }
 
+    /// Runs `program` (a line for a shell) whatever it is asked for.
+    pub async fn running(program: &str) -> Self {
+        Self::start_with(&format!("ForceCommand {program}\n")).await
+    }
+
     async fn start_with(more: &str) -> Self {
         let dir = TempDir::with_prefix("sshd-").expect("a temporary directory");
         for name in ["hostkey", "id_ed25519"] {
