@@ -7,6 +7,7 @@ mod ids;
 pub mod inventory;
 mod ports;
 pub mod profile;
+mod terminal;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -23,6 +24,7 @@ pub use cli::{CliHabits, TemplateError};
 pub(crate) use ids::safe_name;
 pub use ids::{DatapathId, Mac};
 pub use ports::{PortPattern, PortRefused, PortRename};
+pub use terminal::{Question, Setup, TerminalHabits};
 
 /// Data about one operating system, read from `devices/<name>.toml`.
 #[derive(Clone, Debug)]

@@ -98,6 +98,12 @@ pub enum Cause {
     /// The peer sent something that is not what the protocol allows.
     #[error("malformed message: {0}")]
     Malformed(String),
+    /// A command line did not come back to its prompt; what its last line says.
+    #[error("deadline passed before the prompt came back; the last line is `{0}`")]
+    NoPrompt(String),
+    /// A command line did not let us configure.
+    #[error("enable refused: {0}")]
+    Enable(String),
     /// The device offers too little for what is asked of it.
     #[error("unsupported: {0}")]
     Unsupported(String),

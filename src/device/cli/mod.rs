@@ -4,10 +4,12 @@ mod read;
 mod templates;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use regex::Regex;
 
+use crate::device::TerminalHabits;
 use crate::openconfig::PortState;
 use crate::transport::Timed;
 pub use templates::{Expression, TemplateError, TemplateSources, Templates};
@@ -43,10 +45,12 @@ pub struct CliHabits {
 }
 
 /// How one command is run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum ShellHabits {
     /// Each by itself, as `ssh switch COMMAND` would.
     Exec,
+    /// Typed at a prompt.
+    Terminal(Arc<TerminalHabits>),
 }
 
 /// A candidate on a command line. Commands are templates: `id` names the change.

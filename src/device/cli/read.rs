@@ -1,6 +1,7 @@
 //! Reading `[cli]` of a profile.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use regex::Regex;
@@ -10,6 +11,7 @@ use super::{
     TemplateSources, Templates, TextRule, TimerHabits, ValuePatterns,
 };
 use crate::config::reader::{Item, Table};
+use crate::device::TerminalHabits;
 use crate::openconfig::PortState;
 use crate::transport::Timed;
 use crate::vlan::VlanSet;
@@ -28,7 +30,10 @@ impl CliHabits {
             Some(Err(error)) => refused(table, "templates", error),
             None => refused(table, "templates", "the profile has no directory of templates"),
         };
-        let shell = table.required("shell").and_then(|item| item.choice(&[("exec", ShellHabits::Exec)]));
+        let shell = table.one_of("shell", "terminal").and_then(|item| match item.name {
+            "shell" => item.choice(&[("exec", ())]).map(|()| ShellHabits::Exec),
+            _ => table.table("terminal", TerminalHabits::read).map(Arc::new).map(ShellHabits::Terminal),
+        });
         let command_timeout = table.required("command_timeout");
         let command_timeout = command_timeout.and_then(|item| item.duration(SECOND..=SECOND * 600));
         let refusals = table.required("refusals").and_then(|item| item.list(|item| item.read(pattern)));

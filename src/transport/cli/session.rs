@@ -192,6 +192,7 @@ impl Session for CliSession {
     fn describe(&self) -> String {
         let shell = match self.habits.shell {
             ShellHabits::Exec => "command by command",
+            ShellHabits::Terminal(_) => "terminal",
         };
         let store = if self.promises.candidate { "candidate" } else { "running" };
         let confirm = match self.promises.timed {
@@ -283,7 +284,7 @@ impl Session for CliSession {
 }
 
 /// Why a command was refused: a status, or a line that the profile knows as a refusal.
-fn refusal(habits: &CliHabits, command: &str, output: &Output) -> Option<DeviceError> {
+pub(super) fn refusal(habits: &CliHabits, command: &str, output: &Output) -> Option<DeviceError> {
     let said = || output.errors.lines().chain(output.text.lines());
     let refused: Vec<&str> =
         said().filter(|line| habits.refusals.iter().any(|refusal| refusal.is_match(line))).collect();
