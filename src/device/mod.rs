@@ -22,7 +22,7 @@ use crate::transport::Timed;
 use crate::vlan::{VlanError, VlanId, VlanSet};
 pub use cli::{CliHabits, TemplateError};
 pub(crate) use ids::safe_name;
-pub use ids::{DatapathId, Mac};
+pub use ids::{DatapathId, Index, Mac};
 pub use ports::{PortPattern, PortRefused, PortRename};
 pub use terminal::{Question, Setup, TerminalHabits};
 
@@ -115,6 +115,8 @@ pub struct Inventory {
     pub physical_networks: BTreeMap<String, PhysicalNetwork>,
     /// What an inventory of another format says that has no effect here, each with file and line.
     pub remarks: Vec<String>,
+    /// Made when it is first asked for, and right as long as the devices stay as they are then.
+    pub index: Index,
 }
 
 /// A physical network in ML2's sense: switches that carry the same VLANs.
