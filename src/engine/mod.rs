@@ -100,10 +100,9 @@ impl Engine {
         let world = self.world();
         let left = world.inventory.devices.values().filter(|device| has_journal(&world, device));
         let recoveries = left.map(|device| {
-            let budget = Budget::new(Instant::now(), world.request_timeout, world.lock_wait);
             let world = world.clone();
             async move {
-                if let Err(why) = self.workers.recover(device, world, budget).await {
+                if let Err(why) = self.workers.recover(device, world).await {
                     tracing::error!(device = device.name, why, "not recovered; tried again on next use");
                 }
             }
