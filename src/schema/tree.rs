@@ -121,14 +121,14 @@ pub(super) fn validate(context: &Context, slice: &Slice) -> Result<(), Vec<Viola
     if violations.is_empty() { Ok(()) } else { Err(violations) }
 }
 
-/// A tree of everything configured, and all that could not become part of it.
+/// A tree of everything in force, and all that could not become part of it.
 fn build<'a>(context: &'a Context, slice: &Slice) -> (DataTree<'a>, Vec<Violation>) {
     let mut tree = DataTree::new(context);
     let mut violations = Vec::new();
     for (path, value) in slice.iter() {
         match value {
-            Value::Default(_) => {}
-            Value::Leaf(value) => violations.extend(add(context, &mut tree, path, value).err()),
+            // Some are a device's own, and conditions depend on them.
+            Value::Default(value) | Value::Leaf(value) => violations.extend(add(context, &mut tree, path, value).err()),
             Value::Set(members) => {
                 for member in members {
                     violations.extend(add(context, &mut tree, path, member).err());

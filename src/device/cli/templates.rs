@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock};
 
 use include_dir::{Dir, include_dir};
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::ValueKind;
+use minijinja::value::{Serde, ValueKind};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, Value};
 
 use crate::config::reader::describe;
@@ -201,6 +201,7 @@ fn environment() -> Environment<'static> {
     environment.set_fuel(Some(FUEL));
     environment.add_filter("ranges", ranges);
     environment.add_filter("shell", shell);
+    environment.add_filter("parts", parts);
     environment
 }
 
@@ -214,6 +215,17 @@ fn ranges(vlans: Vec<u16>, comma: Option<String>, dash: Option<String>) -> Resul
         false => format!("{first}{dash}{last}"),
     };
     Ok(set.ranges().iter().copied().map(run).collect::<Vec<_>>().join(comma))
+}
+
+/// Lists of VLANs of at most `most` runs each, for lines that must not get too long.
+fn parts(vlans: Vec<u16>, most: usize) -> Result<Value, Error> {
+    let ids: Result<VlanSet, _> = vlans.into_iter().map(|id| VlanId::new(i64::from(id))).collect();
+    let set = ids.map_err(|error| Error::new(ErrorKind::InvalidOperation, error.to_string()))?;
+    let part = |runs: &[(VlanId, VlanId)]| -> Vec<u16> {
+        runs.iter().flat_map(|(first, last)| first.as_u16()..=last.as_u16()).collect()
+    };
+    let parts: Vec<Vec<u16>> = set.ranges().chunks(most.max(1)).map(part).collect();
+    Ok(Value::from(Serde(parts)))
 }
 
 /// A word that a POSIX shell takes as it is.
