@@ -81,13 +81,9 @@ pub fn run(command: InventoryCommand) -> Result<ExitCode> {
 }
 
 fn profiles(directory: Option<&Path>) -> Result<Profiles> {
-    let mut profiles = Profile::builtin()?;
-    if let Some(directory) = directory {
-        let problems = Problems::default();
-        let own = Profile::read_directory(directory, None, &problems);
-        profiles.extend(problems.finish(Some(own))?);
-    }
-    Ok(profiles)
+    let problems = Problems::default();
+    let profiles = Profile::read_all(directory, None, &problems);
+    Ok(problems.finish(Some(profiles))?)
 }
 
 fn write(directory: &Path, name: &str, written: &Written) -> Result<()> {

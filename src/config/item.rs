@@ -49,6 +49,11 @@ impl<'a> Item<'a> {
         }
     }
 
+    /// What was made of it, or of its key.
+    pub fn of<T, E: fmt::Display>(&self, made: Result<T, E>) -> Option<T> {
+        made.map_err(|error| self.refuse(error)).ok()
+    }
+
     /// A string in the text form of `T`.
     pub fn parse<T: FromStr<Err: fmt::Display>>(&self) -> Option<T> {
         self.read(T::from_str)

@@ -147,10 +147,7 @@ fn read_settings(file: &Path, credentials: CredentialPolicy, problems: &Problems
             Some((yang, profiles, templates))
         });
         let (schema_dir, profiles_dir, templates_dir) = models.unwrap_or_default();
-        let mut profiles = Profile::read_builtin(problems);
-        if let Some(directory) = profiles_dir {
-            profiles.extend(Profile::read_directory(&directory, templates_dir.as_deref(), problems));
-        }
+        let profiles = Profile::read_all(profiles_dir.as_deref(), templates_dir.as_deref(), problems);
         let inventory = inventory::read(root, &profiles, credentials, problems);
         Some(Settings {
             rpc: rpc?,

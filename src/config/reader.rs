@@ -13,6 +13,7 @@ use std::io::Read as _;
 use std::ops::Range;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
@@ -151,24 +152,43 @@ pub fn read_text<T>(
     problems: &Problems,
     read: impl FnOnce(&Table) -> Option<T>,
 ) -> Option<T> {
-    let source = Source { file, text, problems };
-    let (tree, errors) = DeTable::parse_recoverable(text);
-    for error in &errors {
-        source.report(error.span().unwrap_or(0..0), String::new(), error.message());
+    read_layers(&[(file, text)], problems, read)
+}
+
+/// Reads several texts as one: what the first does not say, the next says. Tables are laid over each
+/// other, all else is taken as a whole.
+pub(crate) fn read_layers<T>(
+    texts: &[(&Path, &str)],
+    problems: &Problems,
+    read: impl FnOnce(&Table) -> Option<T>,
+) -> Option<T> {
+    let mut trees = Vec::new();
+    for (file, text) in texts {
+        let source = Source { file, text, problems };
+        let (tree, errors) = DeTable::parse_recoverable(text);
+        for error in &errors {
+            source.report(error.span().unwrap_or(0..0), String::new(), error.message());
+        }
+        // What a broken file still yields would only bring errors that are not the operator's.
+        if !errors.is_empty() {
+            return None;
+        }
+        trees.push((source, tree));
     }
-    // What a broken file still yields would only bring errors that are not the operator's.
-    if !errors.is_empty() {
-        return None;
+    let mut top = None;
+    for (source, tree) in trees.iter().rev() {
+        let root = Table {
+            source: *source,
+            label: String::new(),
+            section: String::new(),
+            span: 0..0,
+            tree: tree.get_ref(),
+            below: top.map(Rc::new),
+            asked: RefCell::default(),
+        };
+        top = Some(root);
     }
-    let root = Table {
-        source,
-        label: String::new(),
-        section: String::new(),
-        span: 0..0,
-        tree: tree.get_ref(),
-        asked: RefCell::default(),
-    };
-    root.lend(read)
+    top?.lend(read)
 }
 
 /// Lends a table that was made from another format's text; its values stand where they stand there.
@@ -180,7 +200,7 @@ pub(crate) fn lend_made<T>(
     read: impl FnOnce(&Table) -> Option<T>,
 ) -> Option<T> {
     let section = "device.".to_owned();
-    Table { source, label, section, span, tree, asked: RefCell::default() }.lend(read)
+    Table { source, label, section, span, tree, below: None, asked: RefCell::default() }.lend(read)
 }
 
 /// An I/O error without the number of the system call's result.
@@ -222,6 +242,8 @@ pub struct Table<'a> {
     section: String,
     span: Range<usize>,
     tree: &'a DeTable<'a>,
+    /// What says what this one does not.
+    below: Option<Rc<Table<'a>>>,
     asked: RefCell<BTreeSet<&'static str>>,
 }
 
@@ -229,7 +251,7 @@ impl<'a> Table<'a> {
     /// The value of a key, if it is there.
     pub fn get(&self, key: &'static str) -> Option<Item<'a>> {
         self.asked.borrow_mut().insert(key);
-        let value = self.tree.get(key)?;
+        let Some(value) = self.tree.get(key) else { return self.below.as_ref()?.get(key) };
         Some(Item {
             source: self.source,
             name: key,
@@ -256,7 +278,7 @@ impl<'a> Table<'a> {
     /// The value of the one of these keys that is there; several or none is a mistake.
     pub fn one_among(&self, keys: &[&'static str]) -> Option<Item<'a>> {
         let item = self.at_most_one_among(keys);
-        if !keys.iter().any(|key| self.tree.contains_key(*key)) {
+        if !keys.iter().any(|key| self.get(key).is_some()) {
             self.refuse(keys[0], format_args!("missing; give {}", listed(keys, "or")));
         }
         item
@@ -264,7 +286,11 @@ impl<'a> Table<'a> {
 
     /// The value of the one of these keys that is there, if any is; several are a mistake.
     pub fn at_most_one_among(&self, keys: &[&'static str]) -> Option<Item<'a>> {
-        let mut found: Vec<Item> = keys.iter().filter_map(|key| self.get(key)).collect();
+        // One of them here stands for all of them below.
+        let is_here = keys.iter().any(|key| self.tree.contains_key(*key));
+        let here = |key: &&&'static str| !is_here || self.tree.contains_key(**key);
+        self.asked.borrow_mut().extend(keys);
+        let mut found: Vec<Item> = keys.iter().filter(here).filter_map(|key| self.get(key)).collect();
         let last = found.pop()?;
         if found.is_empty() {
             return Some(last);
@@ -294,7 +320,10 @@ impl<'a> Table<'a> {
         let DeValue::Table(tree) = item.value else {
             return item.wrong_type(&format!("a table ([{}])", item.key));
         };
-        self.inner(item.span, format!("{}.", item.key), key, tree).lend(read)
+        let below = self.below.as_ref().filter(|_| self.tree.contains_key(key));
+        let below = below.and_then(|below| below.inner_table(key)).map(Rc::new);
+        let label = format!("{}.", item.key);
+        Table { below, source: item.source, ..self.inner(item.span, label, key, tree) }.lend(read)
     }
 
     /// Lends a table that must be there.
@@ -319,7 +348,8 @@ impl<'a> Table<'a> {
                 entry.wrong_type::<()>(&expected);
                 return;
             };
-            self.inner(entry.span(), format!("{label}: "), key, tree).lend(|table| {
+            let table = self.inner(entry.span(), format!("{label}: "), key, tree);
+            Table { source: item.source, ..table }.lend(|table| {
                 read(table);
                 Some(())
             });
@@ -332,9 +362,17 @@ impl<'a> Table<'a> {
         self.source.report(span, format!("{}{key}", self.label), reason);
     }
 
+    fn inner_table(&self, key: &'static str) -> Option<Table<'a>> {
+        let below = self.below.as_ref().and_then(|below| below.inner_table(key));
+        let Some(value) = self.tree.get(key) else { return below };
+        let DeValue::Table(tree) = value.get_ref() else { return None };
+        let inner = self.inner(value.span(), format!("{}{key}.", self.label), key, tree);
+        Some(Table { below: below.map(Rc::new), ..inner })
+    }
+
     fn inner(&self, span: Range<usize>, label: String, key: &str, tree: &'a DeTable<'a>) -> Table<'a> {
         let section = format!("{}{key}.", self.section);
-        Table { source: self.source, label, section, span, tree, asked: RefCell::default() }
+        Table { source: self.source, label, section, span, tree, below: None, asked: RefCell::default() }
     }
 
     /// Lets `read` ask for keys and reports those that it left.

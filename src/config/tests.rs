@@ -39,6 +39,7 @@ fn the_examples_show_every_key_and_no_other() {
         "examples/mercury-tls.toml",
         "examples/devices.toml",
         "examples/profiles/site_os.toml",
+        "examples/profiles/site_cli.toml",
         "netconf_openconfig.toml",
     ];
     let shown: BTreeSet<String> =

@@ -1,14 +1,16 @@
 //! Profiles: what is known about an operating system, as data. Those in `devices/` are part of
 //! the binary; an operator's directory adds to them or takes the place of one by its file name.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use include_dir::{Dir, File, include_dir};
+use toml::de::DeTable;
 
-use crate::config::reader::{ConfigErrors, Item, Problems, Table, hint, read_file, read_text, toml_files};
+use crate::config::reader::{ConfigErrors, Item, Problems, Table, file_text, hint, read_layers, toml_files};
 use crate::device::cli::TemplateSources;
 use crate::device::{
     CliHabits, NetconfHabits, OpenConfigHabits, PortRename, Profile, Speaks, SshHabits, WordError, safe_name,
@@ -28,55 +30,48 @@ impl Profile {
     /// The profiles in the binary.
     pub fn builtin() -> Result<Profiles, ConfigErrors> {
         let problems = Problems::default();
-        let profiles = Self::read_builtin(&problems);
+        let profiles = Self::read_all(None, None, &problems);
         problems.finish(Some(profiles))
     }
 
-    pub(crate) fn read_builtin(problems: &Problems) -> Profiles {
-        let read = |file: &File| {
-            let name = file.path().file_stem()?.to_str()?;
-            let (text, path) =
-                (file.contents_utf8().unwrap_or_default(), Path::new("devices").join(file.path()));
-            let profile =
-                read_text(&path, text, problems, |table| Self::read(name, table, TemplateSources::builtin))?;
-            Some((profile.name.clone(), Arc::new(profile)))
-        };
-        BUILTIN.files().filter_map(read).collect()
-    }
-
-    /// Every `NAME.toml` of a directory.
-    /// `templates`: an operator's directory of templates, with a directory a profile.
-    pub(crate) fn read_directory(
-        directory: &Path,
-        templates: Option<&Path>,
-        problems: &Problems,
-    ) -> Profiles {
-        let sources = |name: &str| {
-            let own = templates.map(|templates| templates.join(name)).filter(|own| own.is_dir());
-            let Some(own) = own else { return TemplateSources::builtin(name) };
-            match TemplateSources::read(&own) {
-                Ok(sources) => Some(sources),
-                Err(error) => {
-                    problems.about_file(&own, error);
-                    None
+    /// Those in the binary, and every `NAME.toml` of an operator's directory. `templates`: the operator's
+    /// templates, with a directory a profile.
+    pub(crate) fn read_all(own: Option<&Path>, templates: Option<&Path>, problems: &Problems) -> Profiles {
+        let mut texts: Texts = BUILTIN.files().filter_map(builtin_text).collect();
+        for file in own.into_iter().flat_map(|own| toml_files(own, problems)) {
+            let name = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default().to_owned();
+            match safe_name(&name).and_then(|_| file_text(&file, 0o002)) {
+                Ok(text) => drop(texts.insert(name, (file, text.into()))),
+                Err(why) => problems.about_file(&file, why),
+            }
+        }
+        let mut profiles = Profiles::new();
+        for name in texts.keys() {
+            let Some(layers) = layers(name, &texts, problems) else { continue };
+            let mut sources = TemplateSources::default();
+            for layer in layers.iter().rev() {
+                sources.lay(TemplateSources::builtin(layer));
+                let own = templates.map(|templates| templates.join(layer)).filter(|own| own.is_dir());
+                match own.map(|own| TemplateSources::read(&own)).transpose() {
+                    Ok(own) => sources.lay(own),
+                    Err(error) => problems.about_file(Path::new(&error.place), &error.why),
                 }
             }
-        };
-        let mut profiles = Profiles::new();
-        for file in toml_files(directory, problems) {
-            let name = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-            if let Err(why) = safe_name(name) {
-                problems.about_file(&file, why);
-            } else if let Some(profile) = read_file(&file, problems, |table| Self::read(name, table, sources))
-            {
-                profiles.insert(name.to_owned(), Arc::new(profile));
+            let texts: Vec<(&Path, &str)> = layers
+                .iter()
+                .filter_map(|layer| texts.get(*layer))
+                .map(|(path, text)| (&**path, &**text))
+                .collect();
+            if let Some(profile) = read_layers(&texts, problems, |table| Self::read(name, table, &sources)) {
+                profiles.insert(name.clone(), Arc::new(profile));
             }
         }
         profiles
     }
 
-    /// Reads one. `templates` gives what its directory holds.
-    fn read(name: &str, table: &Table, templates: impl Fn(&str) -> Option<TemplateSources>) -> Option<Self> {
+    fn read(name: &str, table: &Table, templates: &TemplateSources) -> Option<Self> {
+        // What it says was followed already.
+        table.get("like");
         let description = table.required("description").and_then(|item| item.filled_text());
         let aliases = table.get("aliases").and_then(|item| item.list(Item::filled_text));
         let port_names = port_names(table);
@@ -89,7 +84,7 @@ impl Profile {
             }),
             _ => table.table("cli", |table| {
                 let ssh = SshHabits::read(table);
-                let habits = CliHabits::read(table, templates(name).as_ref());
+                let habits = CliHabits::read(table, templates);
                 Some((ssh?, Speaks::Cli(Arc::new(habits?))))
             }),
         };
@@ -105,6 +100,41 @@ impl Profile {
             speaks,
         })
     }
+}
+
+/// The texts of profiles and where they are from, by name.
+type Texts = BTreeMap<String, (PathBuf, Cow<'static, str>)>;
+
+fn builtin_text(file: &'static File) -> Option<(String, (PathBuf, Cow<'static, str>))> {
+    let name = file.path().file_stem()?.to_str()?.to_owned();
+    Some((name, (Path::new("devices").join(file.path()), file.contents_utf8()?.into())))
+}
+
+/// A profile and those that it is `like`, the nearest first; none: one of them is not there.
+fn layers<'t>(name: &'t str, texts: &'t Texts, problems: &Problems) -> Option<Vec<&'t str>> {
+    let mut layers = vec![name];
+    while let Some((path, text)) = layers.last().and_then(|last| texts.get(*last)) {
+        // A broken text is found where it is read.
+        let like = DeTable::parse(text).ok().and_then(|tree| {
+            let like = tree.get_ref().get("like")?;
+            Some((like.get_ref().as_str()?.to_owned(), like.span().start))
+        });
+        let Some((like, at)) = like else { break };
+        let line = text.get(..at).unwrap_or_default().matches('\n').count() + 1;
+        match texts.get_key_value(&like) {
+            Some((like, _)) if !layers.contains(&like.as_str()) => layers.push(like),
+            Some(_) => {
+                problems.about_line(path, line, format_args!("like: \"{like}\" is like this one"));
+                return None;
+            }
+            None => {
+                let hint = hint(&like, texts.keys().map(String::as_str));
+                problems.about_line(path, line, format_args!("like: unknown profile \"{like}\"{hint}"));
+                return None;
+            }
+        }
+    }
+    Some(layers)
 }
 
 /// The profile of this name.
@@ -195,7 +225,7 @@ mod tests {
     fn every_file_is_in_the_binary() {
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("devices");
         let problems = Problems::default();
-        let files = Profile::read_directory(&directory, None, &problems);
+        let files = Profile::read_all(Some(&directory), None, &problems);
         let files = problems.finish(Some(files)).unwrap();
         let builtin = Profile::builtin().unwrap();
         assert_eq!(files.keys().collect::<Vec<_>>(), builtin.keys().collect::<Vec<_>>());

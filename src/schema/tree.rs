@@ -128,7 +128,9 @@ fn build<'a>(context: &'a Context, slice: &Slice) -> (DataTree<'a>, Vec<Violatio
     for (path, value) in slice.iter() {
         match value {
             // Some are a device's own, and conditions depend on them.
-            Value::Default(value) | Value::Leaf(value) => violations.extend(add(context, &mut tree, path, value).err()),
+            Value::Default(value) | Value::Leaf(value) => {
+                violations.extend(add(context, &mut tree, path, value).err())
+            }
             Value::Set(members) => {
                 for member in members {
                     violations.extend(add(context, &mut tree, path, member).err());

@@ -24,11 +24,11 @@ const GROUPS: [&str; 10] =
 
 impl CliHabits {
     /// Reads the table. `sources` are the profile's templates.
-    pub(crate) fn read(table: &Table, sources: Option<&TemplateSources>) -> Option<Self> {
-        let templates = match sources.map(Templates::compile) {
-            Some(Ok(templates)) => Some(templates),
-            Some(Err(error)) => refused(table, "templates", error),
-            None => refused(table, "templates", "the profile has no directory of templates"),
+    pub(crate) fn read(table: &Table, sources: &TemplateSources) -> Option<Self> {
+        let templates = match Templates::compile(sources) {
+            Ok(templates) if templates.has("port.j2") => Some(templates),
+            Ok(_) => refused(table, "lines", "there is no template port.j2 that writes them"),
+            Err(error) => refused(table, "lines", error),
         };
         let shell = table.one_of("shell", "terminal").and_then(|item| match item.name {
             "shell" => item.choice(&[("exec", ())]).map(|()| ShellHabits::Exec),
@@ -46,21 +46,15 @@ impl CliHabits {
         table.tables("lines", |table| lines.extend(LineRule::read(table)));
         let mut reads = Vec::new();
         table.tables("reads", |table| reads.extend(ReadRule::read(table)));
-        let port_meaning = table.table("port", |table| {
-            let named = |(name, field)| Some((field, table.get(name)?.read(Expression::new)?));
-            Some(PortField::ALL.into_iter().filter_map(named).collect())
-        });
+        let meaning =
+            |(name, item): (String, Item)| Some((item.of(field(&name))?, item.read(Expression::new)?));
+        let port_meaning = table.entries("port").into_iter().filter_map(meaning).collect();
         let vlan_name = table.table("vlan", |table| table.get("name")?.read(Expression::new));
-        let in_force = table.table("in_force", |table| {
-            let mut state = PortState::default();
-            for (name, field) in PortField::ALL {
-                let value = table.get(name).and_then(|item| item.filled_text());
-                if let Some(why) = value.and_then(|value| state.set(field, &value).err()) {
-                    table.refuse(name, why);
-                }
-            }
-            Some(state)
-        });
+        let mut in_force = PortState::default();
+        for (name, item) in table.entries("in_force") {
+            let set = |field| Some(item.of(in_force.set(field, item.text()?)));
+            item.of(field(&name)).and_then(set);
+        }
         Some(Self {
             shell: shell?,
             command_timeout: command_timeout?,
@@ -71,9 +65,9 @@ impl CliHabits {
             templates: templates?,
             lines,
             reads,
-            port_meaning: port_meaning.unwrap_or_default(),
+            port_meaning,
             vlan_name,
-            in_force: in_force.unwrap_or_default(),
+            in_force,
             staging,
             save: save.unwrap_or_default(),
         })
@@ -124,21 +118,21 @@ impl ValuePatterns {
 impl LineRule {
     fn read(table: &Table) -> Option<Self> {
         let pattern = table.required("match").and_then(|item| item.read(line_pattern));
-        let set = table.table("set", |table| {
-            let named = |(name, field)| {
-                let value = table.get(name)?.text()?;
-                let value = if value == "$vlan" { SetTo::ThisVlan } else { SetTo::Text(value.to_owned()) };
-                Some((field, value))
+        let set = table.entries("set").into_iter().filter_map(|(name, item)| {
+            let value = match item.text()? {
+                "$vlan" => SetTo::ThisVlan,
+                value => SetTo::Text(value.to_owned()),
             };
-            Some(PortField::ALL.into_iter().filter_map(named).collect())
+            Some((item.of(field(&name))?, value))
         });
+        let set = set.collect();
         let unset = table.get("unset").and_then(|item| item.list(|item| item.read(field)));
         let is_json = table.get("json").and_then(|item| item.boolean());
         let deletes_vlan = table.get("deletes_vlan").and_then(|item| item.boolean());
         let leaves = table.get("leaves").and_then(|item| item.boolean());
         Some(Self {
             pattern: pattern?,
-            set: set.unwrap_or_default(),
+            set,
             unset: unset.unwrap_or_default(),
             is_json: is_json.unwrap_or_default(),
             deletes_vlan: deletes_vlan.unwrap_or_default(),

@@ -32,16 +32,19 @@ pub struct TemplateError {
 
 /// The texts of one profile's templates, by file name.
 #[derive(Clone, Debug, Default)]
-pub struct TemplateSources {
-    /// The directory as errors name it.
-    pub directory: String,
-    pub files: BTreeMap<String, String>,
+pub struct TemplateSources(BTreeMap<String, TemplateSource>);
+
+/// One text, and the file as errors name it.
+#[derive(Clone, Debug)]
+struct TemplateSource {
+    place: String,
+    text: String,
 }
 
 /// Compiled templates of one profile.
 #[derive(Clone, Debug)]
 pub struct Templates {
-    directory: String,
+    places: BTreeMap<String, String>,
     environment: Arc<Environment<'static>>,
 }
 
@@ -58,10 +61,10 @@ impl TemplateSources {
         let directory = BUILTIN.get_dir(profile)?;
         let file = |file: &include_dir::File| {
             let name = file.path().file_name()?.to_str()?.to_owned();
-            Some((name, file.contents_utf8()?.to_owned()))
+            let place = format!("templates/{profile}/{name}");
+            Some((name, TemplateSource { place, text: file.contents_utf8()?.to_owned() }))
         };
-        let files = directory.files().filter_map(file).collect();
-        Some(Self { directory: format!("templates/{profile}"), files })
+        Some(Self(directory.files().filter_map(file).collect()))
     }
 
     /// Every `.j2` file of an operator's directory.
@@ -80,10 +83,15 @@ impl TemplateSources {
             let name = path.file_name().and_then(|name| name.to_str()).filter(|name| name.ends_with(".j2"));
             if let Some(name) = name {
                 let text = std::fs::read_to_string(&path).map_err(|error| failed(&path, &error))?;
-                files.insert(name.to_owned(), text);
+                files.insert(name.to_owned(), TemplateSource { place: path.display().to_string(), text });
             }
         }
-        Ok(Self { directory: directory.display().to_string(), files })
+        Ok(Self(files))
+    }
+
+    /// Lays others over these.
+    pub fn lay(&mut self, over: Option<Self>) {
+        self.0.extend(over.into_iter().flat_map(|over| over.0));
     }
 }
 
@@ -93,13 +101,14 @@ impl Templates {
     /// # Errors
     /// The first that does not parse, with its line.
     pub fn compile(sources: &TemplateSources) -> Result<Self, TemplateError> {
-        let directory = sources.directory.clone();
+        let place = |(name, source): (&String, &TemplateSource)| (name.clone(), source.place.clone());
+        let places = sources.0.iter().map(place).collect();
         let mut environment = environment();
-        for (name, source) in &sources.files {
-            let added = environment.add_template_owned(name.clone(), source.clone());
-            added.map_err(|error| explain(&error, &directory))?;
+        for (name, source) in &sources.0 {
+            let added = environment.add_template_owned(name.clone(), source.text.clone());
+            added.map_err(|error| explain(&error, &places))?;
         }
-        Ok(Self { directory, environment: Arc::new(environment) })
+        Ok(Self { places, environment: Arc::new(environment) })
     }
 
     pub fn has(&self, name: &str) -> bool {
@@ -112,7 +121,7 @@ impl Templates {
     /// What is not defined, or does not end, with file and line.
     pub fn render(&self, name: &str, context: Value) -> Result<String, TemplateError> {
         let rendered = self.environment.get_template(name).and_then(|template| template.render(context));
-        rendered.map_err(|error| explain(&error, &self.directory))
+        rendered.map_err(|error| explain(&error, &self.places))
     }
 }
 
@@ -233,9 +242,10 @@ fn shell(word: String) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
-fn explain(error: &Error, directory: &str) -> TemplateError {
+fn explain(error: &Error, places: &BTreeMap<String, String>) -> TemplateError {
     let line = error.line().map(|line| format!(":{line}")).unwrap_or_default();
-    let place = format!("{directory}/{}{line}", error.name().unwrap_or("?"));
+    let name = error.name().unwrap_or("?");
+    let place = format!("{}{line}", places.get(name).map_or(name, String::as_str));
     TemplateError { place, why: why(error) }
 }
 
@@ -273,24 +283,28 @@ mod tests {
         assert!(fact("{'a': 1}").is_err());
     }
 
+    fn compile(files: &[(&str, &str)]) -> Result<Templates, TemplateError> {
+        let source = |(name, text): &(&str, &str)| {
+            (
+                name.to_string(),
+                TemplateSource { place: format!("templates/x/{name}"), text: text.to_string() },
+            )
+        };
+        Templates::compile(&TemplateSources(files.iter().map(source).collect()))
+    }
+
     #[test]
     fn a_template_names_its_place_and_comes_to_an_end() {
-        let files = [
-            ("port.j2", "a\n{{ nothing }}\n"),
-            ("vlan.j2", "{{ [1, 2, 4] | ranges }} {{ [1, 2] | ranges(' ', ' to ') }} {{ \"it's\" | shell }}"),
-        ];
-        let files = files.map(|(name, text)| (name.to_owned(), text.to_owned())).into();
-        let sources = TemplateSources { directory: "templates/x".to_owned(), files };
-        let templates = Templates::compile(&sources).unwrap();
+        let filters = "{{ [1, 2, 4] | ranges }} {{ [1, 2] | ranges(' ', ' to ') }} {{ [1, 2, 4, 6] | parts(2) }} \
+                       {{ \"it's\" | shell }}";
+        let templates = compile(&[("port.j2", "a\n{{ nothing }}\n"), ("vlan.j2", filters)]).unwrap();
         let why = templates.render("port.j2", context! {}).unwrap_err();
         assert!(why.place == "templates/x/port.j2:2" && why.why.contains("undefined"), "{why}");
-        assert_eq!(templates.render("vlan.j2", context! {}).unwrap(), r"1-2,4 1 to 2 'it'\''s'");
+        let rendered = templates.render("vlan.j2", context! {}).unwrap();
+        assert_eq!(rendered, r"1-2,4 1 to 2 [[1, 2, 4], [6]] 'it'\''s'");
         let endless = "{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}";
-        let files = [("port.j2".to_owned(), endless.to_owned())].into();
-        let endless = Templates::compile(&TemplateSources { files, ..sources.clone() }).unwrap();
-        assert!(endless.render("port.j2", context! {}).is_err());
-        let files = [("port.j2".to_owned(), "x\n{% if %}".to_owned())].into();
-        let broken = Templates::compile(&TemplateSources { files, ..sources }).unwrap_err();
+        assert!(compile(&[("port.j2", endless)]).unwrap().render("port.j2", context! {}).is_err());
+        let broken = compile(&[("port.j2", "x\n{% if %}")]).unwrap_err();
         assert_eq!(broken.place, "templates/x/port.j2:2");
     }
 }
