@@ -62,7 +62,6 @@ pub(super) struct Edited {
     pub within: Option<Within>,
     /// It is where it was before.
     pub stays: bool,
-    pub hostname: Option<String>,
 }
 
 impl Editor {
@@ -189,7 +188,6 @@ impl Editor {
         let rule = &self.system.lines[meaning.rule];
         let mut edited = Edited { within: within.cloned(), stays: true, ..Edited::default() };
         let text = fill(&rule.set, values);
-        edited.hostname = text.strip_prefix("hostname ").map(str::to_owned);
         let Some(within) = &mut edited.within else {
             change(&mut config.lines, rule, meaning, &text, values);
             return edited;

@@ -12,7 +12,7 @@ use super::edit::{Editor, Within};
 use super::grammar::{Matched, Values, parse, seconds};
 use super::os::{Os, Reply, filtered};
 use super::ports::{Natural, Ports};
-use super::sections::Config;
+use super::sections::{Config, Line};
 use super::system::{Action, Command, System, fill};
 use super::{CliSpec, scaled};
 
@@ -23,7 +23,6 @@ pub(super) struct Industry {
     pub(super) system: Arc<System>,
     ports: Ports,
     variants: BTreeSet<String>,
-    hostname: String,
     secret: Option<SecretString>,
     timer_scale: u32,
     editor: Editor,
@@ -68,7 +67,6 @@ impl Industry {
         let mut device = Self {
             ports,
             variants: spec.variants.clone(),
-            hostname: spec.hostname.clone().unwrap_or_else(|| system.hostname.clone()),
             secret: spec.enable_secret.clone(),
             timer_scale: spec.timer_scale,
             editor: Editor::new(Arc::clone(&system)),
@@ -80,8 +78,9 @@ impl Industry {
             last: 0,
             system,
         };
-        let first = spec.config.lines().map(str::to_owned);
-        let lines: Vec<String> = device.system.first.iter().cloned().chain(first).collect();
+        let hostname = spec.hostname.as_ref().unwrap_or(&device.system.hostname);
+        let first = std::iter::once(format!("hostname {hostname}")).chain(device.system.first.clone());
+        let lines: Vec<String> = first.chain(spec.config.lines().map(str::to_owned)).collect();
         device.configure_at_once(&lines);
         device
     }
@@ -207,9 +206,6 @@ impl Industry {
     ) -> Result<String, Matched<()>> {
         let config = candidate.and_then(|name| self.candidates.get_mut(name)).unwrap_or(&mut self.running);
         let edited = self.editor.edit(config, within, line, &self.ports, &self.variants)?;
-        if let Some(name) = edited.hostname {
-            self.hostname = name;
-        }
         match edited.within {
             Some(within) if edited.stays => {
                 if let Some(session) = self.sessions.get_mut(&session) {
@@ -341,6 +337,14 @@ impl Industry {
         }
     }
 
+    fn hostname(&self) -> String {
+        let named = |line: &Line| match line {
+            Line::Text(text) => text.strip_prefix("hostname ").map(str::to_owned),
+            Line::Vlans(_) => None,
+        };
+        self.running.lines.values().find_map(named).unwrap_or_else(|| self.system.hostname.clone())
+    }
+
     fn port_key(&self, port: &str) -> (usize, Natural) {
         let rule =
             self.system.sections.iter().position(|rule| rule.name == "interface").unwrap_or(usize::MAX);
@@ -356,7 +360,7 @@ impl Industry {
         let text = self.text(config);
         let values = [
             ("bytes".to_owned(), (text.len() + show.after.len()).to_string()),
-            ("host".to_owned(), self.hostname.clone()),
+            ("host".to_owned(), self.hostname()),
         ]
         .into();
         fill(&show.before, &values) + &text + &show.after
@@ -387,12 +391,13 @@ impl Os for Industry {
         }
         let names = self.mode_names(mode);
         let prompt = names.iter().find_map(|name| self.system.prompts.get(*name)).map_or("", String::as_str);
-        let (mut host, mut values) = (self.hostname.clone(), Values::new());
+        let (mut host, mut values) = (self.hostname(), Values::new());
         if let Mode::Config { candidate, within } = mode {
             host = host.chars().take(self.system.prompt_name.unwrap_or(usize::MAX)).collect();
             let name = |most| candidate.iter().flat_map(|name| name.chars()).take(most).collect::<String>();
             let short = candidate.as_ref().map_or(String::new(), |_| format!("s-{}-", name(6)));
             values.insert("session".to_owned(), short);
+            values.insert("name".to_owned(), name(6));
             values.insert(
                 "within".to_owned(),
                 within.as_ref().map_or(String::new(), |within| within.typed.clone()),

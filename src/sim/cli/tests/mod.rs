@@ -1,5 +1,6 @@
 //! What devices say, line by line, without a terminal or with one.
 
+mod eos;
 mod ios;
 mod terminal;
 
