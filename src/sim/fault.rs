@@ -55,6 +55,12 @@ pub struct FaultSpecError {
     why: &'static str,
 }
 
+impl FaultSpecError {
+    pub(super) fn new(text: &str, why: &'static str) -> Self {
+        Self { text: text.to_owned(), why }
+    }
+}
+
 impl FaultSpec {
     /// The first occurrence of `rpc`.
     pub fn once(rpc: &str, what: What) -> Self {
@@ -71,7 +77,7 @@ impl FromStr for FaultSpec {
     type Err = FaultSpecError;
 
     fn from_str(text: &str) -> Result<Self, FaultSpecError> {
-        let fail = |why| FaultSpecError { text: text.to_owned(), why };
+        let fail = |why| FaultSpecError::new(text, why);
         let (when, what) = text.split_once(':').ok_or_else(|| fail("write `rpc:what`"))?;
         let (rpc, nth) = match when.split_once('@') {
             None => (when, Nth::Only(1)),

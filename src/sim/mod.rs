@@ -1,4 +1,4 @@
-//! The embedded simulator: switches that speak NETCONF over SSH.
+//! The embedded simulator: switches that speak NETCONF over SSH, and in [`cli`] command lines.
 //!
 //! Datastores, locks, edits and confirmed commits are real, over libyang's own trees and
 //! validation. Nothing of Mercury's planning, rendering or client code is used here, framing and
@@ -9,6 +9,7 @@
 //! * From the wire inwards: `ssh`, `session` (over any byte stream) with `frame` and `xml`, `rpc`
 //!   (operations), `store` and `commit` (datastores), `edit`, `filter` and `state` on a `tree`.
 
+pub mod cli;
 mod commit;
 mod edit;
 mod error;
@@ -32,6 +33,10 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use russh::Channel;
+use russh::server::Msg;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
@@ -52,6 +57,8 @@ pub enum SimError {
     Startup { switch: String, why: String },
     #[error("switch {switch}: cannot listen on {address}")]
     Bind { switch: String, address: SocketAddr, source: std::io::Error },
+    #[error("switch {switch}: {source}")]
+    System { switch: String, source: cli::SystemError },
     #[error("switch {switch}: bad key")]
     Key { switch: String, source: russh::keys::ssh_key::Error },
 }
@@ -80,7 +87,14 @@ pub async fn start(spec: SwitchSpec, schema: Arc<Schema>, bind: SocketAddr) -> R
         latency: spec.latency,
         device: Mutex::new(Device { store: Store::new(&spec, &schema)?, faults, log: Vec::new() }),
     });
-    let listener = ssh::listen(&spec, Arc::clone(&shared), bind).await?;
+    let access = ssh::Access {
+        switch: &spec.name,
+        username: &spec.username,
+        password: spec.password.as_ref(),
+        authorized_key: spec.authorized_key.as_deref(),
+        host_key: spec.host_key.as_ref(),
+    };
+    let listener = ssh::listen(access, Arc::new(Netconf(Arc::clone(&shared))), bind).await?;
     Ok(Switch { shared, listener })
 }
 
@@ -168,6 +182,23 @@ impl Drop for Switch {
 
 fn printed(store: &Store, datastore: store::Datastore) -> String {
     store.tree(datastore).ok().and_then(|tree| tree.xml().ok()).unwrap_or_default()
+}
+
+/// NETCONF as the one thing that the SSH server offers (RFC 6242 3).
+struct Netconf(Arc<Shared>);
+
+impl ssh::Service for Netconf {
+    fn serve(
+        &self,
+        ask: ssh::Ask,
+        channel: Channel<Msg>,
+    ) -> Result<BoxFuture<'static, ssh::After>, Channel<Msg>> {
+        if !matches!(&ask, ssh::Ask::Subsystem(name) if name == "netconf") {
+            return Err(channel);
+        }
+        let serve = session::serve(&self.0, channel.into_stream());
+        Ok(Box::pin(serve.map(|()| ssh::After::Disconnect)))
+    }
 }
 
 /// What the sessions of one switch have in common.

@@ -1,4 +1,4 @@
-//! SSH, one carrier of the sessions (RFC 6242 3).
+//! SSH, the carrier of the sessions: who may log in, and what is asked for on a channel.
 
 use std::collections::HashMap;
 use std::fs::OpenOptions;
@@ -9,17 +9,52 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use russh::keys::ssh_key::{self, LineEnding, PublicKey};
 use russh::keys::{Algorithm, PrivateKey};
 use russh::server::{
     Auth, ChannelOpenHandle, Config, Handler, Msg, Response, RunningServerHandle, Server, Session,
     VerifiedPublicKey,
 };
-use russh::{Channel, ChannelId, Disconnect, MethodKind, MethodSet};
+use russh::{Channel, ChannelId, Disconnect, MethodKind, MethodSet, Pty};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpListener;
 
-use super::{Shared, SimError, SwitchSpec, session};
+use super::SimError;
+
+/// Who may log in, and as what the server shows itself.
+#[derive(Clone, Copy)]
+pub(super) struct Access<'a> {
+    /// The switch's name, for errors.
+    pub switch: &'a str,
+    pub username: &'a str,
+    /// Also asked for in keyboard-interactive.
+    pub password: Option<&'a SecretString>,
+    /// An OpenSSH public key.
+    pub authorized_key: Option<&'a str>,
+    /// The private key in OpenSSH's format; without it a new one is made.
+    pub host_key: Option<&'a SecretString>,
+}
+
+/// What a client wants on a channel.
+pub(super) enum Ask {
+    Subsystem(String),
+    Shell,
+    Exec(String),
+}
+
+/// What happens to the connection when a channel is served.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum After {
+    Keep,
+    Disconnect,
+}
+
+/// What listens behind the server.
+pub(super) trait Service: Send + Sync {
+    /// Serves one channel until its end. The channel back: this is not offered.
+    fn serve(&self, ask: Ask, channel: Channel<Msg>) -> Result<BoxFuture<'static, After>, Channel<Msg>>;
+}
 
 /// A listening SSH server. Dropping it closes all of its connections.
 pub(super) struct Listener {
@@ -38,7 +73,7 @@ fn new_host_key() -> Result<PrivateKey, ssh_key::Error> {
     PrivateKey::random(&mut russh::keys::key::safe_rng(), Algorithm::Ed25519)
 }
 
-/// Makes a host key for [`SwitchSpec::host_key`] and keeps it in a file that only we can read.
+/// Makes a host key for [`super::SwitchSpec::host_key`] and keeps it in a file that only we can read.
 ///
 /// # Errors
 /// The file exists already or cannot be written.
@@ -50,33 +85,33 @@ pub fn write_host_key(file: &Path) -> std::io::Result<SecretString> {
 }
 
 pub(super) async fn listen(
-    spec: &SwitchSpec,
-    shared: Arc<Shared>,
+    access: Access<'_>,
+    service: Arc<dyn Service>,
     bind: SocketAddr,
 ) -> Result<Listener, SimError> {
-    let bad_key = |source| SimError::Key { switch: spec.name.clone(), source };
-    let bad_bind = |source| SimError::Bind { switch: spec.name.clone(), address: bind, source };
-    let key = match &spec.host_key {
+    let bad_key = |source| SimError::Key { switch: access.switch.to_owned(), source };
+    let bad_bind = |source| SimError::Bind { switch: access.switch.to_owned(), address: bind, source };
+    let key = match access.host_key {
         Some(key) => PrivateKey::from_openssh(key.expose_secret()),
         None => new_host_key(),
     };
     let key = key.map_err(bad_key)?;
     let host_key = PublicKey::new(key.public_key().key_data().clone(), "").to_openssh().map_err(bad_key)?;
-    let authorized_key = spec.authorized_key.as_deref().map(|key| PublicKey::from_openssh(key.trim()));
+    let authorized_key = access.authorized_key.map(|key| PublicKey::from_openssh(key.trim()));
     let login = Login {
-        username: spec.username.clone(),
-        password: spec.password.clone(),
+        username: access.username.to_owned(),
+        password: access.password.cloned(),
         authorized_key: authorized_key.transpose().map_err(bad_key)?,
     };
 
     let listener = TcpListener::bind(bind).await.map_err(bad_bind)?;
     let address = listener.local_addr().map_err(bad_bind)?;
     let mut methods = MethodSet::empty();
-    if spec.password.is_some() {
+    if access.password.is_some() {
         methods.push(MethodKind::Password);
         methods.push(MethodKind::KeyboardInteractive);
     }
-    if spec.authorized_key.is_some() {
+    if access.authorized_key.is_some() {
         methods.push(MethodKind::PublicKey);
     }
     let config = Config {
@@ -88,7 +123,7 @@ pub(super) async fn listen(
         auth_rejection_time: Duration::ZERO,
         ..Config::default()
     };
-    let mut acceptor = Acceptor { login: Arc::new(login), shared };
+    let mut acceptor = Acceptor { login: Arc::new(login), service };
     let (ready, handle) = tokio::sync::oneshot::channel();
     tokio::spawn(async move {
         let server = acceptor.run_on_socket(Arc::new(config), &listener);
@@ -121,15 +156,15 @@ impl Login {
 
 struct Acceptor {
     login: Arc<Login>,
-    shared: Arc<Shared>,
+    service: Arc<dyn Service>,
 }
 
 impl Server for Acceptor {
     type Handler = Connection;
 
     fn new_client(&mut self, _peer: Option<SocketAddr>) -> Connection {
-        let (login, shared) = (Arc::clone(&self.login), Arc::clone(&self.shared));
-        Connection { login, shared, channels: HashMap::new() }
+        let (login, service) = (Arc::clone(&self.login), Arc::clone(&self.service));
+        Connection { login, service, channels: HashMap::new() }
     }
 
     fn handle_session_error(&mut self, error: russh::Error) {
@@ -139,8 +174,8 @@ impl Server for Acceptor {
 
 struct Connection {
     login: Arc<Login>,
-    shared: Arc<Shared>,
-    /// Open and without a subsystem yet.
+    service: Arc<dyn Service>,
+    /// Open, and nothing asked for on them yet.
     channels: HashMap<ChannelId, Channel<Msg>>,
 }
 
@@ -191,13 +226,53 @@ impl Handler for Connection {
         name: &str,
         session: &mut Session,
     ) -> Result<(), russh::Error> {
-        let Some(channel) = (name == "netconf").then(|| self.channels.remove(&id)).flatten() else {
-            return session.channel_failure(id);
+        self.serve(id, Ask::Subsystem(name.to_owned()), session)
+    }
+
+    async fn pty_request(
+        &mut self,
+        id: ChannelId,
+        _term: &str,
+        _columns: u32,
+        _rows: u32,
+        _pixels_wide: u32,
+        _pixels_high: u32,
+        _modes: &[(Pty, u32)],
+        session: &mut Session,
+    ) -> Result<(), russh::Error> {
+        session.channel_success(id)
+    }
+
+    async fn shell_request(&mut self, id: ChannelId, session: &mut Session) -> Result<(), russh::Error> {
+        self.serve(id, Ask::Shell, session)
+    }
+
+    async fn exec_request(
+        &mut self,
+        id: ChannelId,
+        command: &[u8],
+        session: &mut Session,
+    ) -> Result<(), russh::Error> {
+        self.serve(id, Ask::Exec(String::from_utf8_lossy(command).into_owned()), session)
+    }
+}
+
+impl Connection {
+    fn serve(&mut self, id: ChannelId, ask: Ask, session: &mut Session) -> Result<(), russh::Error> {
+        let Some(channel) = self.channels.remove(&id) else { return session.channel_failure(id) };
+        let serve = match self.service.serve(ask, channel) {
+            Ok(serve) => serve,
+            Err(channel) => {
+                self.channels.insert(id, channel);
+                return session.channel_failure(id);
+            }
         };
         session.channel_success(id)?;
-        let (serve, handle) = (session::serve(&self.shared, channel.into_stream()), session.handle());
+        let handle = session.handle();
         tokio::spawn(async move {
-            serve.await;
+            if serve.await == After::Keep {
+                return;
+            }
             // As real servers do; a client that is gone already does not mind.
             if handle.disconnect(Disconnect::ByApplication, String::new(), String::new()).await.is_err() {
                 tracing::debug!("simulated connection was gone already");

@@ -18,4 +18,5 @@ mod rpc;
 mod service;
 mod shells;
 mod sim;
+mod simulated;
 mod transport;

@@ -53,6 +53,8 @@ pub enum Peer {
     OpenVswitch,
     AsyncSsh,
     Ncclient,
+    /// Logs in to command lines.
+    Netmiko,
     Lighttpd,
     Curl,
     /// Python's requests, and the keystoneauth that Ironic calls through.
@@ -84,6 +86,7 @@ impl Peer {
             }
             Self::Lighttpd => vec![lighttpd_dir().join("usr/sbin/lighttpd"), "/usr/bin/setpriv".into()],
             Self::AsyncSsh | Self::Ncclient | Self::PythonHttp => vec![python()],
+            Self::Netmiko => vec![checkout().join(".venv/bin/netmiko-show")],
             Self::Curl => vec![PathBuf::from("/usr/bin/curl")],
             Self::Ironic => vec![ironic_programs().join("ironic"), PathBuf::from("/usr/bin/setpriv")],
             Self::OpenConfig => vec![openconfig_dir()],
@@ -108,7 +111,7 @@ pub fn require(peers: &[Peer]) -> bool {
     false
 }
 
-/// The Python of the tests' virtual environment: ncclient and asyncssh are in it.
+/// The Python of the tests' virtual environment: ncclient, netmiko and asyncssh are in it.
 pub fn python() -> PathBuf {
     checkout().join(".venv/bin/python")
 }
