@@ -144,7 +144,7 @@ fn read_settings(file: &Path, credentials: CredentialPolicy, problems: &Problems
             Some((yang, profiles, templates))
         });
         let (schema_dir, profiles_dir, templates_dir) = models.unwrap_or_default();
-        let mut profiles = Profile::read_builtin(problems);
+        let mut profiles = Profile::read_builtin(templates_dir.as_deref(), problems);
         if let Some(directory) = profiles_dir {
             profiles.extend(Profile::read_directory(&directory, templates_dir.as_deref(), problems));
         }

@@ -28,40 +28,30 @@ impl Profile {
     /// The profiles in the binary.
     pub fn builtin() -> Result<Profiles, ConfigErrors> {
         let problems = Problems::default();
-        let profiles = Self::read_builtin(&problems);
+        let profiles = Self::read_builtin(None, &problems);
         problems.finish(Some(profiles))
     }
 
-    pub(crate) fn read_builtin(problems: &Problems) -> Profiles {
+    /// Those of the binary. `templates`: an operator's directory of templates, with a directory a profile.
+    pub(crate) fn read_builtin(templates: Option<&Path>, problems: &Problems) -> Profiles {
         let read = |file: &File| {
             let name = file.path().file_stem()?.to_str()?;
             let (text, path) =
                 (file.contents_utf8().unwrap_or_default(), Path::new("devices").join(file.path()));
-            let profile =
-                read_text(&path, text, problems, |table| Self::read(name, table, TemplateSources::builtin))?;
+            let sources = |name: &str| template_sources(name, templates, problems);
+            let profile = read_text(&path, text, problems, |table| Self::read(name, table, sources))?;
             Some((profile.name.clone(), Arc::new(profile)))
         };
         BUILTIN.files().filter_map(read).collect()
     }
 
-    /// Every `NAME.toml` of a directory.
-    /// `templates`: an operator's directory of templates, with a directory a profile.
+    /// Every `NAME.toml` of a directory. `templates` as for the others.
     pub(crate) fn read_directory(
         directory: &Path,
         templates: Option<&Path>,
         problems: &Problems,
     ) -> Profiles {
-        let sources = |name: &str| {
-            let own = templates.map(|templates| templates.join(name)).filter(|own| own.is_dir());
-            let Some(own) = own else { return TemplateSources::builtin(name) };
-            match TemplateSources::read(&own) {
-                Ok(sources) => Some(sources),
-                Err(error) => {
-                    problems.about_file(&own, error);
-                    None
-                }
-            }
-        };
+        let sources = |name: &str| template_sources(name, templates, problems);
         let mut profiles = Profiles::new();
         for file in toml_files(directory, problems) {
             let name = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
@@ -104,6 +94,20 @@ impl Profile {
             ssh,
             speaks,
         })
+    }
+}
+
+/// The templates of a profile: the operator's, where there is a directory of them, else those of the
+/// binary.
+fn template_sources(name: &str, templates: Option<&Path>, problems: &Problems) -> Option<TemplateSources> {
+    let own = templates.map(|templates| templates.join(name)).filter(|own| own.is_dir());
+    let Some(own) = own else { return TemplateSources::builtin(name) };
+    match TemplateSources::read(&own) {
+        Ok(sources) => Some(sources),
+        Err(error) => {
+            problems.about_file(&own, error);
+            None
+        }
     }
 }
 
