@@ -1,6 +1,7 @@
 //! What is counted and measured, as Prometheus reads it. No label comes from a caller: methods and
 //! outcomes are of a fixed set, devices of the inventory.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
@@ -36,18 +37,18 @@ const METHODS: [&str; 14] = [
 const BUCKETS: [f64; 15] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 
-type Labels<const N: usize> = [(&'static str, String); N];
+type Labels<const N: usize, V = &'static str> = [(&'static str, V); N];
 type Histograms = Family<Labels<1>, Histogram, fn() -> Histogram>;
 
 struct Metrics {
     registry: Registry,
-    calls: Family<Labels<2>, Counter>,
+    calls: Family<Labels<2, Cow<'static, str>>, Counter>,
     call_seconds: Histograms,
-    http_refusals: Family<Labels<1>, Counter>,
+    http_refusals: Family<Labels<1, String>, Counter>,
     auth_failures: Counter,
     outcomes: Family<Labels<1>, Counter>,
     phase_seconds: Histograms,
-    queue: Family<Labels<1>, Gauge>,
+    queue: Family<Labels<1, String>, Gauge>,
     sessions: Gauge,
     sessions_limit: Gauge,
     journals: Gauge,
@@ -136,9 +137,9 @@ fn add<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, metri
 /// A request with an envelope was answered; without a code it went well.
 pub fn called(method: &str, code: Option<i64>, took: Duration) {
     let method = METHODS.into_iter().find(|known| *known == method).unwrap_or("other");
-    let code = code.map_or("ok".to_owned(), |code| code.to_string());
-    METRICS.calls.get_or_create(&[("method", method.to_owned()), ("code", code)]).inc();
-    METRICS.call_seconds.get_or_create(&[("method", method.to_owned())]).observe(took.as_secs_f64());
+    let code = code.map_or("ok".into(), |code| code.to_string().into());
+    METRICS.calls.get_or_create(&[("method", method.into()), ("code", code)]).inc();
+    METRICS.call_seconds.get_or_create(&[("method", method)]).observe(took.as_secs_f64());
 }
 
 /// A request was refused with an HTTP status of its own.
@@ -152,10 +153,10 @@ pub fn auth_failed() {
 }
 
 /// One port's change ended.
-pub fn ended(outcome: &str, timings: &Timings) {
-    METRICS.outcomes.get_or_create(&[("outcome", outcome.to_owned())]).inc();
+pub fn ended(outcome: &'static str, timings: &Timings) {
+    METRICS.outcomes.get_or_create(&[("outcome", outcome)]).inc();
     for (phase, took) in &timings.0 {
-        METRICS.phase_seconds.get_or_create(&[("phase", phase.to_string())]).observe(took.as_secs_f64());
+        METRICS.phase_seconds.get_or_create(&[("phase", phase.word())]).observe(took.as_secs_f64());
     }
 }
 

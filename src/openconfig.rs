@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::str::FromStr;
+use std::sync::LazyLock;
 
 use serde::Serialize;
 
@@ -18,6 +19,25 @@ pub const NETWORK_INSTANCES: &str = "openconfig-network-instance:network-instanc
 /// would mean every VLAN.
 const NO_VLAN: &str = "none";
 const LAG_TYPE: &str = "iana-if-type:ieee8023adLag";
+
+/// What stands on the way to these nodes, and they themselves, by module.
+pub(crate) const LEVELS: [(&str, &[&str]); 5] = [
+    ("openconfig-interfaces", &["interfaces", "config", "name", "type", "enabled", "description", "mtu"]),
+    ("openconfig-if-ethernet", &["ethernet", "config"]),
+    ("openconfig-if-aggregate", &["aggregation", "aggregate-id"]),
+    (
+        "openconfig-vlan",
+        &["switched-vlan", "config", "interface-mode", "access-vlan", "native-vlan", "trunk-vlans"],
+    ),
+    ("openconfig-network-instance", &["network-instances", "config", "name", "vlans", "vlan-id"]),
+];
+
+/// Those of an interface as seen from its entry, and from there under `ethernet` and `aggregation`.
+static BELOW: LazyLock<(Interface, [SwitchedVlan; 2])> = LazyLock::new(|| {
+    let top = Path::default();
+    let parents = ["openconfig-if-ethernet:ethernet", "openconfig-if-aggregate:aggregation"];
+    (Interface::under(top.clone()), parents.map(|parent| SwitchedVlan::under(&top.child(parent))))
+});
 
 /// The nodes of one interface that Mercury reads or writes.
 pub struct Interface {
@@ -45,8 +65,22 @@ impl Interface {
     }
 
     pub fn new(port: &str) -> Self {
+        let (below, _) = &*BELOW;
         let entry = Self::entry(port);
-        let config = entry.child("config");
+        let at = |path: &Path| entry.below(path.steps());
+        Self {
+            name: at(&below.name),
+            kind: at(&below.kind),
+            enabled: at(&below.enabled),
+            description: at(&below.description),
+            mtu: at(&below.mtu),
+            aggregate_id: at(&below.aggregate_id),
+            entry,
+        }
+    }
+
+    fn under(entry: Path) -> Self {
+        let config = entry.child("openconfig-interfaces:config");
         Self {
             name: config.child("name"),
             kind: config.child("type"),
@@ -63,10 +97,15 @@ impl Interface {
 
     /// A LAG carries its VLANs under `aggregation`, every other interface under `ethernet`.
     pub fn switched_vlan(&self, before: &Slice) -> SwitchedVlan {
-        SwitchedVlan::under(&match before.leaf(&self.kind) {
-            Some(LAG_TYPE) => self.entry.child("openconfig-if-aggregate:aggregation"),
-            _ => self.entry.child("openconfig-if-ethernet:ethernet"),
-        })
+        let (_, [ethernet, aggregation]) = &*BELOW;
+        let below = if before.leaf(&self.kind) == Some(LAG_TYPE) { aggregation } else { ethernet };
+        let at = |path: &Path| self.entry.below(path.steps());
+        SwitchedVlan {
+            mode: at(&below.mode),
+            access: at(&below.access),
+            native: at(&below.native),
+            trunk: at(&below.trunk),
+        }
     }
 }
 
@@ -196,7 +235,7 @@ impl PortState {
                 true => first.to_string(),
                 false => format!("{first}..{last}"),
             };
-            let mut members: BTreeSet<String> = list.ranges().into_iter().map(member).collect();
+            let mut members: BTreeSet<String> = list.ranges().iter().copied().map(member).collect();
             if members.is_empty() {
                 members.insert(NO_VLAN.to_owned());
             }

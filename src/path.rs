@@ -2,13 +2,16 @@
 //! `/openconfig-interfaces:interfaces/interface[name='eth1']/config/mtu`.
 
 use std::cmp::Ordering;
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
+
+use crate::openconfig::LEVELS;
 
 /// The path of one data node. Ordered as a tree: a node sorts before what is below it. Paths are
-/// copied far more often than made, so copies share their levels.
+/// copied far more often than made, so a copy shares everything.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
-pub struct Path(Vec<Arc<Step>>);
+pub struct Path(Arc<[Arc<Step>]>);
 
 /// One level of a [`Path`]: the module that defines the node is always resolved, even where
 /// the text form leaves it out because it is the parent's.
@@ -20,12 +23,30 @@ pub struct Step {
     pub keys: Vec<(String, String)>,
 }
 
+/// The levels that are named over and over, each made once.
+static SHARED: LazyLock<HashMap<(&str, &str), Arc<Step>>> = LazyLock::new(|| {
+    let levels = LEVELS.iter().flat_map(|(module, names)| names.iter().map(|name| (*module, *name)));
+    levels.map(|(module, name)| ((module, name), Arc::new(Step::without_keys(module, name)))).collect()
+});
+
 /// Why a text is not a data path.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is not a data path: {why}")]
 pub struct PathError {
     pub text: String,
     pub why: &'static str,
+}
+
+impl Step {
+    /// A level without keys, the same one for everybody if it is named often.
+    pub fn plain(module: &str, name: &str) -> Arc<Self> {
+        let shared = SHARED.get(&(module, name)).cloned();
+        shared.unwrap_or_else(|| Arc::new(Self::without_keys(module, name)))
+    }
+
+    fn without_keys(module: &str, name: &str) -> Self {
+        Self { module: module.to_owned(), name: name.to_owned(), keys: Vec::new() }
+    }
 }
 
 impl Path {
@@ -39,9 +60,12 @@ impl Path {
             Some((module, name)) => (module, name),
             None => (self.0.last().map_or("", |step| step.module.as_str()), name),
         };
-        let mut steps = self.0.clone();
-        steps.push(Arc::new(Step { module: module.to_owned(), name: name.to_owned(), keys: Vec::new() }));
-        Self(steps)
+        self.below(&[Step::plain(module, name)])
+    }
+
+    /// The path that goes on with these levels.
+    pub fn below(&self, steps: &[Arc<Step>]) -> Self {
+        Self(self.0.iter().chain(steps).cloned().collect())
     }
 
     /// The path of a list entry: [`Path::child`] with one key.
@@ -51,17 +75,9 @@ impl Path {
         path
     }
 
-    pub fn push(&mut self, step: impl Into<Arc<Step>>) {
-        self.0.push(step.into());
-    }
-
-    pub fn pop(&mut self) -> Option<Arc<Step>> {
-        self.0.pop()
-    }
-
     pub fn parent(&self) -> Option<Self> {
         let (_, above) = self.0.split_last()?;
-        (!above.is_empty()).then(|| Self(above.to_vec()))
+        (!above.is_empty()).then(|| Self(above.into()))
     }
 
     /// Whether `self` is `ancestor` or lies below it.
@@ -76,7 +92,7 @@ impl Path {
 
     /// Adds a key to the last level.
     pub fn add_key(&mut self, key: &str, value: &str) {
-        if let Some(step) = self.0.last_mut() {
+        if let Some(step) = Arc::make_mut(&mut self.0).last_mut() {
             Arc::make_mut(step).keys.push((key.to_owned(), value.to_owned()));
         }
     }
@@ -87,7 +103,7 @@ impl Path {
 
     /// Whether this is the key leaf of the list entry above it.
     pub fn is_key(&self) -> bool {
-        match self.0.as_slice() {
+        match self.0.as_ref() {
             [.., entry, leaf] => leaf.keys.is_empty() && entry.keys.iter().any(|(key, _)| *key == leaf.name),
             _ => false,
         }
@@ -129,7 +145,10 @@ impl Path {
 impl Ord for Path {
     /// As derived, but levels that are shared are not looked into: a slice compares its paths at every step.
     fn cmp(&self, other: &Self) -> Ordering {
-        let differ = self.0.iter().zip(&other.0).filter(|(one, other)| !Arc::ptr_eq(one, other));
+        if Arc::ptr_eq(&self.0, &other.0) {
+            return Ordering::Equal;
+        }
+        let differ = self.0.iter().zip(other.0.iter()).filter(|(one, other)| !Arc::ptr_eq(one, other));
         let first = differ.map(|(one, other)| one.cmp(other)).find(|order| order.is_ne());
         first.unwrap_or_else(|| self.0.len().cmp(&other.0.len()))
     }
@@ -144,17 +163,20 @@ impl PartialOrd for Path {
 impl fmt::Display for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut module = "";
-        for step in &self.0 {
-            if step.module == module {
-                write!(f, "/{}", step.name)?;
-            } else {
-                write!(f, "/{}:{}", step.module, step.name)?;
+        for step in self.0.iter() {
+            f.write_str("/")?;
+            if step.module != module {
+                f.write_str(&step.module)?;
+                f.write_str(":")?;
             }
+            f.write_str(&step.name)?;
             module = &step.module;
             for (key, value) in &step.keys {
                 // XPath 1.0 has no escape: the quote that the value does not hold is used.
-                let quote = if value.contains('\'') { '"' } else { '\'' };
-                write!(f, "[{key}={quote}{value}{quote}]")?;
+                let quote = if value.contains('\'') { "\"" } else { "'" };
+                for text in ["[", key, "=", quote, value, quote, "]"] {
+                    f.write_str(text)?;
+                }
             }
         }
         Ok(())

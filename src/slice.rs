@@ -4,10 +4,13 @@
 //! transport: [`changes`] turns any state into any other, so a plan is `changes(before, after)`
 //! and its inverse is `changes(after, before)`.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::ops::Bound;
+use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
 use crate::path::Path;
@@ -27,9 +30,10 @@ pub enum Value {
     Set(BTreeSet<String>),
 }
 
-/// Path to value; keys of list entries are leaves of it, so an entry exists when its key does.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Slice(BTreeMap<Path, Value>);
+/// Path to value; keys of list entries are leaves of it, so an entry exists when its key does. Copies
+/// share what they hold until one of them is changed: most plans leave a device as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Slice(Arc<BTreeMap<Path, Value>>);
 
 /// RFC 6241 7.2 and RFC 8072 2.5: what to do at one target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,30 +86,34 @@ impl Slice {
     }
 
     pub fn set(&mut self, path: Path, value: Value) {
-        self.0.insert(path, value);
+        self.own().insert(path, value);
+    }
+
+    fn own(&mut self) -> &mut BTreeMap<Path, Value> {
+        Arc::make_mut(&mut self.0)
     }
 
     /// Sets a leaf; the same value already in force stays as it is.
     pub fn set_leaf(&mut self, path: Path, value: &str) {
         if self.leaf(&path) != Some(value) {
-            self.0.insert(path, Value::Leaf(value.to_owned()));
+            self.set(path, Value::Leaf(value.to_owned()));
         }
     }
 
     /// Adds one value of a leaf-list.
     pub fn add_member(&mut self, path: Path, member: String) {
-        match self.0.get_mut(&path) {
+        match self.own().get_mut(&path) {
             Some(Value::Set(members)) => {
                 members.insert(member);
             }
-            _ => {
-                self.0.insert(path, Value::Set(BTreeSet::from([member])));
-            }
+            _ => self.set(path, Value::Set(BTreeSet::from([member]))),
         }
     }
 
     pub fn unset(&mut self, path: &Path) {
-        self.0.remove(path);
+        if self.0.contains_key(path) {
+            self.own().remove(path);
+        }
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&Path, &Value)> {
@@ -118,19 +126,22 @@ impl Slice {
 
     /// Only what lies within one of `roots`.
     pub fn within(&self, roots: &[Path]) -> Self {
-        let mut inside = BTreeMap::new();
-        for root in roots {
+        let within = |root| {
             // In the order of paths, what lies within a root stands right behind it.
             let from_root = self.0.range::<Path, _>((Bound::Included(root), Bound::Unbounded));
-            let within = from_root.take_while(|(path, _)| path.is_within(root));
-            inside.extend(within.map(|(path, value)| (path.clone(), value.clone())));
-        }
-        Self(inside)
+            from_root.take_while(move |(path, _)| path.is_within(root))
+        };
+        let inside = roots.iter().flat_map(within);
+        inside.map(|(path, value)| (path.clone(), value.clone())).collect()
     }
 
     /// Adds everything of `other`; its values win.
     pub fn absorb(&mut self, other: &Slice) {
-        self.0.extend(other.0.iter().map(|(path, value)| (path.clone(), value.clone())));
+        if self.is_empty() {
+            self.clone_from(other);
+        } else if !other.is_empty() {
+            self.own().extend(other.iter().map(|(path, value)| (path.clone(), value.clone())));
+        }
     }
 
     /// Whether both mean the same configuration: a default equals the same value configured and
@@ -141,6 +152,9 @@ impl Slice {
 
     /// The paths at which the two do not mean the same.
     pub fn differences(&self, other: &Slice) -> Vec<Path> {
+        if Arc::ptr_eq(&self.0, &other.0) {
+            return Vec::new();
+        }
         let paths: BTreeSet<&Path> = self.0.keys().chain(other.0.keys()).collect();
         paths.into_iter().filter(|path| !equal(self.0.get(path), other.0.get(path))).cloned().collect()
     }
@@ -148,17 +162,33 @@ impl Slice {
     /// SHA-256 over the canonical content, in hexadecimal.
     pub fn digest(&self) -> String {
         let mut hash = Sha256::new();
-        for (path, value) in &self.0 {
-            let Some(value) = canonical(Some(value)) else { continue };
-            hash.update(format!("{path}\0{value}\0"));
+        let mut text = String::new();
+        for (path, value) in self.iter() {
+            let Some(value) = canonical(value) else { continue };
+            text.clear();
+            // Writing to a String cannot fail.
+            write!(text, "{path}\0{value}\0").unwrap_or_default();
+            hash.update(&text);
         }
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        hex::encode(hash.finalize())
+    }
+}
+
+impl Serialize for Slice {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.as_ref().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Slice {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        BTreeMap::deserialize(deserializer).map(|nodes| Self(Arc::new(nodes)))
     }
 }
 
 impl FromIterator<(Path, Value)> for Slice {
     fn from_iter<I: IntoIterator<Item = (Path, Value)>>(nodes: I) -> Self {
-        Self(nodes.into_iter().collect())
+        Self(Arc::new(nodes.into_iter().collect()))
     }
 }
 
@@ -172,13 +202,13 @@ fn expand(members: &BTreeSet<String>) -> Option<VlanSet> {
     Some(all)
 }
 
-fn canonical(value: Option<&Value>) -> Option<String> {
-    match value? {
-        Value::Leaf(value) | Value::Default(value) => Some(value.clone()),
+fn canonical(value: &Value) -> Option<Cow<'_, str>> {
+    match value {
+        Value::Leaf(value) | Value::Default(value) => Some(value.into()),
         Value::Set(members) if members.is_empty() => None,
         Value::Set(members) => Some(match expand(members) {
-            Some(vlans) => vlans.to_string(),
-            None => members.iter().cloned().collect::<Vec<_>>().join("\u{1f}"),
+            Some(vlans) => vlans.to_string().into(),
+            None => members.iter().cloned().collect::<Vec<_>>().join("\u{1f}").into(),
         }),
     }
 }
@@ -187,7 +217,7 @@ fn equal(one: Option<&Value>, other: Option<&Value>) -> bool {
     match (one, other) {
         // An entry that a plan creates names no defaults; read back it shows them.
         (None, Some(Value::Default(_))) | (Some(Value::Default(_)), None) => true,
-        _ => one == other || canonical(one) == canonical(other),
+        _ => one == other || one.and_then(canonical) == other.and_then(canonical),
     }
 }
 
@@ -238,15 +268,9 @@ pub fn changes(from: &Slice, to: &Slice) -> Vec<Edit> {
 }
 
 fn entries_above(path: &Path) -> Vec<Path> {
-    let mut above = Path::default();
-    let mut entries = Vec::new();
-    for step in path.steps() {
-        above.push(step.clone());
-        if !step.keys.is_empty() {
-            entries.push(above.clone());
-        }
-    }
-    entries
+    let levels = (1..).zip(path.steps());
+    let entries = levels.filter(|(_, step)| !step.keys.is_empty());
+    entries.map(|(level, _)| path.ancestor(level)).collect()
 }
 
 fn change_at(path: &Path, old: Option<&Value>, new: Option<&Value>) -> Vec<Edit> {

@@ -1,6 +1,5 @@
 //! VLAN ids and sets of them (IEEE 802.1Q: 1 to 4094).
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -55,12 +54,15 @@ impl FromStr for VlanId {
 }
 
 /// A set of VLAN ids. Text form: `100-199,300`; the empty text is the empty set.
+///
+/// Held as the runs of consecutive ids, first and last, in order: a set of thousands, of which each
+/// device has one, is mostly one run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct VlanSet(BTreeSet<VlanId>);
+pub struct VlanSet(Vec<(VlanId, VlanId)>);
 
 impl VlanSet {
     pub fn contains(&self, id: VlanId) -> bool {
-        self.0.contains(&id)
+        self.0.iter().any(|(first, last)| (*first..=*last).contains(&id))
     }
 
     pub fn is_empty(&self) -> bool {
@@ -68,32 +70,33 @@ impl VlanSet {
     }
 
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.0.iter().map(|(first, last)| usize::from(last.0 - first.0) + 1).sum()
     }
 
     pub fn iter(&self) -> impl Iterator<Item = VlanId> + '_ {
-        self.0.iter().copied()
+        self.0.iter().flat_map(|(first, last)| (first.0..=last.0).map(VlanId))
     }
 
     pub fn insert(&mut self, id: VlanId) {
-        self.0.insert(id);
+        self.insert_range(id, id);
     }
 
     /// The runs of consecutive ids, first and last.
-    pub fn ranges(&self) -> Vec<(VlanId, VlanId)> {
-        let mut runs: Vec<(VlanId, VlanId)> = Vec::new();
-        for id in self.iter() {
-            match runs.last_mut() {
-                Some((_, last)) if last.0 + 1 == id.0 => *last = id,
-                _ => runs.push((id, id)),
-            }
-        }
-        runs
+    pub fn ranges(&self) -> &[(VlanId, VlanId)] {
+        &self.0
     }
 
     /// Adds `first` to `last`, both included.
     fn insert_range(&mut self, first: VlanId, last: VlanId) {
-        self.0.extend((first.0..=last.0).map(VlanId));
+        // Those that overlap it or touch it become one with it.
+        let from = self.0.partition_point(|(_, end)| end.0 + 1 < first.0);
+        let to = self.0.partition_point(|(start, _)| start.0 <= last.0 + 1);
+        let run = match self.0.get(from..to) {
+            Some([(start, end)]) => (first.min(*start), last.max(*end)),
+            Some([(start, _), .., (_, end)]) => (first.min(*start), last.max(*end)),
+            _ => (first, last),
+        };
+        self.0.splice(from..to, [run]);
     }
 
     /// Reads one member as OpenConfig's `trunk-vlans` spells it: `100` or `100..199`.
@@ -129,7 +132,9 @@ impl VlanSet {
 
 impl FromIterator<VlanId> for VlanSet {
     fn from_iter<I: IntoIterator<Item = VlanId>>(ids: I) -> Self {
-        Self(ids.into_iter().collect())
+        let mut set = Self::default();
+        ids.into_iter().for_each(|id| set.insert(id));
+        set
     }
 }
 
@@ -149,7 +154,7 @@ impl FromStr for VlanSet {
 
 impl fmt::Display for VlanSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (n, (first, last)) in self.ranges().into_iter().enumerate() {
+        for (n, (first, last)) in self.ranges().iter().enumerate() {
             let comma = if n > 0 { "," } else { "" };
             if first == last {
                 write!(f, "{comma}{first}")?;
@@ -175,6 +180,10 @@ impl<'de> Deserialize<'de> for VlanSet {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::{prop, prop_assert, prop_assert_eq, proptest};
+
     use super::*;
 
     #[test]
@@ -193,6 +202,22 @@ mod tests {
         assert!("".parse::<VlanSet>().unwrap().is_empty());
         for bad in ["5-3", "a", "1,,2", "0", "4095", "1-5000", "1-2-3"] {
             assert!(bad.parse::<VlanSet>().is_err(), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_set_is_that_of_its_ids_however_it_was_made(runs in prop::collection::vec((1u16..60, 0u16..9), 0..8)) {
+            let mut set = VlanSet::default();
+            runs.iter().for_each(|(first, more)| set.insert_range(VlanId(*first), VlanId(first + more)));
+            let ids: BTreeSet<VlanId> =
+                runs.iter().flat_map(|(first, more)| (*first..=first + more).map(VlanId)).collect();
+            prop_assert_eq!(set.iter().collect::<Vec<_>>(), ids.iter().copied().collect::<Vec<_>>());
+            prop_assert_eq!(&set, &ids.iter().rev().copied().collect());
+            prop_assert_eq!(&set, &set.to_string().parse::<VlanSet>().unwrap());
+            prop_assert_eq!(set.len(), ids.len());
+            prop_assert!((1..99).map(VlanId).all(|id| set.contains(id) == ids.contains(&id)));
+            prop_assert!(set.ranges().windows(2).all(|pair| pair[0].1.0 + 1 < pair[1].0.0));
         }
     }
 

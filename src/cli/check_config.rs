@@ -1,6 +1,7 @@
 //! `mercury check-config`: every mistake that would keep the service from starting, and how the
 //! configuration differs from that of the service it takes the place of.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -61,8 +62,9 @@ fn found(file: &Path, settings: &Settings) -> String {
         };
         text += &format!("    {name}: {}, {}, {vlans}{ids}{frozen}\n", device.endpoint, device.profile.name);
     }
-    let profiles: Vec<&str> = settings.profiles.keys().map(String::as_str).collect();
-    text += &format!("  {}: {}\n", counted(profiles.len(), "profile"), profiles.join(", "));
+    let profiles: BTreeSet<&str> = inventory.devices.values().map(|d| d.profile.name.as_str()).collect();
+    let names: Vec<&str> = profiles.into_iter().collect();
+    text += &format!("  {} in use: {}\n", counted(names.len(), "profile"), names.join(", "));
     for remark in &inventory.remarks {
         text += &format!("  without effect: {remark}\n");
     }

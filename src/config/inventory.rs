@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::reader::{Item, Problems, Table, open_regular, read_file, toml_files};
-use crate::device::credentials::CredentialPolicy;
+use crate::device::credentials::{CredentialPolicy, KeyFiles};
 use crate::device::inventory::{Context, Defaults, Taken, doubtful, known_hosts};
 use crate::device::profile::{Profiles, profile};
 use crate::device::{Inventory, PhysicalNetwork};
@@ -30,6 +30,7 @@ pub(super) fn read(
             profiles,
             physical_networks: Some(&physical_networks),
             credentials,
+            key_files: KeyFiles::default(),
         };
         if defaults.physical_networks.is_some() {
             context.check_physical_networks(table);

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use crate::access::Access;
 pub use crate::device::credentials::CredentialPolicy;
+use crate::device::credentials::KeyFiles;
 pub use crate::device::inventory::Defaults;
 use crate::device::inventory::{Context, Taken};
 use crate::device::profile::Profiles;
@@ -119,7 +120,9 @@ pub fn load_inventory(
     credentials: CredentialPolicy,
 ) -> Result<Inventory, ConfigErrors> {
     let problems = Problems::default();
-    let context = Context { defaults, doubtful: false, profiles, physical_networks: None, credentials };
+    let key_files = KeyFiles::default();
+    let context =
+        Context { defaults, doubtful: false, profiles, physical_networks: None, credentials, key_files };
     let inventory = read_file(devices, &problems, |root| {
         let mut inventory = Inventory::default();
         context.read_devices(root, &mut Taken::default(), &mut inventory);

@@ -1,6 +1,8 @@
 //! Keys and passwords: from files that nobody but their owner can read, from the environment, or
 //! from systemd. Nothing of their content is ever shown.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
@@ -28,25 +30,45 @@ pub(crate) const ENABLE: [&str; 3] = ["enable_secret_file", "enable_secret_env",
 /// Longer than any key or password that SSH can use, in bytes.
 const MAX_SECRET: u64 = 65_536;
 
+/// The key files that one load has read: thousands of devices may share one, and to parse a key takes
+/// longer than all else there is to read of a device.
+#[derive(Default)]
+pub(crate) struct KeyFiles(RefCell<HashMap<PathBuf, SecretString>>);
+
 /// Reads the credential that the item, one of [`LOGIN`], names.
-pub(crate) fn credential(item: &Item, policy: CredentialPolicy) -> Option<Credential> {
+pub(crate) fn credential(item: &Item, policy: CredentialPolicy, read: &KeyFiles) -> Option<Credential> {
     let is_key = item.name.starts_with("key_");
-    let read =
+    let place = Place::read(item)?;
+    let key_file = if let Place::File(file) = &place
+        && is_key
+    {
+        Some(file)
+    } else {
+        None
+    };
+    if let Some(known) = key_file.and_then(|file| read.0.borrow().get(file).cloned()) {
+        return Some(Credential::Key(known));
+    }
+    let parse =
         |text| if is_key { key(text).map(Credential::Key) } else { password(text).map(Credential::Password) };
-    secret(item, policy, read).map(|found| found.unwrap_or(Credential::NotLoaded))
+    let found = secret(item, &place, policy, parse)?.unwrap_or(Credential::NotLoaded);
+    if let (Some(file), Credential::Key(key)) = (key_file, &found) {
+        read.0.borrow_mut().insert(file.clone(), key.clone());
+    }
+    Some(found)
 }
 
 /// Reads the password that the item, one of [`ENABLE`], names; none inside: it was not to be read.
 pub(crate) fn enable_secret(item: &Item, policy: CredentialPolicy) -> Option<Option<SecretString>> {
-    secret(item, policy, password)
+    secret(item, &Place::read(item)?, policy, password)
 }
 
 fn secret<T>(
     item: &Item,
+    place: &Place,
     policy: CredentialPolicy,
     read: impl FnOnce(String) -> Result<T, String>,
 ) -> Option<Option<T>> {
-    let place = Place::read(item)?;
     if policy == CredentialPolicy::Skip {
         return Some(None);
     }

@@ -1,9 +1,10 @@
 //! What callers call a device, and finding it by that.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::device::{Device, Inventory, WordError};
 
@@ -14,6 +15,25 @@ pub struct Mac(pub [u8; 6]);
 /// An OpenFlow datapath id, the other form of a switch id that Ironic takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DatapathId(pub u64);
+
+/// What else than its name a device is called.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Called {
+    Mac(Mac),
+    Datapath(DatapathId),
+    Host(String),
+}
+
+/// Devices by what else they are called: every call names one, and there may be thousands.
+#[derive(Debug, Default)]
+pub struct Index(OnceLock<HashMap<Called, Arc<Device>>>);
+
+impl Clone for Index {
+    /// Empty: a copy of an inventory may get other devices.
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
 
 impl Inventory {
     /// [`Inventory::find_link`] of a link without a host name.
@@ -30,24 +50,35 @@ impl Inventory {
         switch_info: Option<&str>,
         hostname: Option<&str>,
     ) -> Option<&Arc<Device>> {
-        let having = |has: &dyn Fn(&Device) -> bool| self.devices.values().find(|device| has(device));
         let by_id = switch_id.and_then(|id| {
             if let Ok(mac) = id.parse() {
-                return having(&|device| device.mac_address == Some(mac));
+                return self.index().get(&Called::Mac(mac));
             }
             match id.parse() {
-                Ok(datapath) => having(&|device| device.datapath_id == Some(datapath)),
+                Ok(datapath) => self.index().get(&Called::Datapath(datapath)),
                 Err(_) => self.devices.get(id),
             }
         });
         let by_info = switch_info.and_then(|name| self.devices.get(name));
-        let by_host = hostname.and_then(|name| {
-            let name = name.to_ascii_lowercase();
-            having(&|device| device.hostnames.contains(&name))
-        });
+        let by_host = hostname.and_then(|name| self.index().get(&Called::Host(name.to_ascii_lowercase())));
         let mut found = [by_id, by_info, by_host].into_iter().flatten();
         let first = found.next()?;
         found.all(|other| other.name == first.name).then_some(first)
+    }
+
+    fn index(&self) -> &HashMap<Called, Arc<Device>> {
+        self.index.0.get_or_init(|| {
+            let mut index = HashMap::new();
+            for device in self.devices.values() {
+                let mac = device.mac_address.map(Called::Mac);
+                let datapath = device.datapath_id.map(Called::Datapath);
+                let hosts = device.hostnames.iter().cloned().map(Called::Host);
+                for called in mac.into_iter().chain(datapath).chain(hosts) {
+                    index.entry(called).or_insert_with(|| device.clone());
+                }
+            }
+            index
+        })
     }
 }
 

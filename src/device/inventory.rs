@@ -7,7 +7,7 @@ use std::sync::Arc;
 use secrecy::SecretString;
 
 use crate::config::reader::{Item, Table, check_mode, hint, open_regular};
-use crate::device::credentials::{self, CredentialPolicy, credential, enable_secret, public_key};
+use crate::device::credentials::{self, CredentialPolicy, KeyFiles, credential, enable_secret, public_key};
 use crate::device::ids::{device_name, host};
 use crate::device::profile::{Profiles, port_names, profile};
 use crate::device::{
@@ -90,6 +90,7 @@ pub(crate) struct Context<'a> {
     /// The physical networks there are; none: not known, so any name is taken.
     pub physical_networks: Option<&'a BTreeMap<String, PhysicalNetwork>>,
     pub credentials: CredentialPolicy,
+    pub key_files: KeyFiles,
 }
 
 impl Context<'_> {
@@ -222,7 +223,7 @@ impl Context<'_> {
             Some(password) => Some(Credential::Password(password)),
             None => {
                 let named = table.one_among(&credentials::LOGIN);
-                named.and_then(|item| credential(&item, self.credentials))
+                named.and_then(|item| credential(&item, self.credentials, &self.key_files))
             }
         };
         let asked = table.at_most_one_among(&credentials::ENABLE);

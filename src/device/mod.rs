@@ -7,6 +7,7 @@ mod ids;
 pub mod inventory;
 mod ports;
 pub mod profile;
+mod terminal;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -21,8 +22,9 @@ use crate::transport::Timed;
 use crate::vlan::{VlanError, VlanId, VlanSet};
 pub use cli::{CliHabits, TemplateError};
 pub(crate) use ids::safe_name;
-pub use ids::{DatapathId, Mac};
+pub use ids::{DatapathId, Index, Mac};
 pub use ports::{PortPattern, PortRefused, PortRename};
+pub use terminal::{Question, Setup, TerminalHabits};
 
 /// Data about one operating system, read from `devices/<name>.toml`.
 #[derive(Clone, Debug)]
@@ -95,7 +97,11 @@ impl Profile {
     pub fn timer_granularity(&self) -> Duration {
         match &self.speaks {
             Speaks::Netconf(habits) => habits.timer_granularity,
-            Speaks::Cli(_) => Duration::from_secs(1),
+            Speaks::Cli(habits) => habits
+                .staging
+                .as_ref()
+                .and_then(|s| s.timer.as_ref())
+                .map_or(Duration::from_secs(1), |timer| timer.granularity),
         }
     }
 }
@@ -109,6 +115,8 @@ pub struct Inventory {
     pub physical_networks: BTreeMap<String, PhysicalNetwork>,
     /// What an inventory of another format says that has no effect here, each with file and line.
     pub remarks: Vec<String>,
+    /// Made when it is first asked for, and right as long as the devices stay as they are then.
+    pub index: Index,
 }
 
 /// A physical network in ML2's sense: switches that carry the same VLANs.

@@ -122,7 +122,7 @@ impl FromStr for PortPattern {
 }
 
 /// The reason in regex's drawing of where the mistake is.
-fn last_line(text: &str) -> String {
+pub(super) fn last_line(text: &str) -> String {
     let line = text.lines().last().unwrap_or_default();
     line.trim().trim_start_matches("error: ").to_owned()
 }

@@ -74,13 +74,13 @@ impl Profile {
         let openconfig = table.required_table("openconfig", OpenConfigHabits::read);
         let speaks = match table.one_of("netconf", "cli")?.name {
             "netconf" => table.table("netconf", |table| {
-                let ssh = SshHabits::read(table);
-                Some((ssh?, Speaks::Netconf(NetconfHabits::read(table)?)))
+                let (ssh, habits) = (SshHabits::read(table), NetconfHabits::read(table));
+                Some((ssh?, Speaks::Netconf(habits?)))
             }),
             _ => table.table("cli", |table| {
                 let ssh = SshHabits::read(table);
-                let habits = CliHabits::read(table, templates(name).as_ref())?;
-                Some((ssh?, Speaks::Cli(Arc::new(habits))))
+                let habits = CliHabits::read(table, templates(name).as_ref());
+                Some((ssh?, Speaks::Cli(Arc::new(habits?))))
             }),
         };
         let (ssh, speaks) = speaks?;
@@ -114,9 +114,8 @@ fn template_sources(name: &str, templates: Option<&Path>, problems: &Problems) -
 /// The profile of this name.
 pub(crate) fn profile(profiles: &Profiles, name: &str) -> Result<Arc<Profile>, String> {
     profiles.get(name).cloned().ok_or_else(|| {
-        let known: Vec<&str> = profiles.keys().map(String::as_str).collect();
-        let hint = hint(name, known.iter().copied());
-        format!("unknown profile \"{name}\"{hint} (known: {})", known.join(", "))
+        let hint = hint(name, profiles.keys().map(String::as_str));
+        format!("unknown profile \"{name}\"{hint}")
     })
 }
 

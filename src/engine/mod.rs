@@ -100,10 +100,9 @@ impl Engine {
         let world = self.world();
         let left = world.inventory.devices.values().filter(|device| has_journal(&world, device));
         let recoveries = left.map(|device| {
-            let budget = Budget::new(Instant::now(), world.request_timeout, world.lock_wait);
             let world = world.clone();
             async move {
-                if let Err(why) = self.workers.recover(device, world, budget).await {
+                if let Err(why) = self.workers.recover(device, world).await {
                     tracing::error!(device = device.name, why, "not recovered; tried again on next use");
                 }
             }
@@ -122,7 +121,7 @@ impl Engine {
         let _at_work = AtWork::begin(&self.calls);
         let arrived = Instant::now();
         let budget = Budget::new(arrived, world.request_timeout, world.lock_wait);
-        let requests = requests(&call, &world)?;
+        let mut requests = requests(&call, &world)?;
         if call.dry_run {
             let plans = requests.iter().map(|request| self.dry_run(request, &world, budget));
             let devices = futures_util::future::try_join_all(plans).await?;
@@ -131,10 +130,11 @@ impl Engine {
         self.check_sessions(&requests)?;
         let stop = &self.shared.stop;
         let turn = self.turns.take(&requests, world.queue_per_device, budget, stop).await?;
-        let reports = match requests.as_slice() {
-            [request] => {
+        let reports = match requests.len() {
+            1 => {
+                let request = requests.remove(0);
                 let report = self.workers.change(request.clone(), world.clone(), budget).await?;
-                vec![(request.clone(), report)]
+                vec![(request, report)]
             }
             _ => {
                 // On its own task: a caller that goes away stops nothing.

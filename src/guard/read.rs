@@ -72,7 +72,7 @@ fn open_element(
     open: &mut Vec<Change>,
     schema: &Schema,
 ) -> Result<(), ScopeError> {
-    let name = start.local_name().into_inner().to_owned();
+    let name = start.local_name().into_inner();
     let module = match resolver.resolve_element(start.name()).0 {
         ResolveResult::Bound(uri) => schema.module_of(uri.0),
         _ => None,
@@ -82,7 +82,7 @@ fn open_element(
         return Err(unreadable(format!("element {name} is more than {MAX_DEPTH} levels deep")));
     }
     let operation = operation(start, resolver, schema)?;
-    let step = Step { module: module.to_owned(), name, keys: Vec::new() };
+    let step = Step::plain(module, name);
     let mut path = Path::default();
     if let Some(parent) = open.last_mut() {
         // A device may take the last of two keys, or a sibling before the key for another entry's.
@@ -98,7 +98,7 @@ fn open_element(
         }
         path = parent.path.clone();
     }
-    path.push(step);
+    path = path.below(&[step]);
     open.push(Change { path, operation, text: String::new(), has_children: false });
     Ok(())
 }

@@ -19,7 +19,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::config::reader::{ConfigErrors, Problems, Source, Table, file_text, lend_made};
 use crate::device::Device;
-use crate::device::credentials::CredentialPolicy;
+use crate::device::credentials::{CredentialPolicy, KeyFiles};
 use crate::device::inventory::{Context, Defaults, Inline, Taken};
 use crate::device::profile::Profiles;
 use ini::{Ini, Section};
@@ -121,6 +121,7 @@ pub(crate) fn read(
         profiles,
         physical_networks: None,
         credentials: CredentialPolicy::Skip,
+        key_files: KeyFiles::default(),
     };
     let mut taken = Taken::default();
     devices.iter().map(|device| device.read(source, &context, &mut taken)).collect()

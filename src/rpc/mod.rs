@@ -9,6 +9,7 @@ pub mod arguments;
 pub mod auth;
 pub mod envelope;
 pub mod error;
+mod in_place;
 pub mod ironic;
 mod json;
 pub mod lags;

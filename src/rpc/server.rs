@@ -35,6 +35,7 @@ use crate::access::Principal;
 use crate::metrics;
 use crate::quote::quoted;
 use crate::rpc::auth::{Authenticator, Denied, Origin, Peer};
+use crate::rpc::in_place::InPlace;
 use crate::rpc::{self, Engine};
 
 /// What one caller may take of the service.
@@ -148,7 +149,7 @@ pub async fn serve(
                         async move { Ok::<_, Infallible>(receive(service, peer, request).await) }
                     });
                     let connection = http.serve_connection(TokioIo::new(stream), answer);
-                    if let Err(error) = watcher.watch(connection).await {
+                    if let Err(error) = InPlace::new(watcher.watch(connection)).await {
                         debug!("a connection broke off: {error}");
                     }
                 }

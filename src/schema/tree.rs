@@ -1,5 +1,7 @@
 //! Between slices, device XML and libyang's trees, which never leave a function of this file.
 
+use std::sync::Arc;
+
 use yang5::context::Context;
 use yang5::data::{DataFormat, DataNodeRef, DataParserFlags, DataTree, DataValidationFlags};
 use yang5::schema::SchemaNodeKind;
@@ -10,11 +12,8 @@ use crate::path::{Path, Step};
 use crate::slice::{Slice, Value};
 
 pub(super) fn exists(context: &Context, path: &Path) -> bool {
-    let mut plain = Path::default();
-    for step in path.steps() {
-        plain.push(Step { keys: Vec::new(), ..Step::clone(step) });
-    }
-    let text = plain.to_string();
+    let levels: Vec<_> = path.steps().iter().map(|step| Step::plain(&step.module, &step.name)).collect();
+    let text = Path::default().below(&levels).to_string();
     !text.is_empty() && is_text(&text) && ffi::with_reports(context, || context.find_path(&text).is_ok()).0
 }
 
@@ -43,16 +42,16 @@ pub(super) fn read(context: &Context, data: &str, kind: Kind) -> Result<Slice, S
         if !added {
             return Err(SchemaError::Data(first(reports)));
         }
-        collect(&node, kind, &mut Path::default(), &mut slice)?;
+        collect(&node, kind, &mut Vec::new(), &mut slice)?;
     }
     Ok(slice)
 }
 
-/// Copies what is at and below `node` into the slice. `path` is the path of the parent.
+/// Copies what is at and below `node` into the slice. `levels` lead to the parent.
 fn collect(
     node: &DataNodeRef<'_>,
     kind: Kind,
-    path: &mut Path,
+    levels: &mut Vec<Arc<Step>>,
     slice: &mut Slice,
 ) -> Result<(), SchemaError> {
     let schema = node.schema();
@@ -61,39 +60,40 @@ fn collect(
     if kind == Kind::Config && !schema.is_config() || is_keyless {
         return Ok(());
     }
-    let mut step =
-        Step { module: schema.module().name().to_owned(), name: schema.name().to_owned(), keys: Vec::new() };
+    let mut step = Step::plain(schema.module().name(), schema.name());
     if schema.kind() == SchemaNodeKind::List {
-        for key in node.list_keys() {
-            step.keys.push((key.schema().name().to_owned(), key.value_canonical().unwrap_or_default()));
-        }
+        let key = |key: DataNodeRef<'_>| {
+            (key.schema().name().to_owned(), key.value_canonical().unwrap_or_default())
+        };
+        Arc::make_mut(&mut step).keys.extend(node.list_keys().map(key));
     }
-    path.push(step);
+    levels.push(step);
     match schema.kind() {
-        SchemaNodeKind::Leaf => add_leaf(node, path, slice)?,
+        SchemaNodeKind::Leaf => add_leaf(node, Path::default().below(levels), slice)?,
         SchemaNodeKind::LeafList if !ffi::is_implied(node) => {
-            slice.add_member(path.clone(), node.value_canonical().unwrap_or_default());
+            let path = Path::default().below(levels);
+            slice.add_member(path, node.value_canonical().unwrap_or_default());
         }
         SchemaNodeKind::Container | SchemaNodeKind::List => {
             for child in node.children() {
-                collect(&child, kind, path, slice)?;
+                collect(&child, kind, levels, slice)?;
             }
         }
         _ => {}
     }
-    path.pop();
+    levels.pop();
     Ok(())
 }
 
 /// A device may spread one entry over several elements. What one of them configures is not a
 /// default because another leaves it out, and two of them must not disagree.
-fn add_leaf(node: &DataNodeRef<'_>, path: &Path, slice: &mut Slice) -> Result<(), SchemaError> {
+fn add_leaf(node: &DataNodeRef<'_>, path: Path, slice: &mut Slice) -> Result<(), SchemaError> {
     let value = node.value_canonical().unwrap_or_default();
-    let known = slice.value(path);
+    let known = slice.value(&path);
     if ffi::is_implied(node) {
         let in_entry = path.steps().iter().any(|step| !step.keys.is_empty());
         if known.is_none() && in_entry {
-            slice.set(path.clone(), Value::Default(value));
+            slice.set(path, Value::Default(value));
         }
         return Ok(());
     }
@@ -102,7 +102,7 @@ fn add_leaf(node: &DataNodeRef<'_>, path: &Path, slice: &mut Slice) -> Result<()
     {
         return Err(wrong(&path.to_string(), &format!("given twice, as `{other}` and as `{value}`")));
     }
-    slice.set(path.clone(), Value::Leaf(value));
+    slice.set(path, Value::Leaf(value));
     Ok(())
 }
 

@@ -79,11 +79,10 @@ impl Phase {
     pub fn is_before_change(self) -> bool {
         self <= Phase::Journal
     }
-}
 
-impl fmt::Display for Phase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+    /// As logs, metrics and messages name it.
+    pub fn word(self) -> &'static str {
+        match self {
             Phase::Queue => "queue",
             Phase::Connect => "connect",
             Phase::Recover => "recover",
@@ -98,7 +97,13 @@ impl fmt::Display for Phase {
             Phase::Undo => "undo",
             Phase::Settle => "settle",
             Phase::Unlock => "unlock",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
     }
 }
 

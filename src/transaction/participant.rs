@@ -374,7 +374,8 @@ impl<'l> Participant<'l> {
         self.timings.0.push((Phase::Journal, started.elapsed()));
         self.reached = Reached::Staged;
         let started = Instant::now();
-        let staged = self.session()?.stage(&batch.payload, budget.forward).await;
+        let id = self.persist_id.clone();
+        let staged = self.session()?.stage(&batch.payload, &id, budget.forward).await;
         self.timings.0.push((Phase::Stage, started.elapsed()));
         staged.or_else(|fault| self.fault(Phase::Stage, fault))
     }

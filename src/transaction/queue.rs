@@ -31,7 +31,8 @@ pub(super) enum Job {
     Recover {
         device: Arc<Device>,
         world: Arc<World>,
-        budget: Budget,
+        /// Dropped when it begins.
+        waits: Arc<()>,
         reply: oneshot::Sender<Result<(), String>>,
     },
 }

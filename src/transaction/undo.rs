@@ -373,7 +373,7 @@ async fn repair(
         Fault::Rejected(_) => Ok(Settled::Open(format!("the inverse was refused: {fault}"))),
         fault => Err(fault),
     };
-    if let Err(fault) = session.stage(payload, deadline).await {
+    if let Err(fault) = session.stage(payload, &format!("{}-undo", case.persist_id), deadline).await {
         return refused(fault);
     }
     let answer = session.commit(&Commit::Plain, reads, deadline).await;

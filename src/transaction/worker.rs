@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::oneshot::error::RecvError;
@@ -32,6 +32,8 @@ pub struct Workers {
     connect: Connect,
     shared: Shared,
     queues: Arc<Mutex<HashMap<String, Queue>>>,
+    /// The recoveries that wait, by the queue's key.
+    recoveries: Arc<Mutex<HashMap<String, Weak<()>>>>,
 }
 
 #[derive(Clone)]
@@ -52,7 +54,7 @@ const SHORT: Duration = Duration::from_secs(1);
 
 impl Workers {
     pub fn new(connect: Connect, shared: Shared) -> Self {
-        Self { connect, shared, queues: Arc::default() }
+        Self { connect, shared, queues: Arc::default(), recoveries: Arc::default() }
     }
 
     /// How many jobs wait for each busy device, by name.
@@ -136,15 +138,20 @@ impl Workers {
         Ok(self.answered(answer, until).await?.and_then(Result::ok))
     }
 
-    /// Finishes what an earlier process left in this device's journal.
-    pub async fn recover(
-        &self,
-        device: &Arc<Device>,
-        world: Arc<World>,
-        budget: Budget,
-    ) -> Result<(), String> {
+    /// Finishes what an earlier process left in this device's journal. Nothing, if somebody waits for
+    /// that already.
+    pub async fn recover(&self, device: &Arc<Device>, world: Arc<World>) -> Result<(), String> {
+        let waits = Arc::new(());
+        let key = journal::file_name(&device.endpoint);
+        {
+            let mut recoveries = self.recoveries.lock().unwrap_or_else(PoisonError::into_inner);
+            if recoveries.get(&key).is_some_and(|other| other.strong_count() > 0) {
+                return Ok(());
+            }
+            recoveries.insert(key, Arc::downgrade(&waits));
+        }
         let (reply, answer) = oneshot::channel();
-        let job = Job::Recover { device: device.clone(), world, budget, reply };
+        let job = Job::Recover { device: device.clone(), world, waits, reply };
         self.submit(device, job, None).map_err(|refusal| refusal.to_string())?;
         answer.await.map_err(|_| "its worker ended".to_owned())?
     }
@@ -236,7 +243,10 @@ impl Worker {
                         async |lease: &mut Lease| lease.connect(&mut Timings::default(), deadline).await;
                     self.ask(lease, reply, open).await;
                 }
-                Job::Recover { device, world, budget, reply } => {
+                Job::Recover { device, world, waits, reply } => {
+                    drop(waits);
+                    let (device, world) = self.newest(device, world);
+                    let budget = Budget::new(Instant::now(), world.request_timeout, world.lock_wait);
                     let mut lease = self.lease(device, world).await;
                     let result = recover(&mut lease, budget).await;
                     self.warm = lease.give_back();
@@ -369,6 +379,16 @@ impl Worker {
             Ok(()) => returned.await.ok().flatten(),
             Err(loan) => loan.lease.give_back(),
         };
+    }
+
+    /// The device as the newest configuration has it, if it is there: what waited long may find a better
+    /// way to it.
+    fn newest(&self, device: Arc<Device>, world: Arc<World>) -> (Arc<Device>, Arc<World>) {
+        let newest = self.workers.shared.newest.load_full();
+        match newest.inventory.devices.get(&device.name).cloned() {
+            Some(now) if journal::file_name(&now.endpoint) == self.key => (now, newest),
+            _ => (device, world),
+        }
     }
 
     async fn lease(&mut self, device: Arc<Device>, world: Arc<World>) -> Lease {

@@ -98,6 +98,12 @@ pub enum Cause {
     /// The peer sent something that is not what the protocol allows.
     #[error("malformed message: {0}")]
     Malformed(String),
+    /// A command line did not come back to its prompt; what its last line says.
+    #[error("deadline passed before the prompt came back; the last line is `{0}`")]
+    NoPrompt(String),
+    /// A command line did not let us configure.
+    #[error("enable refused: {0}")]
+    Enable(String),
     /// The device offers too little for what is asked of it.
     #[error("unsupported: {0}")]
     Unsupported(String),
@@ -172,8 +178,9 @@ pub trait Session: Send {
     /// as long as the session lives.
     async fn begin(&mut self, reads: &ReadSet, deadline: Instant) -> Result<Slice, Fault>;
 
-    /// `[edit]` into the candidate. Without a candidate the payload is only held.
-    async fn stage(&mut self, payload: &Payload, deadline: Instant) -> Result<(), Fault>;
+    /// `[edit]` into the candidate, which may be named by the id that the commit's timer will have.
+    /// Without a candidate the payload is only held.
+    async fn stage(&mut self, payload: &Payload, id: &str, deadline: Instant) -> Result<(), Fault>;
 
     /// [commit, read running back].
     async fn commit(&mut self, how: &Commit, reads: &ReadSet, deadline: Instant) -> Committed;

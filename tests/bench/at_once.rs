@@ -136,7 +136,7 @@ impl Session for Opened {
         Ok(self.switch.read(reads))
     }
 
-    async fn stage(&mut self, payload: &Payload, _: Instant) -> Result<(), Fault> {
+    async fn stage(&mut self, payload: &Payload, _: &str, _: Instant) -> Result<(), Fault> {
         self.staged = changes(payload.text());
         Ok(())
     }

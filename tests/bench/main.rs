@@ -33,6 +33,10 @@ use attach::{PORTS, Target};
 use service::{Service, Site};
 use table::Table;
 
+/// As the service has it, which this program is for a part of what is measured.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     // Cargo adds an option of its own.
     let arguments: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();

@@ -1,11 +1,14 @@
 //! Commands on servers that no one here wrote.
 
+use std::io::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
-use mercury::device::{Credential, Endpoint, HostKey, SshHabits};
-use mercury::transport::cli::{ExecShell, Shell as _};
+use mercury::device::{Credential, Endpoint, HostKey, Question, Setup, SshHabits, TerminalHabits};
+use mercury::transport::cli::{ExecShell, Output, Shell as _, Terminal};
 use mercury::transport::ssh::{self, Connection};
 use mercury::transport::{Cause, Fault};
+use regex::Regex;
 use secrecy::SecretString;
 use tokio::time::Instant;
 
@@ -111,5 +114,128 @@ async fn commands_with_passwords_and_old_algorithms() {
         // It knows none but its subsystem.
         let output = shell.run("show version", soon()).await.unwrap();
         assert_eq!((output.text.as_str(), output.status), ("", Some(1)));
+    }
+}
+
+/// What makes a switch of bash.
+const SWITCH: &str = r#"
+PS1='switch> '
+enable() {
+    read -r -s -p 'Password: ' secret; echo
+    if [ "$secret" = hunter2 ]; then PS1='switch# '; else echo '% Bad secret'; fi
+}
+configure() { PS1='switch(config)# '; }
+end() { PS1='switch# '; }
+copy() { read -r -p 'Destination filename [startup-config]? ' name; echo "[OK] $name"; }
+"#;
+
+fn regex(pattern: &str) -> Regex {
+    Regex::new(pattern).unwrap()
+}
+
+fn habits(setup: &[&str]) -> TerminalHabits {
+    let setup = setup.iter().map(|command| Setup { command: command.to_string(), optional: false });
+    TerminalHabits {
+        prompt: regex(r"^[\w.-]+(\([^)]*\))?[>#]\s*$"),
+        privileged: Some(regex(r"#\s*$")),
+        configuring: Some(regex(r"\(config[^)]*\)#\s*$")),
+        enable: Some("enable".to_owned()),
+        secret_question: Some(regex(r"^[Pp]assword:\s*$")),
+        setup: setup.collect(),
+        configure: Some("configure terminal".to_owned()),
+        leave: Some("end".to_owned()),
+        pager: Some(regex("--More--")),
+        enter: "\n",
+        questions: vec![Question {
+            after: regex("^copy "),
+            pattern: regex(r"\?\s*$"),
+            answer: "mine".to_owned(),
+        }],
+        width: 511,
+    }
+}
+
+async fn terminal(
+    server: &OpenSsh,
+    size: (u32, u32),
+    habits: TerminalHabits,
+    secret: &str,
+) -> Result<Terminal, Cause> {
+    let stream = connection(server).await.shell(size.0, size.1, soon()).await?;
+    let refused = |output: &Output| output.text.contains("not found");
+    Terminal::open(stream, Arc::new(habits), Some(&SecretString::from(secret)), &refused, soon()).await
+}
+
+#[tokio::test]
+async fn a_shell_that_plays_a_switch() {
+    if !require(&[Peer::OpenSsh]) {
+        return;
+    }
+    let mut rc = tempfile::NamedTempFile::new().unwrap();
+    rc.write_all(SWITCH.as_bytes()).unwrap();
+    let server = OpenSsh::running(&format!("bash --rcfile {} -i", rc.path().display())).await;
+    let wrong = terminal(&server, (511, 1000), habits(&[]), "hunter3").await.err().unwrap();
+    assert!(matches!(&wrong, Cause::Enable(why) if why.contains("% Bad secret")), "{wrong}");
+    let wrong = terminal(&server, (511, 1000), habits(&["terminal"]), "hunter2").await.err().unwrap();
+    assert!(matches!(&wrong, Cause::Unsupported(why) if why.contains("`terminal` was refused")), "{wrong}");
+
+    let mut shell = terminal(&server, (511, Terminal::HEIGHT), habits(&["true"]), "hunter2").await.unwrap();
+    assert_eq!(shell.prompt(), "switch#");
+    for n in 0..50 {
+        assert_eq!(shell.run(&format!("echo {n}; true"), soon()).await.unwrap().text, format!("{n}\n"));
+    }
+    shell.enter_configuration(soon()).await.unwrap();
+    assert_eq!((shell.prompt(), shell.is_configuring()), ("switch(config)#", true));
+    shell.leave_configuration(soon()).await.unwrap();
+    let copied = shell.run("copy running-config startup-config", soon()).await.unwrap();
+    assert_eq!(copied.text, "Destination filename [startup-config]? mine\n[OK] mine\n");
+    let lines = shell.run("yes interface | head -300000", soon()).await.unwrap();
+    assert!(lines.text.lines().count() == 300_000 && lines.text.lines().all(|line| line == "interface"));
+    let long = "x".repeat(400);
+    assert_eq!(shell.run(&format!("echo {long}"), soon()).await.unwrap().text, format!("{long}\n"));
+    let fault = shell.run("read -p 'Really? '", Instant::now() + Duration::from_secs(1)).await.unwrap_err();
+    assert_eq!(fault, Fault::Lost(Cause::NoPrompt("Really? ".to_owned())));
+    assert!(!shell.is_open());
+}
+
+#[tokio::test]
+async fn a_narrow_terminal_and_its_pager() {
+    if !require(&[Peer::OpenSsh]) {
+        return;
+    }
+    let server = OpenSsh::running("env PS1='switch# ' bash --norc -i").await;
+    let mut shell = terminal(&server, (60, 24), habits(&[]), "").await.unwrap();
+    for length in 40..70 {
+        let long = "x".repeat(length);
+        assert_eq!(
+            shell.run(&format!("echo {long} end"), soon()).await.unwrap().text,
+            format!("{long} end\n")
+        );
+    }
+    // Not `more`: whether it waits for a key at the end as well differs between versions.
+    let pages =
+        "for page in 1 2 3; do seq $page 9; read -rsn1 -p --More--; printf '\\r        \\r'; done; echo end";
+    let expected: String = (1..=9).chain(2..=9).chain(3..=9).map(|n| format!("{n}\n")).collect();
+    assert_eq!(shell.run(pages, soon()).await.unwrap().text, format!("{expected}end\n"));
+    let fault = shell.run("echo half; kill -9 $$", soon()).await.unwrap_err();
+    assert!(matches!(fault, Fault::Lost(Cause::Closed(_))), "{fault}");
+}
+
+#[tokio::test]
+async fn shells_without_an_editor_and_without_echo() {
+    if !require(&[Peer::OpenSsh]) {
+        return;
+    }
+    for program in ["env PS1='switch# ' dash -i", "stty -echo; env PS1='switch# ' dash -i"] {
+        let server = OpenSsh::running(program).await;
+        let mut shell = terminal(&server, (80, 24), habits(&["true"]), "").await.unwrap();
+        for n in 0..20 {
+            assert_eq!(shell.run(&format!("echo {n}"), soon()).await.unwrap().text, format!("{n}\n"));
+            assert_eq!(shell.run("true", soon()).await.unwrap().text, "");
+        }
+        let long = "x".repeat(300);
+        assert_eq!(shell.run(&format!("echo {long}"), soon()).await.unwrap().text, format!("{long}\n"));
+        shell.close().await;
+        assert!(!shell.is_open());
     }
 }

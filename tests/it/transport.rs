@@ -137,7 +137,7 @@ fn timed(seconds: u64, persist_id: &str) -> Commit {
 /// Makes an interface for good.
 async fn prepare(session: &mut dyn Session, reads: &ReadSet, interface: &str) {
     session.begin(reads, soon()).await.unwrap();
-    session.stage(&create(interface), soon()).await.unwrap();
+    session.stage(&create(interface), "id-1", soon()).await.unwrap();
     let committed = session.commit(&Commit::Plain, reads, soon()).await;
     committed.commit.unwrap();
     assert!(committed.running.unwrap().has_entry(&reads.paths[0]));
@@ -163,7 +163,7 @@ async fn four_flights_on_netconfd() {
 
     let before = session.begin(&reads, soon()).await.unwrap();
     assert!(before.has_entry(&reads.paths[0]) && before.value(&vlan_of(&reads)).is_none());
-    session.stage(&access("eth1", "100"), soon()).await.unwrap();
+    session.stage(&access("eth1", "100"), "id-1", soon()).await.unwrap();
     let committed = session.commit(&timed(60, "id-1"), &reads, soon()).await;
     committed.commit.unwrap();
     assert_eq!(committed.running.unwrap().leaf(&vlan_of(&reads)), Some("100"));
@@ -188,7 +188,7 @@ async fn another_session_cancels_or_confirms_by_id() {
     for (vlan, id) in [("100", "id-1"), ("200", "id-2")] {
         let mut owner = session(&server).await;
         owner.begin(&reads, soon()).await.unwrap();
-        owner.stage(&access("eth1", vlan), soon()).await.unwrap();
+        owner.stage(&access("eth1", vlan), "id-1", soon()).await.unwrap();
         owner.commit(&timed(60, id), &reads, soon()).await.commit.unwrap();
         // As if its process had died.
         drop(owner);
@@ -222,7 +222,7 @@ async fn a_session_bound_commit_goes_with_its_session() {
     for goodbye in [true, false] {
         let mut owner = bound.open(soon()).await.unwrap();
         owner.begin(&reads, soon()).await.unwrap();
-        owner.stage(&access("eth1", "100"), soon()).await.unwrap();
+        owner.stage(&access("eth1", "100"), "id-1", soon()).await.unwrap();
         let committed = owner.commit(&timed(60, "unused"), &reads, soon()).await;
         assert_eq!(committed.running.unwrap().leaf(&vlan_of(&reads)), Some("100"));
         if goodbye {
@@ -236,7 +236,7 @@ async fn a_session_bound_commit_goes_with_its_session() {
 
     let mut owner = bound.open(soon()).await.unwrap();
     owner.begin(&reads, soon()).await.unwrap();
-    owner.stage(&access("eth1", "100"), soon()).await.unwrap();
+    owner.stage(&access("eth1", "100"), "id-1", soon()).await.unwrap();
     owner.commit(&timed(60, "unused"), &reads, soon()).await.commit.unwrap();
     owner.confirm("unused", true, soon()).await.unwrap();
     owner.close().await;
@@ -278,7 +278,10 @@ async fn a_lock_or_a_dirty_candidate_of_someone_else_is_left_alone() {
     assert!(other.get_config("candidate", "").await.contains("eth9"));
     other.ok("<discard-changes/>").await;
     session.begin(&reads, soon()).await.unwrap();
-    assert_eq!(tag(&session.stage(&access("eth1", "5000"), soon()).await.unwrap_err()), "invalid-value");
+    assert_eq!(
+        tag(&session.stage(&access("eth1", "5000"), "id-1", soon()).await.unwrap_err()),
+        "invalid-value"
+    );
     session.release(true, soon()).await.unwrap();
     assert!(session.is_open());
 }
@@ -293,7 +296,7 @@ async fn without_a_candidate_running_is_edited_and_saved() {
     assert!(session.promises().startup && !session.promises().candidate);
     prepare(&mut *session, &reads, "eth1").await;
     session.begin(&reads, soon()).await.unwrap();
-    session.stage(&access("eth1", "100"), soon()).await.unwrap();
+    session.stage(&access("eth1", "100"), "id-1", soon()).await.unwrap();
     assert!(!server.running_xml().await.contains("access-vlan"));
     let committed = session.commit(&Commit::Plain, &reads, soon()).await;
     committed.commit.unwrap();
@@ -320,7 +323,7 @@ async fn a_lost_reply_and_a_dead_server() {
     let (reads, mut session) = (reads("eth1"), session(&server).await);
     prepare(&mut *session, &reads, "eth1").await;
     session.begin(&reads, soon()).await.unwrap();
-    session.stage(&access("eth1", "100"), soon()).await.unwrap();
+    session.stage(&access("eth1", "100"), "id-1", soon()).await.unwrap();
     let committed = session.commit(&timed(60, "id-1"), &reads, soon()).await;
     assert!(matches!(committed.commit, Err(Fault::Lost(Cause::Closed(_)))), "{committed:?}");
     assert!(!session.is_open());

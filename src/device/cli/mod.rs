@@ -4,11 +4,14 @@ mod read;
 mod templates;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use regex::Regex;
 
+use crate::device::TerminalHabits;
 use crate::openconfig::PortState;
+use crate::transport::Timed;
 pub use templates::{Expression, TemplateError, TemplateSources, Templates};
 
 /// Everything that is known about one command line.
@@ -35,15 +38,44 @@ pub struct CliHabits {
     pub vlan_name: Option<Expression>,
     /// What is in force on a port where nothing is configured.
     pub in_force: PortState,
+    /// Where lines take effect only at a commit.
+    pub staging: Option<StagingHabits>,
     /// What saves running to startup; empty: it need not be saved.
     pub save: Vec<String>,
 }
 
 /// How one command is run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum ShellHabits {
     /// Each by itself, as `ssh switch COMMAND` would.
     Exec,
+    /// Typed at a prompt.
+    Terminal(Arc<TerminalHabits>),
+}
+
+/// A candidate on a command line. Commands are templates: `id` names the change.
+#[derive(Clone, Debug)]
+pub struct StagingHabits {
+    /// Enters the candidate, in place of the terminal's `configure`.
+    pub enter: Vec<Expression>,
+    /// Throws it away, if it is ours.
+    pub discard: Vec<Expression>,
+    pub commit: Vec<Expression>,
+    /// Whether entering keeps everybody else out.
+    pub locks: bool,
+    pub timer: Option<TimerHabits>,
+}
+
+/// A commit that the device takes back by itself.
+#[derive(Clone, Debug)]
+pub struct TimerHabits {
+    pub kind: Timed,
+    /// The unit in which it counts.
+    pub granularity: Duration,
+    /// With the time as `seconds`, `minutes` (rounded up) and `clock` (`hh:mm:ss`).
+    pub commit: Vec<Expression>,
+    pub confirm: Vec<Expression>,
+    pub cancel: Vec<Expression>,
 }
 
 /// Patterns that a value must fit as a whole before it is written into a line.

@@ -1,16 +1,19 @@
 //! Reading `[cli]` of a profile.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use regex::Regex;
 
 use super::{
-    CliHabits, Expression, Format, LineRule, PortField, ReadRule, SetTo, ShellHabits, TemplateSources,
-    Templates, TextRule, ValuePatterns,
+    CliHabits, Expression, Format, LineRule, PortField, ReadRule, SetTo, ShellHabits, StagingHabits,
+    TemplateSources, Templates, TextRule, TimerHabits, ValuePatterns,
 };
 use crate::config::reader::{Item, Table};
+use crate::device::TerminalHabits;
 use crate::openconfig::PortState;
+use crate::transport::Timed;
 use crate::vlan::VlanSet;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -27,13 +30,17 @@ impl CliHabits {
             Some(Err(error)) => refused(table, "templates", error),
             None => refused(table, "templates", "the profile has no directory of templates"),
         };
-        let shell = table.required("shell").and_then(|item| item.choice(&[("exec", ShellHabits::Exec)]));
+        let shell = table.one_of("shell", "terminal").and_then(|item| match item.name {
+            "shell" => item.choice(&[("exec", ())]).map(|()| ShellHabits::Exec),
+            _ => table.table("terminal", TerminalHabits::read).map(Arc::new).map(ShellHabits::Terminal),
+        });
         let command_timeout = table.required("command_timeout");
         let command_timeout = command_timeout.and_then(|item| item.duration(SECOND..=SECOND * 600));
         let refusals = table.required("refusals").and_then(|item| item.list(|item| item.read(pattern)));
         let chain = table.get("chain").and_then(|item| item.filled_text());
         let joined = table.get("joined").and_then(|item| item.list(Item::filled_text));
         let save = table.get("save").and_then(|item| item.list(Item::filled_text));
+        let staging = table.table("staging", StagingHabits::read);
         let values = table.required_table("values", ValuePatterns::read);
         let mut lines = Vec::new();
         table.tables("lines", |table| lines.extend(LineRule::read(table)));
@@ -67,9 +74,42 @@ impl CliHabits {
             port_meaning: port_meaning.unwrap_or_default(),
             vlan_name,
             in_force: in_force.unwrap_or_default(),
+            staging,
             save: save.unwrap_or_default(),
         })
     }
+}
+
+impl StagingHabits {
+    fn read(table: &Table) -> Option<Self> {
+        let (enter, discard) = (commands(table, "enter"), commands(table, "discard"));
+        let commit = commands(table, "commit");
+        let locks = table.get("locks").and_then(|item| item.boolean());
+        let timer = table.table("timer", |table| {
+            let kinds = [
+                ("persist", Timed::Persist),
+                ("session-bound", Timed::SessionBound),
+                ("any-commit", Timed::AnyCommit),
+            ];
+            let kind = table.required("confirmed_by").and_then(|item| item.choice(&kinds));
+            let granularity = table.required("granularity");
+            let granularity = granularity.and_then(|item| item.duration(SECOND..=SECOND * 60));
+            let (commit, confirm) = (commands(table, "commit"), commands(table, "confirm"));
+            // Only what has a name can be cancelled without harm to somebody else's.
+            let cancel = match kind? {
+                Timed::Persist => commands(table, "cancel")?,
+                _ => Vec::new(),
+            };
+            let (commit, confirm) = (commit?, confirm?);
+            Some(TimerHabits { kind: kind?, granularity: granularity?, commit, confirm, cancel })
+        });
+        let (enter, discard, commit) = (enter?, discard?, commit?);
+        Some(Self { enter, discard, commit, locks: locks.unwrap_or_default(), timer })
+    }
+}
+
+fn commands(table: &Table, key: &'static str) -> Option<Vec<Expression>> {
+    table.required(key).and_then(|item| item.list(|item| item.read(Expression::text)))
 }
 
 impl ValuePatterns {

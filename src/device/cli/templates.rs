@@ -213,7 +213,7 @@ fn ranges(vlans: Vec<u16>, comma: Option<String>, dash: Option<String>) -> Resul
         true => first.to_string(),
         false => format!("{first}{dash}{last}"),
     };
-    Ok(set.ranges().into_iter().map(run).collect::<Vec<_>>().join(comma))
+    Ok(set.ranges().iter().copied().map(run).collect::<Vec<_>>().join(comma))
 }
 
 /// A word that a POSIX shell takes as it is.

@@ -2,23 +2,36 @@
 //!
 //! `session` turns the flights of [`crate::transport::Session`] into commands; `read` turns what they
 //! print into a slice. Below them, `shell` is what runs one command at a time and takes all that it
-//! prints: on a channel of its own (`exec`).
+//! prints: on a channel of its own (`exec`), or typed at a prompt (`terminal`, after its `login`).
+//! Below the latter: `wire` reads and writes, `screen` turns bytes into lines, `echo` and `prompt`
+//! tell where an answer begins and ends.
 
+mod echo;
 mod exec;
+mod login;
+mod prompt;
 mod read;
+mod screen;
 mod session;
 mod shell;
+mod terminal;
+mod wire;
+
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use tokio::time::Instant;
 
+use crate::device::cli::ShellHabits;
 use crate::device::{CliHabits, Device};
 use crate::transport::{Connector, Fault, Session, ssh};
 pub use exec::ExecShell;
-use session::CliSession;
+use session::{CliSession, refusal};
 pub use shell::{Output, Shell};
+pub use terminal::Terminal;
 
 /// Opens sessions on one device's command line.
 pub struct CliConnector {
@@ -37,7 +50,17 @@ impl Connector for CliConnector {
     async fn open(&self, deadline: Instant) -> Result<Box<dyn Session>, Fault> {
         let Device { endpoint, profile, .. } = &*self.device;
         let connection = ssh::connect(endpoint, &profile.ssh, deadline).await.map_err(Fault::NotSent)?;
-        let shell = Box::new(ExecShell::over(connection));
+        let shell: Box<dyn Shell> = match &self.habits.shell {
+            ShellHabits::Exec => Box::new(ExecShell::over(connection)),
+            ShellHabits::Terminal(habits) => {
+                let stream = connection.shell(habits.width, Terminal::HEIGHT, deadline).await;
+                let stream = stream.map_err(Fault::NotSent)?;
+                let refused = |output: &Output| refusal(&self.habits, "", output).is_some();
+                let secret = endpoint.enable_secret.as_ref();
+                let terminal = Terminal::open(stream, habits.clone(), secret, &refused, deadline).await;
+                Box::new(terminal.map_err(Fault::NotSent)?)
+            }
+        };
         Ok(Box::new(CliSession::over(shell, self.device.clone(), self.habits.clone())))
     }
 }

@@ -1,12 +1,15 @@
 //! Which commands make up which flight (see [`Session`]).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use minijinja::{Value, context};
 use tokio::time::{Instant, timeout_at};
 
 use super::read::{Rows, Wanted};
 use super::shell::{Output, Shell};
+use crate::device::cli::{Expression, ShellHabits, TimerHabits};
 use crate::device::{CliHabits, Device};
 use crate::render::Payload;
 use crate::slice::Slice;
@@ -23,21 +26,25 @@ pub struct CliSession {
     device: Arc<Device>,
     habits: Arc<CliHabits>,
     promises: Promises,
-    /// Lines that wait for the commit.
+    /// Lines that wait for the commit, where there is no candidate.
     held: Option<String>,
+    /// The change whose candidate we are in.
+    staged: Option<String>,
 }
 
 impl CliSession {
     /// `shell` is logged in and at rest.
     pub fn over(shell: Box<dyn Shell>, device: Arc<Device>, habits: Arc<CliHabits>) -> Self {
+        let staging = habits.staging.as_ref();
         let promises = Promises {
-            candidate: false,
-            timed: Timed::None,
-            atomic: false,
+            candidate: staging.is_some(),
+            timed: staging.and_then(|staging| staging.timer.as_ref()).map_or(Timed::None, |timer| timer.kind),
+            atomic: staging.is_some(),
+            // What keeps others out begins with the edit: until then they may change what was read.
             locks: false,
             startup: !habits.save.is_empty(),
         };
-        Self { shell, device, habits, promises, held: None }
+        Self { shell, device, habits, promises, held: None, staged: None }
     }
 
     /// Runs one command that must succeed. A refusal is the device's own words.
@@ -64,13 +71,112 @@ impl CliSession {
         Ok(slice.within(&reads.paths))
     }
 
-    async fn send(&mut self, deadline: Instant) -> Result<(), Fault> {
-        let lines = self.held.take().ok_or_else(|| not_sent("nothing is staged"))?;
-        for command in joined(&lines, &self.habits) {
-            self.command(&command, deadline).await?;
+    /// Runs commands of the profile.
+    async fn commands(
+        &mut self,
+        commands: &[Expression],
+        of: &Value,
+        deadline: Instant,
+    ) -> Result<(), Fault> {
+        let text = |command: &Expression| command.fact(of).map_err(|error| not_sent(&error.to_string()));
+        let commands: Result<Vec<Option<String>>, Fault> = commands.iter().map(text).collect();
+        self.in_order(commands?.into_iter().flatten(), deadline).await
+    }
+
+    /// Gives lines where lines are taken.
+    async fn lines(&mut self, lines: &str, deadline: Instant) -> Result<(), Fault> {
+        self.in_order(joined(lines, &self.habits), deadline).await
+    }
+
+    /// Several commands, up to the first that fails. Not sent is only a flight of which nothing was.
+    async fn in_order(
+        &mut self,
+        commands: impl IntoIterator<Item = String> + Send,
+        deadline: Instant,
+    ) -> Result<(), Fault> {
+        let commands: Vec<String> = commands.into_iter().collect();
+        for (n, command) in commands.iter().enumerate() {
+            match self.command(command, deadline).await {
+                Ok(_) => {}
+                Err(Fault::NotSent(cause)) if n > 0 => return Err(Fault::Lost(cause)),
+                Err(fault) => return Err(fault),
+            }
         }
         Ok(())
     }
+
+    /// Gives lines that take effect at once. Whatever becomes of them, configuration mode is left.
+    async fn send(&mut self, deadline: Instant) -> Result<(), Fault> {
+        let lines = self.held.take().ok_or_else(|| not_sent("nothing is staged"))?;
+        self.shell.enter_configuration(deadline).await?;
+        let sent = self.lines(&lines, deadline).await;
+        self.leave(deadline).await;
+        sent
+    }
+
+    /// A shell that does not come back from configuration mode is of no more use.
+    async fn leave(&mut self, deadline: Instant) {
+        if self.shell.is_open()
+            && let Err(fault) = self.shell.leave_configuration(deadline).await
+        {
+            tracing::warn!(device = self.device.name, %fault, "configuration mode not left; closing the session");
+            self.shell.close().await;
+        }
+    }
+
+    /// Enters the candidate of a change.
+    async fn enter(&mut self, id: &str, deadline: Instant) -> Result<(), Fault> {
+        let habits = self.habits.clone();
+        let Some(staging) = &habits.staging else { return Err(not_sent("the device has no candidate")) };
+        // What is refused may have been entered.
+        self.staged = Some(id.to_owned());
+        self.commands(&staging.enter, &context! { id }, deadline).await
+    }
+
+    /// Makes the candidate run. With a candidate that nobody staged, nothing is committed but what
+    /// pending commit there is.
+    async fn commit_staged(&mut self, how: &Commit, deadline: Instant) -> Result<(), Fault> {
+        let habits = self.habits.clone();
+        let Some(staging) = &habits.staging else { return Err(not_sent("the device has no candidate")) };
+        let (commands, time) = match (how, &staging.timer) {
+            (Commit::Plain, _) => (&staging.commit, Duration::ZERO),
+            (Commit::Timed { timeout, .. }, Some(timer)) => (&timer.commit, *timeout),
+            (Commit::Timed { .. }, None) => return Err(not_sent("the device has no commit timer")),
+        };
+        if self.staged.is_none() {
+            self.enter("mercury", deadline).await?;
+        }
+        let id = self.staged.clone().unwrap_or_default();
+        let committed = self.commands(commands, &timing(&id, time), deadline).await;
+        if committed.is_ok() {
+            self.staged = None;
+            self.leave(deadline).await;
+        }
+        committed
+    }
+
+    /// Commands about a commit that is pending.
+    async fn about_pending(
+        &mut self,
+        id: &str,
+        pick: fn(&TimerHabits) -> &[Expression],
+        deadline: Instant,
+    ) -> Result<(), Fault> {
+        let habits = self.habits.clone();
+        let timer = habits.staging.as_ref().and_then(|staging| staging.timer.as_ref());
+        let Some(timer) = timer else { return Err(not_sent("the device has no commit timer")) };
+        let done = self.commands(pick(timer), &context! { id }, deadline).await;
+        self.leave(deadline).await;
+        done
+    }
+}
+
+/// What the commands of a timed commit are made of.
+fn timing(id: &str, time: Duration) -> Value {
+    let seconds = time.as_secs();
+    let minutes = seconds.div_ceil(60);
+    let clock = format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
+    context! { id, seconds, minutes, clock }
 }
 
 #[async_trait]
@@ -84,7 +190,18 @@ impl Session for CliSession {
     }
 
     fn describe(&self) -> String {
-        "cli (ssh exec, no commit timer)".to_owned()
+        let shell = match self.habits.shell {
+            ShellHabits::Exec => "command by command",
+            ShellHabits::Terminal(_) => "terminal",
+        };
+        let store = if self.promises.candidate { "candidate" } else { "running" };
+        let confirm = match self.promises.timed {
+            Timed::None => "no commit timer",
+            Timed::SessionBound => "confirm by this session",
+            Timed::AnyCommit => "confirm by any commit",
+            Timed::Persist => "confirm by name",
+        };
+        format!("cli ({shell}, {store}, {confirm})")
     }
 
     async fn read(&mut self, store: Store, reads: &ReadSet, deadline: Instant) -> Result<Slice, Fault> {
@@ -108,16 +225,21 @@ impl Session for CliSession {
         self.look(reads, deadline).await
     }
 
-    async fn stage(&mut self, payload: &Payload, _: Instant) -> Result<(), Fault> {
+    async fn stage(&mut self, payload: &Payload, id: &str, deadline: Instant) -> Result<(), Fault> {
         let Payload::Cli(lines) = payload else {
             return Err(not_sent("the payload is for another transport"));
         };
-        self.held = Some(lines.clone());
-        Ok(())
+        if !self.promises.candidate {
+            self.held = Some(lines.clone());
+            return Ok(());
+        }
+        self.enter(id, deadline).await?;
+        self.lines(lines, deadline).await
     }
 
     async fn commit(&mut self, how: &Commit, reads: &ReadSet, deadline: Instant) -> Committed {
         let commit = match how {
+            how if self.promises.candidate => self.commit_staged(how, deadline).await,
             Commit::Plain => self.send(deadline).await,
             Commit::Timed { .. } => Err(not_sent("the device has no commit timer")),
         };
@@ -128,34 +250,41 @@ impl Session for CliSession {
         Committed { commit, running }
     }
 
-    async fn confirm(&mut self, _: &str, _: bool, _: Instant) -> Result<(), Fault> {
-        Err(not_sent("the device has no commit timer"))
+    async fn confirm(&mut self, id: &str, _: bool, deadline: Instant) -> Result<(), Fault> {
+        self.about_pending(id, |timer| &timer.confirm, deadline).await
     }
 
-    async fn cancel(&mut self, _: &str, _: Instant) -> Result<(), Fault> {
-        Err(not_sent("the device cannot cancel a commit"))
+    async fn cancel(&mut self, id: &str, deadline: Instant) -> Result<(), Fault> {
+        self.about_pending(id, |timer| &timer.cancel, deadline).await
     }
 
     async fn save(&mut self, deadline: Instant) -> Result<(), Fault> {
-        for command in self.habits.clone().save.iter() {
-            self.command(command, deadline).await?;
-        }
-        Ok(())
+        self.in_order(self.habits.save.clone(), deadline).await
     }
 
-    async fn release(&mut self, _: bool, _: Instant) -> Result<(), Fault> {
+    async fn release(&mut self, discard_ours: bool, deadline: Instant) -> Result<(), Fault> {
         self.held = None;
+        let habits = self.habits.clone();
+        if let (Some(staging), Some(id), true) = (&habits.staging, self.staged.take(), discard_ours) {
+            let discarded = self.commands(&staging.discard, &context! { id }, deadline).await;
+            if let Err(fault) = discarded {
+                // With the session goes what it has staged.
+                self.shell.close().await;
+                return Err(fault);
+            }
+        }
+        self.leave(deadline).await;
         Ok(())
     }
 
     async fn close(&mut self) {
         // A device that does not let go is not waited for.
-        timeout_at(Instant::now() + std::time::Duration::from_secs(1), self.shell.close()).await.ok();
+        timeout_at(Instant::now() + Duration::from_secs(1), self.shell.close()).await.ok();
     }
 }
 
 /// Why a command was refused: a status, or a line that the profile knows as a refusal.
-fn refusal(habits: &CliHabits, command: &str, output: &Output) -> Option<DeviceError> {
+pub(super) fn refusal(habits: &CliHabits, command: &str, output: &Output) -> Option<DeviceError> {
     let said = || output.errors.lines().chain(output.text.lines());
     let refused: Vec<&str> =
         said().filter(|line| habits.refusals.iter().any(|refusal| refusal.is_match(line))).collect();

@@ -30,6 +30,16 @@ pub trait Shell: Send {
     /// After a fault the shell is of no more use, unless the command itself was refused by us.
     async fn run(&mut self, command: &str, deadline: Instant) -> Result<Output, Fault>;
 
+    /// Enters the configuration mode, where there is one. `Rejected`: the device stayed where it was.
+    async fn enter_configuration(&mut self, _: Instant) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    /// Leaves the configuration mode, from wherever in it.
+    async fn leave_configuration(&mut self, _: Instant) -> Result<(), Fault> {
+        Ok(())
+    }
+
     /// False when the peer closed, or an answer was lost: open another.
     fn is_open(&self) -> bool;
 

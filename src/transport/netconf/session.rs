@@ -233,7 +233,7 @@ impl Session for NetconfSession {
         Err(fault)
     }
 
-    async fn stage(&mut self, payload: &Payload, deadline: Instant) -> Result<(), Fault> {
+    async fn stage(&mut self, payload: &Payload, _: &str, deadline: Instant) -> Result<(), Fault> {
         let Payload::Netconf(config) = payload else {
             return Err(not_sent("the payload is for another transport"));
         };

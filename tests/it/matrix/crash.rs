@@ -289,3 +289,67 @@ fn journals_that_are_torn_or_garbled() {
         });
     }
 }
+
+/// Asked again and again, as by one reload after the other, while the switch says nothing.
+#[test]
+fn recoveries_do_not_pile_up() {
+    let (mut lab, _) = died_at("confirmed-commit");
+    lab.leaf1().clear_faults();
+    lab.restart();
+    process().block_on(async {
+        lab.leaf1().inject(FaultSpec::every("hello", What::HangBefore));
+        let begun = lab.engine.recover();
+        let later = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let asked = futures_util::future::join_all((0..5).map(|_| lab.engine.recover()));
+            let look = async {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                let waiting = lab.engine.waiting();
+                lab.leaf1().clear_faults();
+                waiting
+            };
+            tokio::join!(asked, look).1
+        };
+        let ((), waiting) = tokio::join!(begun, later);
+        assert_eq!(waiting["leaf1"], 1, "one behind the one at work");
+        assert_eq!(lab.leftovers().await, "");
+    });
+}
+
+/// leaf2 is reached through leaf1's port, which is not there until leaf1's change is taken back: it
+/// is tried until then.
+#[test]
+fn a_child_is_recovered_through_its_parents_port() {
+    for personality in [Personality::CandidatePersist, Personality::CandidateSession] {
+        let first = process();
+        let specs = vec![spec("leaf1", personality), spec("leaf2", personality)];
+        let mut lab = first.block_on(Lab::with(specs, Wire::Behind, BUDGET, LOCK_WAIT));
+        let family = |vlan: i64| {
+            let mut call = attach(&[("leaf1", "eth1"), ("leaf2", "eth1")], vlan);
+            call.targets[usize::from(vlan == 100)].level = 1;
+            call
+        };
+        first.block_on(async {
+            assert_eq!(lab.engine.change(family(100)).await.unwrap().outcome, "applied");
+            // Away: the child first.
+            lab.leaf1().inject(FaultSpec::once("confirmed-commit", What::HangAfter));
+            let (engine, call) = (lab.engine.clone(), family(101));
+            let change = tokio::spawn(async move { engine.change(call).await });
+            while is_in(&lab.leaf1().running_xml(), "eth1", 100) {
+                assert!(!change.is_finished(), "it ended before: {:?}", change.await);
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        });
+        drop(first);
+        lab.leaf1().clear_faults();
+        lab.restart();
+        process().block_on(async {
+            assert_eq!(lab.journals().lines().count(), 4, "{}", lab.journals());
+            lab.engine.recover().await;
+            for leaf in ["leaf1", "leaf2"] {
+                assert!(is_in(&lab.switch(leaf).running_xml(), "eth1", 100), "{personality:?} {leaf}");
+            }
+            assert_eq!(lab.leftovers().await, "", "{personality:?}");
+        });
+    }
+}

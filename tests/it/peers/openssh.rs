@@ -26,8 +26,12 @@ impl OpenSsh {
         Self::start_with("").await
     }
 
-    /// With more lines of configuration.
-    pub async fn start_with(more: &str) -> Self {
+    /// Runs `program` (a line for a shell) whatever it is asked for.
+    pub async fn running(program: &str) -> Self {
+        Self::start_with(&format!("ForceCommand {program}\n")).await
+    }
+
+    async fn start_with(more: &str) -> Self {
         let dir = TempDir::with_prefix("sshd-").expect("a temporary directory");
         let mut sshd = Sshd::prepare(dir.path());
         let lines = format!("PrintMotd no\nPrintLastLog no\n{more}");

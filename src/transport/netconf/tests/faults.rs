@@ -19,7 +19,7 @@ async fn call(session: &mut NetconfSession, method: &str, deadline: Instant) -> 
     match method {
         "read" => session.read(Store::Running, &reads, deadline).await.map(drop),
         "begin" => session.begin(&reads, deadline).await.map(drop),
-        "stage" => session.stage(edit(), deadline).await,
+        "stage" => session.stage(edit(), "id-1", deadline).await,
         "commit" => {
             let committed = session.commit(&Commit::Plain, &reads, deadline).await;
             assert_eq!(committed.commit.as_ref().err(), committed.running.as_ref().err());
@@ -162,7 +162,7 @@ async fn an_answer_without_data_is_no_answer_to_a_read() {
     assert!(matches!(read, Err(Fault::Lost(Cause::Malformed(_)))), "{read:?}");
 
     let (mut session, mut peer) = ready().await;
-    let (staged, _) = tokio::join!(session.stage(edit(), soon()), peer.answer([DATA]));
+    let (staged, _) = tokio::join!(session.stage(edit(), "id-1", soon()), peer.answer([DATA]));
     assert!(matches!(staged, Err(Fault::Lost(Cause::Malformed(_)))), "{staged:?}");
 }
 
@@ -201,7 +201,7 @@ async fn an_idle_session_notices_what_its_peer_does() {
 #[tokio::test(start_paused = true)]
 async fn a_payload_cannot_end_its_message() {
     let (mut session, _peer) = connected("1.0", &CANDIDATE, None, 1 << 16).await;
-    let staged = session.stage(&Payload::Netconf("a]]>]]>b".to_owned()), soon()).await;
+    let staged = session.stage(&Payload::Netconf("a]]>]]>b".to_owned()), "id-1", soon()).await;
     assert!(matches!(staged, Err(Fault::NotSent(Cause::Malformed(_)))), "{staged:?}");
     assert!(session.is_open());
 }

@@ -21,7 +21,7 @@ async fn four_flights(base: &str, width: usize) -> Vec<Vec<String>> {
     let (before, rpcs) = tokio::join!(session.begin(&reads, soon()), peer.answer([OK, OK, DATA]));
     assert_eq!(before.unwrap().leaf(&mtu), Some("9000"));
     seen.push(rpcs);
-    let (staged, rpcs) = tokio::join!(session.stage(edit(), soon()), peer.answer([OK]));
+    let (staged, rpcs) = tokio::join!(session.stage(edit(), "id-1", soon()), peer.answer([OK]));
     staged.unwrap();
     seen.push(rpcs);
     let how = Commit::Timed { timeout: Duration::from_secs(30), persist_id: "id-1".to_owned() };
@@ -143,7 +143,7 @@ async fn only_what_is_ours_is_discarded() {
     let reads = reads();
     tokio::join!(session.begin(&reads, soon()), peer.answer([OK, OK, DATA])).0.unwrap();
     // A refused edit may have left something.
-    let (staged, _) = tokio::join!(session.stage(edit(), soon()), peer.answer([DENIED]));
+    let (staged, _) = tokio::join!(session.stage(edit(), "id-1", soon()), peer.answer([DENIED]));
     assert_eq!(rejected_tag(&staged.unwrap_err()), "lock-denied");
     let answers = async { (peer.answer([OK]).await, peer.answer([OK, OK]).await) };
     let (released, (first, then)) = tokio::join!(session.release(true, soon()), answers);
@@ -152,7 +152,7 @@ async fn only_what_is_ours_is_discarded() {
     assert!(names(&then).iter().all(|name| name.starts_with("<unlock>")), "{then:?}");
 
     // After a cancelled commit the candidate may still hold the edit.
-    tokio::join!(session.stage(edit(), soon()), peer.answer([OK])).0.unwrap();
+    tokio::join!(session.stage(edit(), "id-1", soon()), peer.answer([OK])).0.unwrap();
     let how = Commit::Timed { timeout: Duration::from_secs(1), persist_id: "p".to_owned() };
     tokio::join!(session.commit(&how, &reads, soon()), peer.answer([OK, DATA])).0.commit.unwrap();
     let (cancelled, rpcs) = tokio::join!(session.cancel("p", soon()), peer.answer([OK]));
@@ -162,7 +162,7 @@ async fn only_what_is_ours_is_discarded() {
     tokio::join!(session.release(true, soon()), peer.answer([OK])).0.unwrap();
 
     // After a plain commit there is nothing.
-    tokio::join!(session.stage(edit(), soon()), peer.answer([OK])).0.unwrap();
+    tokio::join!(session.stage(edit(), "id-1", soon()), peer.answer([OK])).0.unwrap();
     let (committed, rpcs) =
         tokio::join!(session.commit(&Commit::Plain, &reads, soon()), peer.answer([OK, DATA]));
     committed.commit.unwrap();
@@ -170,7 +170,7 @@ async fn only_what_is_ours_is_discarded() {
     session.release(true, soon()).await.unwrap();
 
     // An edit that cannot be discarded is never unlocked.
-    tokio::join!(session.stage(edit(), soon()), peer.answer([OK])).0.unwrap();
+    tokio::join!(session.stage(edit(), "id-1", soon()), peer.answer([OK])).0.unwrap();
     let released = tokio::join!(session.release(true, soon()), peer.answer([DENIED])).0;
     assert_eq!(rejected_tag(&released.unwrap_err()), "lock-denied");
     assert!(!session.is_open());
@@ -188,7 +188,7 @@ async fn without_a_candidate_the_commit_is_the_edit() {
         ["<lock><target><running/></target></lock>", "<lock><target><startup/></target></lock>"]
     );
     assert!(matches!(session.commit(&Commit::Plain, &reads, soon()).await.commit, Err(Fault::NotSent(_))));
-    session.stage(edit(), soon()).await.unwrap();
+    session.stage(edit(), "id-1", soon()).await.unwrap();
     let timed = Commit::Timed { timeout: Duration::from_secs(1), persist_id: "p".to_owned() };
     assert!(matches!(session.commit(&timed, &reads, soon()).await.commit, Err(Fault::NotSent(_))));
     let (committed, rpcs) =
@@ -249,7 +249,7 @@ async fn warnings_are_no_errors_and_replies_may_come_in_any_order() {
     let warned = DENIED.replace(">error<", ">warning<");
     let both = format!("{warned}<ok/>");
     for reply in [&warned, &both] {
-        tokio::join!(session.stage(edit(), soon()), peer.answer([reply])).0.unwrap();
+        tokio::join!(session.stage(edit(), "id-1", soon()), peer.answer([reply])).0.unwrap();
     }
     let reads = reads();
     let (begun, ()) = tokio::join!(session.begin(&reads, soon()), async {

@@ -1,0 +1,191 @@
+//! From the first byte to a prompt that takes commands.
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn a_banner_that_looks_like_prompts() {
+    let (terminal, mut peer) = login("", None, async |peer| {
+        // Each piece is read before the next comes.
+        for piece in [
+            "#########\r\nWelcome to\r\nnot-me>",
+            " or rather\r\nnot-me#",
+            "\r\n",
+            &"x".repeat(300_000),
+            "\r\n",
+        ] {
+            peer.stutters(&piece[..piece.len().min(50)]).await;
+            peer.says(&piece[piece.len().min(50)..]).await;
+        }
+        peer.takes("\n").await;
+        // The Enter for the banner is read by the shell only now.
+        peer.stutters("sw#").await;
+        peer.stutters("\r\nsw#").await;
+        peer.takes("\n").await;
+        peer.stutters("\r\nsw#").await;
+    })
+    .await;
+    let mut terminal = terminal.unwrap();
+    assert_eq!(terminal.prompt(), "sw#");
+    let (output, ()) =
+        tokio::join!(terminal.run("show banner", soon()), peer.answers("show banner", "not-me#\r\nsw#"));
+    assert_eq!(output.unwrap().text, "not-me#\n");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_of_two_prompts_is_no_answer() {
+    // What is typed early shows up twice: by the terminal, and by the prompt that follows.
+    let (terminal, mut peer) = login("", None, async |peer| {
+        peer.says("motd>").await;
+        peer.takes("\n").await;
+        peer.says("\r\n\r\nsw#").await;
+        tokio::task::yield_now().await;
+        peer.says("sw#").await;
+        peer.takes("\n").await;
+        peer.says("\r\nsw#").await;
+    })
+    .await;
+    let mut terminal = terminal.unwrap();
+    let (output, ()) = tokio::join!(terminal.run("show x", soon()), peer.answers("show x", "x\r\nsw#"));
+    assert_eq!(output.unwrap().text, "x\n");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_to_go_on_and_a_paged_banner() {
+    let (terminal, _peer) = login("", None, async |peer| {
+        peer.says("Press any key to continue").await;
+        peer.takes("\n").await;
+        peer.says("\r\nline 1\r\n--More--").await;
+        peer.takes(" ").await;
+        peer.says("\r        \rline 2\r\nsw#").await;
+        peer.takes("\n").await;
+        peer.says("\r\nsw#").await;
+    })
+    .await;
+    assert_eq!(terminal.unwrap().prompt(), "sw#");
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_prompt_at_all() {
+    let (opened, mut peer) =
+        login("", None, async |peer| peer.says("Change your password now:\x07 ").await).await;
+    assert_eq!(opened.err().unwrap(), Cause::NoPrompt("Change your password now: ".to_owned()));
+    peer.takes_no_more().await;
+    let (opened, _) = login("", None, async |peer| {
+        peer.says("sw#").await;
+        peer.takes("\n").await;
+        drop(std::mem::replace(peer, Peer { io: duplex(1).0 }));
+    })
+    .await;
+    assert_eq!(opened.err().unwrap(), Cause::Closed("the device closed it".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mode_that_someone_left_is_left_first_and_setup_is_said() {
+    let setup = r#"setup = ["terminal length 0", "?terminal width 511"]"#;
+    let (terminal, mut peer) = login(setup, None, async |peer| {
+        peer.says("sw(config-if)#").await;
+        peer.takes("\n").await;
+        peer.says("\r\nsw(config-if)#").await;
+        peer.answers("end", "sw#").await;
+        peer.answers("terminal length 0", "sw#").await;
+        peer.answers("terminal width 511", "% Invalid input\r\nsw#").await;
+    })
+    .await;
+    let mut terminal = terminal.unwrap();
+    assert!(!terminal.is_configuring());
+    let device = async {
+        peer.answers("configure terminal", "Enter commands.\r\nsw(config)#").await;
+        peer.answers("interface eth1", "sw(config-if)# ").await;
+        peer.answers("end", "sw#").await;
+        peer.answers("configure terminal", "% locked by admin\r\nsw#").await;
+    };
+    let ours = async {
+        terminal.enter_configuration(soon()).await.unwrap();
+        terminal.enter_configuration(soon()).await.unwrap();
+        assert_eq!(terminal.run("interface eth1", soon()).await.unwrap().text, "");
+        assert_eq!(terminal.prompt(), "sw(config-if)#");
+        terminal.leave_configuration(soon()).await.unwrap();
+        terminal.leave_configuration(soon()).await.unwrap();
+        let fault = terminal.enter_configuration(soon()).await.unwrap_err();
+        assert!(fault.to_string().contains("it stands at sw#: % locked by admin"), "{fault}");
+        assert!(terminal.is_open());
+    };
+    tokio::join!(ours, device);
+
+    let (opened, _) = login(setup, None, async |peer| {
+        peer.says("sw#").await;
+        peer.takes("\n").await;
+        peer.says("\r\nsw#").await;
+        peer.answers("terminal length 0", "% Invalid input\r\nsw#").await;
+    })
+    .await;
+    let cause = opened.err().unwrap().to_string();
+    assert!(cause.contains("setup command `terminal length 0` was refused: % Invalid input"), "{cause}");
+}
+
+async fn enabling(
+    secret: Option<&str>,
+    device: impl AsyncFnOnce(&mut Peer),
+) -> (Result<Terminal, Cause>, Peer) {
+    login("", secret, async |peer| {
+        peer.says("sw>").await;
+        peer.takes("\n").await;
+        peer.says("\r\nsw>").await;
+        peer.answers("enable", "").await;
+        device(peer).await;
+    })
+    .await
+}
+
+#[tokio::test(start_paused = true)]
+async fn enable_with_a_secret_and_without() {
+    let (terminal, _) = enabling(Some("hunter2"), async |peer| {
+        peer.stutters("Password: ").await;
+        peer.takes("hunter2\n").await;
+        peer.says("\r\nsw#").await;
+    })
+    .await;
+    assert!(terminal.unwrap().is_privileged());
+    let (terminal, mut peer) = enabling(Some("hunter2"), async |peer| peer.says("sw#").await).await;
+    drop(terminal.unwrap());
+    peer.takes_no_more().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn enable_refused() {
+    let cause = |opened: Result<Terminal, Cause>| match opened.err().unwrap() {
+        Cause::Enable(why) => why,
+        other => panic!("{other}"),
+    };
+    // It asks again: the same would not help.
+    let (opened, mut peer) = enabling(Some("hunter2"), async |peer| {
+        peer.says("Password: ").await;
+        peer.takes("hunter2\n").await;
+        peer.says("\r\nPassword: ").await;
+    })
+    .await;
+    assert_eq!(cause(opened), "it does not take our secret");
+    peer.takes_no_more().await;
+    // It gives up, and shows what it was told.
+    let (opened, _) = enabling(Some("hunter2"), async |peer| {
+        peer.says("Password: ").await;
+        peer.takes("hunter2\n").await;
+        peer.says("\r\n% Bad secret hunter2\r\nsw>").await;
+    })
+    .await;
+    let why = cause(opened);
+    assert!(why.contains("% Bad secret ***") && !why.contains("hunter2"), "{why}");
+    let (opened, _) = enabling(None, async |peer| peer.says("Password: ").await).await;
+    assert_eq!(cause(opened), "it asks for a secret, and the device has none in the inventory");
+    // A hidden question that is not this one's is told nothing.
+    let (opened, mut peer) = enabling(Some("hunter2"), async |peer| peer.says("New password: ").await).await;
+    assert_eq!(opened.err().unwrap(), Cause::NoPrompt("New password: ".to_owned()));
+    peer.takes_no_more().await;
+    let (opened, _) = login("", Some("a\nreload"), async |peer| {
+        peer.says("sw>").await;
+        peer.takes("\n").await;
+        peer.says("\r\nsw>").await;
+    })
+    .await;
+    assert_eq!(cause(opened), "the secret is empty or holds a control character");
+}
