@@ -17,6 +17,7 @@ use target::Target;
 use crate::device::{Device, Profile};
 use crate::guard::{EntryScope, PortScope, Scope, ScopeError, guard};
 use crate::intent::{Caller, Intent, Request, Subject};
+use crate::openconfig::Interface;
 use crate::path::Path;
 use crate::render::{self, Payload, RenderError};
 use crate::schema::{Schema, Violation};
@@ -299,6 +300,21 @@ impl WayBack {
         };
         now.iter().all(|vlan| before.contains(vlan) || after.contains(vlan))
             && before.iter().all(|vlan| now.contains(vlan) || !after.contains(vlan) || going.contains(vlan))
+    }
+
+    /// `running` with ports that others took away as they were before: where ports are not ours to
+    /// create, what was on one is gone with it, and nothing is left to take back.
+    pub fn but_for_gone(&self, mut running: Slice, profile: &Profile) -> Slice {
+        if profile.openconfig.creates_interfaces {
+            return running;
+        }
+        for port in self.ports.keys() {
+            let entry = Interface::entry(port);
+            if !running.has_entry(&entry) {
+                running.absorb(&self.restored.within(&[entry]));
+            }
+        }
+        running
     }
 
     /// Whether the change is off the device. What is shared may be there or not.

@@ -87,7 +87,8 @@ pub struct Report {
 pub enum Apart {
     /// They may not: it succeeded, or how the device is now is not known, or it was no member's fault.
     No,
-    /// The device refused or changed something, and is proven to be as before; the paths it named.
+    /// The device refused or changed something, or what it said of somebody's port makes no sense, and
+    /// it is proven to be as before; the paths it named.
     Yes { error_paths: Vec<String> },
     /// Nothing was changed: reading failed for those who joined the first so many.
     Joined { after: usize },

@@ -17,7 +17,7 @@ use crate::transaction::lease::Lease;
 use crate::transaction::outcome::{Outcome, Phase, Saved, Timings};
 use crate::transaction::shared::Stop;
 use crate::transaction::{Apart, Budget, Done, Failed, Report, half_way, jitter};
-use crate::transport::{Commit, Fault, Promises, Session, Store, Timed};
+use crate::transport::{Cause, Commit, Fault, Promises, Session, Store, Timed};
 
 /// Changes that came while their device was locked and read.
 pub trait Latecomers: Send {
@@ -242,7 +242,13 @@ impl<'l> Participant<'l> {
                 self.reached = Reached::Locked;
                 Ok(())
             }
-            Err(fault) => self.fault(Phase::Lock, fault),
+            Err(fault) => {
+                // It answered, and what it said of one port may be all that is wrong.
+                if matches!(fault, Fault::Lost(Cause::Malformed(_))) {
+                    self.apart = Apart::Yes { error_paths: Vec::new() };
+                }
+                self.fault(Phase::Lock, fault)
+            }
         }
     }
 
@@ -391,14 +397,16 @@ impl<'l> Participant<'l> {
         self.enter(Phase::Commit, Reached::Committed)?;
         let reads = self.lease.read_set(batch.way_back.reads.clone());
         let started = Instant::now();
-        let is_staged = self.promises()?.candidate;
+        let promises = self.promises()?;
+        // Where nobody is kept out, what is read back may be another's.
+        let ours = |running: Slice| Some(running).filter(|_| promises.locks);
         let until = budget.forward.min(started + budget.lock_wait);
         let answer = loop {
             let answer = self.session()?.commit(&how, &reads, budget.forward).await;
             let pause = jitter(Duration::from_millis(100));
             // Someone holds running alone: the commit was refused, and the edit is still staged.
             let is_held = matches!(&answer.commit, Err(Fault::Rejected(errors)) if Fault::is_in_use(errors));
-            let may_ask_again = is_held && is_staged && answer.running.is_ok();
+            let may_ask_again = is_held && promises.candidate && answer.running.is_ok();
             if !may_ask_again || Instant::now() + pause >= until {
                 break answer;
             }
@@ -406,7 +414,7 @@ impl<'l> Participant<'l> {
         };
         self.timings.0.push((Phase::Commit, started.elapsed()));
         if let Err(fault) = answer.commit {
-            self.seen = answer.running.ok();
+            self.seen = answer.running.ok().and_then(ours);
             return self.fault(Phase::Commit, fault);
         }
         match answer.running {
@@ -414,7 +422,7 @@ impl<'l> Participant<'l> {
             Ok(running) if running.same_as(&batch.way_back.after) => Ok(()),
             Ok(running) => {
                 let differ = running.differences(&batch.way_back.after);
-                self.seen = Some(running);
+                self.seen = ours(running);
                 let paths: Vec<String> = differ.iter().map(ToString::to_string).collect();
                 let cause =
                     format!("the device accepted the change and does not hold it: {}", paths.join(", "));

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::device::Profile;
 use crate::plan::WayBack;
 use crate::slice::Slice;
 use crate::transaction::lease::Lease;
@@ -25,7 +26,7 @@ pub(super) struct Case<'a> {
     /// A commit was sent and not refused; without one, running cannot have changed and no lock is
     /// needed to prove it.
     pub committed: bool,
-    /// What was read back right after our commit, under our lock: ours, whatever it is.
+    /// What was read back right after our commit, where our lock kept others out: ours, whatever it is.
     pub seen: Option<&'a Slice>,
     pub startup: Startup,
 }
@@ -300,15 +301,16 @@ async fn attempt(lease: &mut Lease, case: &Case<'_>, deadline: Instant) -> Resul
         }
         begun => begun?,
     };
-    let is_after = running.same_as(&case.way_back.after);
     let is_seen = case.seen.is_some_and(|seen| running.same_as(seen));
+    let running = case.way_back.but_for_gone(running, &profile);
+    let is_after = running.same_as(&case.way_back.after);
     let mut end = if case.way_back.is_undone(&running) {
         keep(session, case, Settled::Before, &reads, deadline).await?
     } else if is_after && case.accepts_after {
         keep(session, case, Settled::After, &reads, deadline).await?
     } else if is_after || is_seen || case.way_back.is_on_the_way(&running) {
         match case.way_back.undo_from(&running, &profile, &reads.schema) {
-            Ok(payload) => repair(session, &payload, case, &reads, deadline).await?,
+            Ok(payload) => repair(session, &payload, case, &reads, &profile, deadline).await?,
             Err(error) => Settled::Stuck(error.to_string()),
         }
     } else {
@@ -364,6 +366,7 @@ async fn repair(
     payload: &crate::render::Payload,
     case: &Case<'_>,
     reads: &ReadSet,
+    profile: &Profile,
     deadline: Instant,
 ) -> Result<Settled, Fault> {
     let refused = |fault: Fault| match fault {
@@ -377,7 +380,7 @@ async fn repair(
     if let Err(fault) = answer.commit {
         return refused(fault);
     }
-    let running = answer.running?;
+    let running = case.way_back.but_for_gone(answer.running?, profile);
     Ok(if case.way_back.is_undone(&running) {
         Settled::Before
     } else {

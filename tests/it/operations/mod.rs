@@ -105,7 +105,7 @@ async fn metric(service: &Service, name: &str) -> String {
 }
 
 /// Waits until a metric has a value.
-async fn becomes(service: &Service, name: &str, value: &str) {
+pub async fn becomes(service: &Service, name: &str, value: &str) {
     patiently(&format!("{name} to become {value}"), async {
         while metric(service, name).await != value {
             poll_pause().await;

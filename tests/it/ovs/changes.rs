@@ -1,52 +1,13 @@
 //! Mercury changes a switch that forwards, and machines on its ports see what that means.
 
-use std::collections::BTreeSet;
+use serde_json::json;
 
-use serde_json::{Value, json};
-
-use crate::peers::{OpenVswitch, Peer, Port, require};
-use crate::service::{Service, Site, and, attach, detach, reset, update};
+use super::*;
+use crate::peers::{OpenVswitch, Peer, require};
+use crate::service::{and, attach, detach, reset, update};
 
 /// What an uplink sends all the time: the machines' VLANs, others', and untagged.
 const NOISE: [u16; 7] = [100, 101, 110, 111, 112, 150, 300];
-
-fn site(switch: &OpenVswitch, lines: &str) -> Site {
-    let login = format!(
-        "address = \"127.0.0.1\"\nport = {}\nusername = \"{}\"\nkey_file = \"{}\"\nknown_hosts = \"{}\"\n\
-         profile = \"ovs_linux\"\nallowed_vlans = \"100-199\"\nprotected_ports = [\"uplink\"]\n",
-        switch.port,
-        switch.username,
-        switch.key.display(),
-        switch.known_hosts.display()
-    );
-    Site::new().device("leaf1", &(login + lines))
-}
-
-async fn applied(service: &Service, method: &str, params: Value) -> Value {
-    match service.call(method, params.clone()).await {
-        Ok(answer) => answer,
-        Err(failure) => panic!("{method} {params}: {failure:?}"),
-    }
-}
-
-fn access(vlan: u16) -> Port {
-    Port { vlan_mode: Some("access".into()), tag: Some(vlan), trunks: BTreeSet::new(), admin_up: true }
-}
-
-/// A port that carries nothing.
-fn isolated() -> Port {
-    Port { admin_up: false, ..access(4095) }
-}
-
-fn trunk(native: Option<u16>, trunks: &[u16]) -> Port {
-    let vlan_mode = if native.is_some() { "native-untagged" } else { "trunk" };
-    Port {
-        vlan_mode: Some(vlan_mode.to_owned()),
-        tag: native,
-        trunks: trunks.iter().copied().collect(),
-        admin_up: true,
-    }
-}
 
 #[tokio::test]
 async fn at_no_moment_does_a_machine_see_a_vlan_that_is_not_its_own() {
