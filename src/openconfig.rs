@@ -222,10 +222,10 @@ impl PortState {
         let mode = |mode: Option<Mode>| mode.map(|mode| mode.as_str().to_owned());
         let id = |vlan: Option<VlanId>| vlan.map(|vlan| vlan.to_string());
         set(&vlans.mode, mode(self.mode), mode(in_force.mode));
-        // What is in force in the other mode is not in force.
-        let is_trunk = self.mode.or(in_force.mode) == Some(Mode::Trunk);
-        set(&vlans.access, id(self.access), id(in_force.access.filter(|_| !is_trunk)));
-        set(&vlans.native, id(self.native), id(in_force.native.filter(|_| is_trunk)));
+        // What is in force in another mode is not in force.
+        let in_mode = |mode| self.mode.or(in_force.mode) == Some(mode);
+        set(&vlans.access, id(self.access), id(in_force.access.filter(|_| in_mode(Mode::Access))));
+        set(&vlans.native, id(self.native), id(in_force.native.filter(|_| in_mode(Mode::Trunk))));
         set(&interface.description, self.description.clone(), None);
         let enabled = |enabled: Option<bool>| enabled.map(|enabled| enabled.to_string());
         set(&interface.enabled, enabled(self.enabled), enabled(in_force.enabled));

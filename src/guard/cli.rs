@@ -241,8 +241,10 @@ impl<'a> Follower<'a> {
     fn carries(&self, state: &PortState) -> Carries {
         let in_force = &self.habits.in_force;
         match state.mode.or(in_force.mode) {
-            None => Carries::These(VlanSet::default()),
-            Some(Mode::Access) => Carries::These(state.access.or(in_force.access).into_iter().collect()),
+            // Without a mode a port with an access VLAN of its own begins in that.
+            None | Some(Mode::Access) => {
+                Carries::These(state.access.or(in_force.access).into_iter().collect())
+            }
             Some(Mode::Trunk) => match &state.vlans {
                 None => Carries::All,
                 Some(list) => Carries::These(list.iter().chain(state.native).collect()),

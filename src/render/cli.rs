@@ -209,8 +209,8 @@ mod tests {
         let mut state = state.clone();
         // A system that is always told whether a port is up always says so.
         state.enabled = state.enabled.or(habits.in_force.enabled.is_none().then_some(true));
-        // A system without a mode of its own keeps nothing for the mode that a port is not in.
-        if habits.in_force.mode.is_none() {
+        // A system without an access VLAN of its own keeps nothing for the mode that a port is not in.
+        if habits.in_force.access.is_none() {
             if state.mode != Some(Mode::Trunk) {
                 (state.native, state.vlans) = (None, None);
             }
@@ -224,6 +224,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
         /// The guard follows what each profile's templates write, there and back, from any state.
         #[test]
         fn every_profile_comes_to_what_is_planned(before in any_state(), intent in any_intent()) {

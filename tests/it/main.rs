@@ -1,6 +1,7 @@
 //! One binary for all integration tests: each more would link everything again.
 
 mod client;
+mod command_lines;
 mod config;
 mod conformance;
 mod demo;
