@@ -59,3 +59,18 @@ async fn netmiko_configures_eos() {
     assert!(read.contains("\n100   blue                             active    Et1"), "{read}");
     assert_eq!(switch.startup_config(), switch.running_config());
 }
+
+#[tokio::test]
+async fn netmiko_configures_junos() {
+    if !require(&[Peer::Netmiko]) {
+        return;
+    }
+    let switch = start("juniper_junos", None).await;
+    let read = netmiko(&switch, "juniper_junos", "").await;
+    assert!(read.starts_with("prompt admin@switch>\n"), "{read}");
+    assert!(read.contains("[edit vlans]\n+   blue {\n+       vlan-id 100;\n+   }\n"), "{read}");
+    let port = "set interfaces ge-0/0/1 unit 0 family ethernet-switching vlan members blue\n";
+    assert!(read.contains(port) && switch.running_config().contains(port), "{read}");
+    assert!(read.contains("\nblue {\n    vlan-id 100;\n}\n"), "{read}");
+    assert!(!switch.pending_commit());
+}

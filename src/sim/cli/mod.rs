@@ -3,17 +3,19 @@
 //! * [`start`] gives a [`CliSwitch`] from a [`CliSpec`]; `systems/` says what each system is.
 //! * [`CliFault`] is what goes wrong, and when.
 //! * From the wire inwards: `terminal` (what is typed and shown), then one [`os::Os`] for all sessions:
-//!   `industry` (modes and sections, with `edit` and `candidates`) or another. `grammar` reads lines,
-//!   `sections` is a configuration, `system` the data.
+//!   `industry` (modes, with `edit` and `candidates` on `sections`) or `junos` (on `statements`).
+//!   `grammar` reads lines, `system` is the data.
 
 mod candidates;
 mod edit;
 mod fault;
 mod grammar;
 mod industry;
+mod junos;
 mod os;
 mod ports;
 mod sections;
+mod statements;
 mod system;
 mod terminal;
 mod vlans;
@@ -36,6 +38,7 @@ use super::{SimError, ssh};
 use fault::Faults;
 pub use fault::{CliFault, CliWhat};
 use industry::Industry;
+use junos::Junos;
 use os::Os;
 use system::{Style, System};
 
@@ -221,6 +224,7 @@ impl Device {
         let system = Arc::new(system);
         let os: Box<dyn Os> = match system.style {
             Style::Sections => Box::new(Industry::new(Arc::clone(&system), spec)),
+            Style::Statements => Box::new(Junos::new(Arc::clone(&system), spec)),
         };
         let mut faults = Faults::default();
         spec.faults.iter().cloned().for_each(|fault| faults.add(fault));

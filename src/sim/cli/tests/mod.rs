@@ -2,6 +2,7 @@
 
 mod eos;
 mod ios;
+mod junos;
 mod terminal;
 
 use tokio::time::Instant;
