@@ -18,6 +18,8 @@ pub(super) enum Style {
     Sections,
     /// Statements in a candidate.
     Statements,
+    /// Commands of a Linux host.
+    Linux,
 }
 
 /// One operating system.

@@ -3,6 +3,7 @@
 mod eos;
 mod ios;
 mod junos;
+mod sonic;
 mod terminal;
 
 use tokio::time::Instant;
