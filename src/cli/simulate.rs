@@ -1,5 +1,7 @@
 //! `mercury simulate`: switches to try things on.
 
+mod cli_switch;
+
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -11,9 +13,11 @@ use secrecy::SecretString;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::schema::Schema;
+use crate::sim::cli::{CliFault, CliSpec};
 use crate::sim::{self, FaultSpec, Personality, SwitchSpec};
+use cli_switch::SystemArg;
 
-/// Run simulated NETCONF switches until SIGINT or SIGTERM.
+/// Run simulated switches, NETCONF or command lines, until SIGINT or SIGTERM.
 ///
 /// Prints one line a switch when all are ready: name, address, host key.
 #[derive(Debug, clap::Args)]
@@ -25,8 +29,26 @@ pub struct SimulateArgs {
     /// did before its error; prune-when drops a node whose `when` is false; undo-needs-unlock
     /// keeps a timed commit while running is locked; base-1.0 offers no chunked framing;
     /// no-link=eth1..eth4 reports these ports down; config=FILE adds XML to the first configuration.
-    #[arg(long = "switch", required = true, value_name = "SPEC", value_parser = parse_switch)]
+    #[arg(long = "switch", value_name = "SPEC", value_parser = parse_switch, required_unless_present = "systems")]
     switches: Vec<SwitchArg>,
+    /// cisco_ios or name=leaf2,os=cisco_ios,port=0,ports=Ethernet1..Ethernet48
+    ///
+    /// A command line: arista_eos, cisco_ios, juniper_junos or sonic; without a name it has the system's.
+    /// More keys: hostname=NAME; variant=NAME for what only some devices of the system do;
+    /// timers=N lets its timers run N times as fast; config=FILE has lines of its first
+    /// configuration, as they would be entered.
+    #[arg(long = "system", value_name = "SPEC", value_parser = cli_switch::parse)]
+    systems: Vec<SystemArg>,
+    /// leaf2:^commit:drop-after
+    ///
+    /// After the name a regular expression for the command, with @N or @every as above; then
+    /// refuse=TEXT, say=TEXT, noise=TEXT, prompt=TEXT, ask=TEXT, flood=BYTES, drop-before,
+    /// drop-after, drop-inside, hang-before, hang-after, delay=TIME or late-echo=TIME.
+    #[arg(long = "cli-fault", value_name = "NAME:COMMAND[@N]:WHAT", value_parser = cli_switch::parse_fault)]
+    cli_faults: Vec<(String, CliFault)>,
+    /// File with the enable secret of the command lines, on its first line
+    #[arg(long, value_name = "FILE")]
+    enable_file: Option<PathBuf>,
     /// leaf1:commit:drop-after
     ///
     /// After the name an rpc, `hello`, `any`, `confirmed-commit` or `confirm`, with @N for its Nth
@@ -78,12 +100,19 @@ pub async fn run(args: SimulateArgs) -> anyhow::Result<()> {
         None => Schema::builtin()?,
     };
     let mut running = Vec::new();
+    let mut running_systems = Vec::new();
     let mut lines = String::new();
     for (spec, address) in specs(&args)? {
         let name = spec.name.clone();
         let switch = sim::start(spec, Arc::clone(&schema), address).await?;
         lines += &format!("{name} {} {}\n", switch.addr(), switch.host_key());
         running.push(switch);
+    }
+    for (spec, address) in system_specs(&args)? {
+        let name = spec.name.clone();
+        let switch = sim::cli::start(spec, address).await?;
+        lines += &format!("{name} {} {}\n", switch.addr(), switch.host_key());
+        running_systems.push(switch);
     }
     let mut out = std::io::stdout().lock();
     out.write_all(lines.as_bytes()).and_then(|()| out.flush()).context("cannot write to standard output")?;
@@ -94,25 +123,35 @@ pub async fn run(args: SimulateArgs) -> anyhow::Result<()> {
         _ = terminate.recv() => {}
     }
     running.into_iter().for_each(sim::Switch::shutdown);
+    running_systems.into_iter().for_each(sim::cli::CliSwitch::shutdown);
     Ok(())
 }
 
-/// What to start and where, from all of the arguments together.
-fn specs(args: &SimulateArgs) -> anyhow::Result<Vec<(SwitchSpec, SocketAddr)>> {
-    let password = args.password_file.as_deref().map(read).transpose()?;
-    let password = password.map(|text| SecretString::from(text.lines().next().unwrap_or_default()));
+/// Who may log in, everywhere.
+fn login(args: &SimulateArgs) -> anyhow::Result<(Option<SecretString>, Option<String>)> {
+    let password = args.password_file.as_deref().map(first_line).transpose()?;
     let authorized_key = args.authorized_key.as_deref().map(read).transpose()?;
     if password.is_none() && authorized_key.is_none() {
         bail!("nobody could log in: give --password-file or --authorized-key");
     }
-    let names: Vec<&String> = args.switches.iter().map(|switch| &switch.spec.name).collect();
+    Ok((password, authorized_key))
+}
+
+/// What to start and where, from all of the arguments together.
+fn specs(args: &SimulateArgs) -> anyhow::Result<Vec<(SwitchSpec, SocketAddr)>> {
+    let (password, authorized_key) = login(args)?;
+    let netconf: Vec<&String> = args.switches.iter().map(|switch| &switch.spec.name).collect();
+    let systems: Vec<&String> = args.systems.iter().map(|system| &system.spec.name).collect();
+    let names: Vec<&String> = netconf.iter().chain(&systems).copied().collect();
     if let Some(twice) = (1..names.len()).find(|&n| names[..n].contains(&names[n])) {
         bail!("two switches are named `{}`", names[twice]);
     }
-    let meant = args.faults.iter().map(|(name, _)| name).chain(args.latencies.iter().map(|(name, _)| name));
-    for name in meant {
+    let faults = args.faults.iter().map(|(name, _)| ("--switch", &netconf, name));
+    let latencies = args.latencies.iter().map(|(name, _)| ("--switch or --system", &names, name));
+    let cli_faults = args.cli_faults.iter().map(|(name, _)| ("--system", &systems, name));
+    for (option, names, name) in faults.chain(latencies).chain(cli_faults) {
         if !names.contains(&name) {
-            bail!("no --switch is named `{name}`");
+            bail!("no {option} is named `{name}`");
         }
     }
     let complete = |switch: &SwitchArg| {
@@ -124,11 +163,35 @@ fn specs(args: &SimulateArgs) -> anyhow::Result<Vec<(SwitchSpec, SocketAddr)>> {
         spec.host_key = args.state_dir.as_deref().map(|dir| host_key(dir, &spec.name)).transpose()?;
         let ours = |(name, _): &&(String, FaultSpec)| *name == spec.name;
         spec.faults = args.faults.iter().filter(ours).map(|(_, fault)| fault.clone()).collect();
-        let latency = args.latencies.iter().rev().find(|(name, _)| *name == spec.name);
-        spec.latency = latency.map_or(Duration::ZERO, |(_, time)| *time);
+        spec.latency = latency(args, &spec.name);
         Ok((spec, SocketAddr::new(args.bind, switch.port)))
     };
     args.switches.iter().map(complete).collect()
+}
+
+/// The command lines among them.
+fn system_specs(args: &SimulateArgs) -> anyhow::Result<Vec<(CliSpec, SocketAddr)>> {
+    let (password, authorized_key) = login(args)?;
+    let enable_secret = args.enable_file.as_deref().map(first_line).transpose()?;
+    let complete = |system: &SystemArg| {
+        let mut spec = system.spec.clone();
+        spec.username.clone_from(&args.user);
+        spec.password.clone_from(&password);
+        spec.authorized_key.clone_from(&authorized_key);
+        spec.enable_secret.clone_from(&enable_secret);
+        spec.config = system.config.as_deref().map(read).transpose()?.unwrap_or_default();
+        spec.host_key = args.state_dir.as_deref().map(|dir| host_key(dir, &spec.name)).transpose()?;
+        let ours = |(name, _): &&(String, CliFault)| *name == spec.name;
+        spec.faults = args.cli_faults.iter().filter(ours).map(|(_, fault)| fault.clone()).collect();
+        spec.latency = latency(args, &spec.name);
+        Ok((spec, SocketAddr::new(args.bind, system.port)))
+    };
+    args.systems.iter().map(complete).collect()
+}
+
+fn latency(args: &SimulateArgs, switch: &str) -> Duration {
+    let latency = args.latencies.iter().rev().find(|(name, _)| name == switch);
+    latency.map_or(Duration::ZERO, |(_, time)| *time)
 }
 
 /// The switch's private key from the directory; made at the first start.
@@ -143,6 +206,10 @@ fn host_key(dir: &Path, name: &str) -> anyhow::Result<SecretString> {
 
 fn read(file: &Path) -> anyhow::Result<String> {
     std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
+}
+
+fn first_line(file: &Path) -> anyhow::Result<SecretString> {
+    Ok(SecretString::from(read(file)?.lines().next().unwrap_or_default()))
 }
 
 fn parse_switch(text: &str) -> Result<SwitchArg, String> {
@@ -167,11 +234,16 @@ fn parse_switch(text: &str) -> Result<SwitchArg, String> {
             _ => return Err(wrong()),
         }
     }
+    check_name(&spec.name)?;
+    Ok(SwitchArg { spec, port, config })
+}
+
+fn check_name(name: &str) -> Result<(), String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    if spec.name.is_empty() || spec.name.starts_with('.') || !spec.name.chars().all(plain) {
+    if name.is_empty() || name.starts_with('.') || !name.chars().all(plain) {
         return Err("a switch needs a name of letters, digits, `-`, `_` and `.`".to_owned());
     }
-    Ok(SwitchArg { spec, port, config })
+    Ok(())
 }
 
 /// `eth1..eth48+mgmt0`

@@ -1,12 +1,14 @@
 //! Simulated command lines: used by netmiko, which no one here wrote, and over SSH.
 
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use mercury::sim::cli::{self, CliSpec, CliSwitch};
 use secrecy::SecretString;
 use tokio::time::timeout;
 
-use crate::peers::{Peer, python, require, script};
+use crate::peers::{Peer, mercury_bin, python, require, script};
 
 async fn start(system: &str, secret: Option<&str>) -> CliSwitch {
     let spec = CliSpec {
@@ -15,6 +17,30 @@ async fn start(system: &str, secret: Option<&str>) -> CliSwitch {
         ..CliSpec::new(system)
     };
     cli::start(spec, "127.0.0.1:0".parse().unwrap()).await.unwrap()
+}
+
+#[test]
+fn the_command_simulates_systems() {
+    let dir = tempfile::tempdir().unwrap();
+    let password = dir.path().join("password");
+    std::fs::write(&password, "secret\n").unwrap();
+    let mut child = Command::new(mercury_bin())
+        .args(["simulate", "--system", "cisco_ios", "--system", "name=leaf2,os=arista_eos"])
+        .args(["--cli-fault", "leaf2:^commit:drop-after", "--password-file"])
+        .arg(&password)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let said: Vec<String> = lines.take(2).map(Result::unwrap).collect();
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    assert!(child.wait().unwrap().success());
+    assert!(
+        said[0].starts_with("cisco_ios 127.0.0.1:") && said[1].starts_with("leaf2 127.0.0.1:"),
+        "{said:?}"
+    );
+    assert!(said.iter().all(|line| line.contains(" ssh-ed25519 AAAA")));
 }
 
 /// What netmiko reads back after a change.
@@ -58,4 +84,19 @@ async fn netmiko_configures_eos() {
     assert!(read.contains(port), "{read}");
     assert!(read.contains("\n100   blue                             active    Et1"), "{read}");
     assert_eq!(switch.startup_config(), switch.running_config());
+}
+
+#[tokio::test]
+async fn netmiko_configures_junos() {
+    if !require(&[Peer::Netmiko]) {
+        return;
+    }
+    let switch = start("juniper_junos", None).await;
+    let read = netmiko(&switch, "juniper_junos", "").await;
+    assert!(read.starts_with("prompt admin@switch>\n"), "{read}");
+    assert!(read.contains("[edit vlans]\n+   blue {\n+       vlan-id 100;\n+   }\n"), "{read}");
+    let port = "set interfaces ge-0/0/1 unit 0 family ethernet-switching vlan members blue\n";
+    assert!(read.contains(port) && switch.running_config().contains(port), "{read}");
+    assert!(read.contains("\nblue {\n    vlan-id 100;\n}\n"), "{read}");
+    assert!(!switch.pending_commit());
 }

@@ -1,36 +1,39 @@
 //! Command lines in the manner of the industry: modes, and a configuration of sections whose lines
 //! take effect one by one, or in a session.
 
+mod candidates;
+mod os;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::time::Instant;
 
-use super::candidates::Pending;
 use super::edit::{Editor, Within};
 use super::grammar::{Matched, Values, parse, seconds};
-use super::os::{Os, Reply, filtered};
+use super::os::{Os as _, Reply, filtered};
 use super::ports::{Natural, Ports};
 use super::sections::{Config, Line};
 use super::system::{Action, Command, System, fill};
 use super::{CliSpec, scaled};
+use candidates::Pending;
 
 /// How often a secret may be wrong.
 const TRIES: u32 = 3;
 
 pub(super) struct Industry {
-    pub(super) system: Arc<System>,
+    system: Arc<System>,
     ports: Ports,
     variants: BTreeSet<String>,
     secret: Option<SecretString>,
     timer_scale: u32,
     editor: Editor,
-    pub(super) running: Config,
+    running: Config,
     startup: Config,
     /// Configuration sessions that are neither committed nor aborted, by name.
-    pub(super) candidates: BTreeMap<String, Config>,
-    pub(super) pending: Option<Pending>,
+    candidates: BTreeMap<String, Config>,
+    pending: Option<Pending>,
     sessions: BTreeMap<u32, Session>,
     last: u32,
 }
@@ -43,7 +46,7 @@ struct Session {
 }
 
 #[derive(Clone)]
-pub(super) enum Mode {
+enum Mode {
     User,
     Enable,
     Config {
@@ -99,12 +102,12 @@ impl Industry {
         self.startup = self.running.clone();
     }
 
-    pub(super) fn mode(&self, session: u32) -> Mode {
+    fn mode(&self, session: u32) -> Mode {
         self.sessions.get(&session).map_or(Mode::User, |session| session.mode.clone())
     }
 
     /// Leaves the mode that the session is in: what waited for that is in force now.
-    pub(super) fn set_mode(&mut self, session: u32, mode: Mode) {
+    fn set_mode(&mut self, session: u32, mode: Mode) {
         let left = self.mode(session);
         if let Mode::Config { candidate, within: Some(within) } = left {
             self.config_mut(candidate.as_ref()).sections.extend(within.staged);
@@ -114,11 +117,11 @@ impl Industry {
         }
     }
 
-    pub(super) fn config_mut(&mut self, candidate: Option<&String>) -> &mut Config {
+    fn config_mut(&mut self, candidate: Option<&String>) -> &mut Config {
         candidate.and_then(|name| self.candidates.get_mut(name)).unwrap_or(&mut self.running)
     }
 
-    pub(super) fn says(&self, occasion: &str) -> String {
+    fn says(&self, occasion: &str) -> String {
         self.system.says(occasion).to_owned()
     }
 
@@ -351,7 +354,7 @@ impl Industry {
         (rule, Natural(port.to_owned()))
     }
 
-    pub(super) fn text(&self, config: &Config) -> String {
+    fn text(&self, config: &Config) -> String {
         config.text(&self.system, &self.variants)
     }
 
@@ -364,84 +367,5 @@ impl Industry {
         ]
         .into();
         fill(&show.before, &values) + &text + &show.after
-    }
-}
-
-impl Os for Industry {
-    fn open(&mut self) -> u32 {
-        self.last += 1;
-        let enabled = self.secret.is_none() && self.system.begins_enabled;
-        let mode = if enabled { Mode::Enable } else { Mode::User };
-        let (rows, columns) = (self.system.rows, self.system.columns);
-        self.sessions.insert(self.last, Session { mode, asking: None, rows, columns });
-        self.last
-    }
-
-    fn close(&mut self, session: u32) {
-        // What waits for its mode to be left is lost.
-        self.sessions.remove(&session);
-    }
-
-    fn prompt(&self, session: u32) -> String {
-        let Some(Session { mode, asking, .. }) = self.sessions.get(&session) else { return String::new() };
-        match asking {
-            Some(Asking::Secret { .. }) => return self.says("ask-secret"),
-            Some(Asking::FileName) => return self.says("ask-file"),
-            None => {}
-        }
-        let names = self.mode_names(mode);
-        let prompt = names.iter().find_map(|name| self.system.prompts.get(*name)).map_or("", String::as_str);
-        let (mut host, mut values) = (self.hostname(), Values::new());
-        if let Mode::Config { candidate, within } = mode {
-            host = host.chars().take(self.system.prompt_name.unwrap_or(usize::MAX)).collect();
-            let name = |most| candidate.iter().flat_map(|name| name.chars()).take(most).collect::<String>();
-            let short = candidate.as_ref().map_or(String::new(), |_| format!("s-{}-", name(6)));
-            values.insert("session".to_owned(), short);
-            values.insert("name".to_owned(), name(6));
-            values.insert(
-                "within".to_owned(),
-                within.as_ref().map_or(String::new(), |within| within.typed.clone()),
-            );
-        }
-        values.insert("host".to_owned(), host);
-        fill(prompt, &values)
-    }
-
-    fn is_secret(&self, session: u32) -> bool {
-        let asking = self.sessions.get(&session).and_then(|session| session.asking);
-        matches!(asking, Some(Asking::Secret { .. }))
-    }
-
-    fn rows(&self, session: u32) -> usize {
-        self.sessions.get(&session).map_or(0, |session| session.rows)
-    }
-
-    fn columns(&self, session: u32) -> usize {
-        self.sessions.get(&session).map_or(0, |session| session.columns)
-    }
-
-    fn enter(&mut self, session: u32, line: &str, now: Instant) -> Reply {
-        match self.sessions.get(&session).and_then(|session| session.asking) {
-            Some(asking) => self.answer(session, asking, line),
-            None => self.line(session, line, now),
-        }
-    }
-
-    fn expire(&mut self, now: Instant) {
-        if let Some(pending) = self.pending.take_if(|pending| pending.deadline <= now) {
-            self.running = pending.before;
-        }
-    }
-
-    fn deadline(&self) -> Option<Instant> {
-        self.pending.as_ref().map(|pending| pending.deadline)
-    }
-
-    fn running(&self) -> String {
-        self.running.text(&self.system, &self.variants)
-    }
-
-    fn startup(&self) -> String {
-        self.startup.text(&self.system, &self.variants)
     }
 }

@@ -2,18 +2,20 @@
 //!
 //! * [`start`] gives a [`CliSwitch`] from a [`CliSpec`]; `systems/` says what each system is.
 //! * [`CliFault`] is what goes wrong, and when.
-//! * From the wire inwards: `terminal` (what is typed and shown), then one [`os::Os`] for all sessions:
-//!   `industry` (modes and sections, with `edit` and `candidates`) or another. `grammar` reads lines,
-//!   `sections` is a configuration, `system` the data.
+//! * From the wire inwards: `terminal` (what is typed and shown), then one `os` for all sessions:
+//!   `industry` (modes, with `edit` on `sections`), `junos` (on `statements`) or `sonic`.
+//!   `grammar` reads lines, `system` is the data.
 
-mod candidates;
 mod edit;
 mod fault;
 mod grammar;
 mod industry;
+mod junos;
 mod os;
 mod ports;
 mod sections;
+mod sonic;
+mod statements;
 mod system;
 mod terminal;
 mod vlans;
@@ -36,7 +38,9 @@ use super::{SimError, ssh};
 use fault::Faults;
 pub use fault::{CliFault, CliWhat};
 use industry::Industry;
+use junos::Junos;
 use os::Os;
+use sonic::Sonic;
 use system::{Style, System};
 
 /// Everything needed to start a device.
@@ -221,6 +225,8 @@ impl Device {
         let system = Arc::new(system);
         let os: Box<dyn Os> = match system.style {
             Style::Sections => Box::new(Industry::new(Arc::clone(&system), spec)),
+            Style::Linux => Box::new(Sonic::new(Arc::clone(&system), spec)),
+            Style::Statements => Box::new(Junos::new(Arc::clone(&system), spec)),
         };
         let mut faults = Faults::default();
         spec.faults.iter().cloned().for_each(|fault| faults.add(fault));

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use serde::Serialize;
+
 /// The ports of a device, and the types that it knows.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Ports {
@@ -10,7 +12,7 @@ pub(super) struct Ports {
 }
 
 /// A name in the order that people expect: `Ethernet2` before `Ethernet10`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Natural(pub String);
 
 impl Natural {

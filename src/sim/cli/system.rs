@@ -16,6 +16,10 @@ static BUILTIN: Dir = include_dir!("$CARGO_MANIFEST_DIR/src/sim/cli/systems");
 pub(super) enum Style {
     /// Sections of lines that take effect one by one.
     Sections,
+    /// Statements in a candidate.
+    Statements,
+    /// Commands of a Linux host.
+    Linux,
 }
 
 /// One operating system.
@@ -58,6 +62,12 @@ pub(super) struct System {
     pub lines: Vec<LineRule>,
     #[serde(default)]
     pub show: Show,
+    /// The statements of a system of this style.
+    #[serde(default)]
+    pub statements: Vec<String>,
+    /// The names in statements that have more than one value.
+    #[serde(default)]
+    pub lists: Vec<String>,
     /// Its first configuration, in commands.
     #[serde(default)]
     pub first: Vec<String>,

@@ -2,6 +2,8 @@
 
 mod eos;
 mod ios;
+mod junos;
+mod sonic;
 mod terminal;
 
 use tokio::time::Instant;

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use similar::TextDiff;
 use tokio::time::Instant;
 
-use super::industry::{Industry, Mode};
-use super::sections::Config;
-use super::system::fill;
+use super::{Industry, Mode};
+use crate::sim::cli::sections::Config;
+use crate::sim::cli::system::fill;
 
 /// How many there may be.
 const MOST: usize = 5;
