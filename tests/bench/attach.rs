@@ -11,7 +11,7 @@ use tokio::runtime::Runtime;
 use crate::hand::Hand;
 use crate::machine;
 use crate::ncclient::Ncclient;
-use crate::peers::Netconfd;
+use crate::peers::{Netconfd, OpenVswitch};
 use crate::service::{Service, Site};
 use crate::table::{Samples, Table, millis};
 
@@ -78,6 +78,19 @@ impl Target {
             key: server.key.clone(),
             known_hosts: server.known_hosts.clone(),
             profile: "netconfd_openconfig",
+            more: "",
+        }
+    }
+
+    /// Open vSwitch.
+    pub fn open_vswitch(switch: &OpenVswitch) -> Self {
+        Self {
+            name: "Open vSwitch",
+            port: switch.port,
+            username: switch.username.clone(),
+            key: switch.key.clone(),
+            known_hosts: switch.known_hosts.clone(),
+            profile: "ovs_linux",
             more: "",
         }
     }

@@ -25,6 +25,8 @@ pub struct CliHabits {
     /// What stands between commands that go out as one, each only if those before it succeeded; none:
     /// each goes out alone.
     pub chain: Option<String>,
+    /// How commands that change nothing, and the one before them, go out as one; none: one by one.
+    pub together: Option<Together>,
     /// Commands that begin with one of these words become one, joined by ` -- `.
     pub joined: Vec<String>,
     /// What values may look like here, whole.
@@ -42,6 +44,15 @@ pub struct CliHabits {
     pub staging: Option<StagingHabits>,
     /// What saves running to startup; empty: it need not be saved.
     pub save: Vec<String>,
+}
+
+/// Several commands as one, each run only if the one before it succeeded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Together {
+    /// What stands between two commands; it prints `line`.
+    pub between: String,
+    /// A line that no command prints by itself.
+    pub line: String,
 }
 
 /// How one command is run.

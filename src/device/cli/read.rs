@@ -8,7 +8,7 @@ use regex::Regex;
 
 use super::{
     CliHabits, Expression, Format, LineRule, PortField, ReadRule, SetTo, ShellHabits, StagingHabits,
-    TemplateSources, Templates, TextRule, TimerHabits, ValuePatterns,
+    TemplateSources, Templates, TextRule, TimerHabits, Together, ValuePatterns,
 };
 use crate::config::reader::{Item, Table};
 use crate::device::TerminalHabits;
@@ -38,6 +38,17 @@ impl CliHabits {
         let command_timeout = command_timeout.and_then(|item| item.duration(SECOND..=SECOND * 600));
         let refusals = table.required("refusals").and_then(|item| item.list(|item| item.read(pattern)));
         let chain = table.get("chain").and_then(|item| item.filled_text());
+        let together = table.table("together", |table| {
+            let text = |key| table.required(key).and_then(|item| item.filled_text());
+            let (between, line) = (text("between"), text("line"));
+            Some(Together { between: between?, line: line? })
+        });
+        let together = match (together, &shell) {
+            (Some(_), Some(ShellHabits::Terminal(_))) => {
+                refused(table, "together", "a terminal takes one command at a time")
+            }
+            (together, _) => together,
+        };
         let joined = table.get("joined").and_then(|item| item.list(Item::filled_text));
         let save = table.get("save").and_then(|item| item.list(Item::filled_text));
         let staging = table.table("staging", StagingHabits::read);
@@ -60,6 +71,7 @@ impl CliHabits {
             command_timeout: command_timeout?,
             refusals: refusals?,
             chain,
+            together,
             joined: joined.unwrap_or_default(),
             values: values?,
             templates: templates?,

@@ -8,6 +8,7 @@
 
 mod echo;
 mod exec;
+mod flight;
 mod login;
 mod prompt;
 mod read;

@@ -7,9 +7,10 @@ use async_trait::async_trait;
 use minijinja::{Value, context};
 use tokio::time::{Instant, timeout_at};
 
+use super::flight;
 use super::read::{Rows, Wanted};
 use super::shell::{Output, Shell};
-use crate::device::cli::{Expression, ShellHabits, TimerHabits};
+use crate::device::cli::{Expression, ReadRule, ShellHabits, TimerHabits};
 use crate::device::{CliHabits, Device};
 use crate::render::Payload;
 use crate::slice::Slice;
@@ -60,15 +61,100 @@ impl CliSession {
     async fn look(&mut self, reads: &ReadSet, deadline: Instant) -> Result<Slice, Fault> {
         let wanted = Wanted::of(&reads.paths);
         let habits = self.habits.clone();
-        let commands = wanted.commands(&habits).map_err(|why| not_sent(&why))?;
+        let (rules, commands): (Vec<_>, Vec<_>) =
+            wanted.commands(&habits).map_err(|why| not_sent(&why))?.into_iter().unzip();
+        let (texts, ended) = self.flight(&commands, deadline).await;
+        ended?;
+        self.understood(&wanted, reads, rules.into_iter().zip(&commands).zip(&texts))
+    }
+
+    /// What was printed, as a slice.
+    fn understood<'t>(
+        &self,
+        wanted: &Wanted,
+        reads: &ReadSet,
+        printed: impl Iterator<Item = ((&'t ReadRule, &'t String), &'t String)>,
+    ) -> Result<Slice, Fault> {
         let mut rows = Rows::default();
-        for (rule, command) in commands {
-            let output = self.command(&command, deadline).await?;
-            rows.read(rule, &output.text).map_err(|why| unreadable(&command, &why))?;
+        for ((rule, command), text) in printed {
+            rows.read(rule, text).map_err(|why| unreadable(command, &why))?;
         }
-        let slice = rows.meaning(&wanted, &self.device.profile, &habits);
+        let slice = rows.meaning(wanted, &self.device.profile, &self.habits);
         let slice = slice.map_err(|why| unreadable("what it shows", &why))?;
         Ok(slice.within(&reads.paths))
+    }
+
+    /// Commands in order, up to the first that fails: what each printed that succeeded. They go out as
+    /// one where the device can run them so.
+    async fn flight(&mut self, commands: &[String], deadline: Instant) -> (Vec<String>, Result<(), Fault>) {
+        let habits = self.habits.clone();
+        let mut texts = Vec::new();
+        let Some(together) = habits.together.as_ref().filter(|_| commands.len() > 1) else {
+            for command in commands {
+                match self.command(command, deadline).await {
+                    Ok(output) => texts.push(output.text),
+                    Err(fault) => return (texts, Err(fault)),
+                }
+            }
+            return (texts, Ok(()));
+        };
+        let patience =
+            habits.command_timeout.saturating_mul(u32::try_from(commands.len()).unwrap_or(u32::MAX));
+        let command = flight::as_one(commands, together);
+        let output = match self.shell.run(&command, deadline.min(Instant::now() + patience)).await {
+            Ok(output) => output,
+            Err(fault) => return (texts, Err(fault)),
+        };
+        let refused = refusal(&habits, &command, &output);
+        texts = flight::apart(&output, together, refused.is_some());
+        let ended = match refused {
+            Some(error) => {
+                let path = commands.get(texts.len()).cloned();
+                Err(Fault::Rejected(vec![DeviceError { path, ..error }]))
+            }
+            None if texts.len() == commands.len() => Ok(()),
+            None => {
+                texts.clear();
+                Err(unreadable(&command, "what its commands printed cannot be told apart"))
+            }
+        };
+        (texts, ended)
+    }
+
+    /// [send, read back]: the reads stand behind the last of the commands that change something.
+    async fn send_and_look(&mut self, reads: &ReadSet, deadline: Instant) -> Committed {
+        let alike = |fault: Fault| Committed { commit: Err(fault.clone()), running: Err(fault) };
+        let wanted = Wanted::of(&reads.paths);
+        let habits = self.habits.clone();
+        let look = wanted.commands(&habits).map_err(|why| not_sent(&why));
+        let lines = self.held.take().ok_or_else(|| not_sent("nothing is staged"));
+        let ((rules, looks), lines) = match (look, lines) {
+            (Ok(look), Ok(lines)) => (look.into_iter().unzip::<_, _, Vec<_>, Vec<_>>(), lines),
+            (Err(fault), _) | (_, Err(fault)) => return alike(fault),
+        };
+        let mut commands = joined(&lines, &habits);
+        let last = commands.pop();
+        let sent = commands.len();
+        let mut commit = self.in_order(commands, deadline).await;
+        if commit.is_ok() {
+            let flight: Vec<String> = last.iter().chain(&looks).cloned().collect();
+            let (texts, ended) = self.flight(&flight, deadline).await;
+            if !texts.is_empty() || ended.is_ok() {
+                let printed = texts.iter().skip(usize::from(last.is_some()));
+                let printed = rules.into_iter().zip(&looks).zip(printed);
+                let running = ended.and_then(|()| self.understood(&wanted, reads, printed));
+                return Committed { commit: Ok(()), running };
+            }
+            commit = ended.map_err(|fault| match fault {
+                Fault::NotSent(cause) if sent > 0 => Fault::Lost(cause),
+                fault => fault,
+            });
+        }
+        let running = match &commit {
+            Err(fault @ (Fault::Lost(_) | Fault::NotSent(_))) => Err(fault.clone()),
+            _ => self.look(reads, deadline).await,
+        };
+        Committed { commit, running }
     }
 
     /// Runs commands of the profile.
@@ -238,6 +324,9 @@ impl Session for CliSession {
     }
 
     async fn commit(&mut self, how: &Commit, reads: &ReadSet, deadline: Instant) -> Committed {
+        if self.habits.together.is_some() && !self.promises.candidate && *how == Commit::Plain {
+            return self.send_and_look(reads, deadline).await;
+        }
         let commit = match how {
             how if self.promises.candidate => self.commit_staged(how, deadline).await,
             Commit::Plain => self.send(deadline).await,

@@ -18,7 +18,7 @@ use tokio::sync::RwLock;
 use super::api::Api;
 use super::mercury::{Mercury, write};
 use super::switch::Switch;
-use crate::peers::{Shape, ironic_programs, poll_pause, script};
+use crate::peers::{Peer, Shape, ironic_programs, poll_pause, require, script};
 
 /// What runs until the test process ends.
 pub struct Lab {
@@ -73,7 +73,7 @@ impl Lab {
     async fn build() -> (Self, ChildStdin) {
         let dir = TempDir::with_prefix("ironic-").expect("a temporary directory");
         let simulated = |name, number, personality| Switch::simulated(name, number, personality, dir.path());
-        let switches = vec![
+        let mut switches = vec![
             Switch::netconfd("candidate", 1, Shape::Candidate).await,
             Switch::netconfd("startup", 2, Shape::RunningStartup).await,
             simulated("modes", 3, Personality::AnyCommit).await,
@@ -83,6 +83,10 @@ impl Lab {
             simulated("hanging", 7, Personality::CandidatePersist).await,
             simulated("dying", 8, Personality::CandidatePlain).await,
         ];
+        // Only root can have one.
+        if require(&[Peer::OpenVswitch]) {
+            switches.push(Switch::open_vswitch("forwarding", 9).await);
+        }
         let mercury = Mercury::start(&switches, dir.path()).await;
         // Where it keeps its things, and how it reaches Mercury; the rest is in tests/peers/ironic.conf.
         let own = format!("[DEFAULT]\nstate_path = {}\n", dir.path().display());

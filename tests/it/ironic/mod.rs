@@ -5,6 +5,7 @@
 //! with what the node's state calls for. It is never read through Mercury.
 //!
 //! * [`lab`]: what is started, once.
+//! * [`forwarding`]: what a machine on a switch that forwards hears meanwhile.
 //! * [`mercury`]: the service, over TLS and with a password.
 //! * [`switch`]: the switches and what they hold.
 //! * [`node`], [`agent`], [`api`]: a node, its ramdisk, and Ironic's API.
@@ -12,6 +13,7 @@
 mod agent;
 mod api;
 mod failures;
+mod forwarding;
 mod lab;
 mod life;
 mod mercury;

@@ -13,7 +13,7 @@ use secrecy::SecretString;
 use tokio::runtime::Handle;
 
 use super::mercury::write;
-use crate::peers::{Netconfd, RawClient, Shape, patiently, poll_pause};
+use crate::peers::{Netconfd, OpenVswitch, RawClient, Shape, patiently, poll_pause};
 use crate::service::login;
 
 /// The VLAN that simulated switches refuse, although Mercury may use it.
@@ -32,6 +32,7 @@ pub struct Switch {
 
 enum Peer {
     Netconfd(Box<Netconfd>),
+    OpenVswitch(Box<OpenVswitch>),
     Simulated(Box<Simulated>),
 }
 
@@ -64,11 +65,16 @@ pub enum Vlans {
     Trunk(Option<u16>, Vec<u16>),
 }
 
-/// How a test looks at a switch: a NETCONF session of its own, or the simulator's store.
+/// How a test looks at a switch: a NETCONF session of its own, or where the switch keeps it.
 pub enum Look {
     Session(Box<RawClient>),
     Store,
 }
+
+pub const UPLINK: &str = "eth48";
+
+/// The reserved VLAN that is nobody's, on an Open vSwitch.
+const PARKED: u16 = 4095;
 
 const PORTS: std::ops::RangeInclusive<u16> = 1..=16;
 
@@ -90,7 +96,7 @@ fn startup() -> String {
     let ports: String =
         PORTS.map(|n| port(&format!("eth{n}"), "<mtu>9000</mtu><enabled>true</enabled>", "")).collect();
     let uplink = port(
-        "eth48",
+        UPLINK,
         "<description>uplink</description>",
         "<interface-mode>TRUNK</interface-mode><native-vlan>7</native-vlan><trunk-vlans>100..399</trunk-vlans>",
     );
@@ -143,6 +149,16 @@ impl Switch {
         Self::new(name, number, peer).await
     }
 
+    /// Open vSwitch, with machines on eth1 and eth2 one day and an uplink that carries every VLAN. An
+    /// operator has parked the ports: one with nothing set would carry every VLAN, too.
+    pub async fn open_vswitch(name: &'static str, number: u8) -> Self {
+        let switch = OpenVswitch::start(&["eth1", "eth2", UPLINK]).await;
+        for port in ["eth1", "eth2"] {
+            switch.vsctl(&["set", "port", port, "vlan_mode=access", &format!("tag={PARKED}")]);
+        }
+        Self::new(name, number, Peer::OpenVswitch(Box::new(switch))).await
+    }
+
     async fn new(name: &'static str, number: u8, peer: Peer) -> Self {
         let mac_address = format!("00:1c:73:00:00:{number:02x}");
         let mut switch =
@@ -155,6 +171,14 @@ impl Switch {
     pub fn inventory(&self, dir: &Path) -> String {
         let reached = match &self.peer {
             Peer::Netconfd(server) => format!("{}profile = \"netconfd_openconfig\"\n", login(server)),
+            Peer::OpenVswitch(switch) => format!(
+                "address = \"127.0.0.1\"\nport = {}\nusername = \"{}\"\nkey_file = \"{}\"\n\
+                 known_hosts = \"{}\"\nprofile = \"ovs_linux\"\n",
+                switch.port,
+                switch.username,
+                switch.key.display(),
+                switch.known_hosts.display()
+            ),
             Peer::Simulated(one) => {
                 let password = dir.join("password");
                 write(&password, "secret\n");
@@ -175,6 +199,7 @@ impl Switch {
     pub fn dir(&self) -> Option<&Path> {
         match &self.peer {
             Peer::Netconfd(server) => Some(server.dir()),
+            Peer::OpenVswitch(switch) => Some(switch.dir()),
             Peer::Simulated(_) => None,
         }
     }
@@ -187,19 +212,35 @@ impl Switch {
     pub async fn look(&self) -> Look {
         match &self.peer {
             Peer::Netconfd(server) => Look::Session(Box::new(server.connect().await)),
-            Peer::Simulated(_) => Look::Store,
+            Peer::OpenVswitch(_) | Peer::Simulated(_) => Look::Store,
         }
     }
 
     async fn holds(&self, look: &mut Look) -> Lines {
-        lines(&match (look, &self.peer) {
+        let xml = match (look, &self.peer) {
             (Look::Session(session), _) => session.get_config("running", "").await,
             (Look::Store, Peer::Simulated(one)) => match &*one.state() {
                 State::On(switch) => switch.running_xml(),
                 State::Off(running) => running.clone(),
             },
+            (Look::Store, Peer::OpenVswitch(switch)) => {
+                return ["eth1", "eth2", UPLINK]
+                    .map(|port| found(switch, port))
+                    .into_iter()
+                    .flatten()
+                    .collect();
+            }
             (Look::Store, Peer::Netconfd(_)) => unreachable!("made by look()"),
-        })
+        };
+        lines(&xml)
+    }
+
+    /// The real one that forwards.
+    pub fn forwarding(&self) -> &OpenVswitch {
+        match &self.peer {
+            Peer::OpenVswitch(switch) => switch,
+            _ => panic!("{} forwards nothing", self.name),
+        }
     }
 
     /// The difference to these ports being in these VLANs and all else being as it was in the
@@ -253,7 +294,7 @@ impl Switch {
     fn simulation(&self) -> &Simulated {
         match &self.peer {
             Peer::Simulated(one) => one,
-            Peer::Netconfd(_) => panic!("{} is a real one", self.name),
+            Peer::Netconfd(_) | Peer::OpenVswitch(_) => panic!("{} is a real one", self.name),
         }
     }
 }
@@ -309,6 +350,25 @@ fn port_lines(port: &str, description: &str, vlans: &Vlans) -> Lines {
         lines.push(format!("config/description={description}"));
     }
     lines.iter().map(|line| format!("{entry}{line}")).collect()
+}
+
+/// The lines of a port of an Open vSwitch; none for one that is parked, or never was touched.
+fn found(switch: &OpenVswitch, port: &str) -> Lines {
+    let is = switch.port(port);
+    let vlans = match (is.vlan_mode.as_deref(), is.tag) {
+        (Some("access"), Some(PARKED)) | (None, None) => Vlans::Untouched,
+        (Some("access"), Some(vlan)) => Vlans::Idle(vlan),
+        (Some("trunk" | "native-untagged"), native) => Vlans::Trunk(native, is.trunks.into_iter().collect()),
+        odd => panic!("{port} is {odd:?}"),
+    };
+    let kept = switch.vsctl(&["--if-exists", "get", "port", port, "external_ids:description"]);
+    let description = kept.trim().trim_matches('"');
+    let mut lines = port_lines(port, "", &vlans);
+    lines.retain(|line| !line.ends_with("/config/description="));
+    if !description.is_empty() {
+        lines.insert(format!("{}config/description={description}", entry(port)));
+    }
+    lines
 }
 
 /// Every value of a configuration. Of namespaces nothing is left: their prefixes are the server's to
