@@ -121,7 +121,7 @@ impl CliSession {
         (texts, ended)
     }
 
-    /// [send, read back]: the reads stand behind the last of the commands that change something.
+    /// `[send, read back]`: the reads stand behind the last of the commands that change something.
     async fn send_and_look(&mut self, reads: &ReadSet, deadline: Instant) -> Committed {
         let alike = |fault: Fault| Committed { commit: Err(fault.clone()), running: Err(fault) };
         let wanted = Wanted::of(&reads.paths);
