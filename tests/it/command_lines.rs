@@ -117,7 +117,7 @@ async fn a_refused_line_leaves_cisco_ios_as_it_was() {
     applied(&service, &switch, "update_port", update(PORT, "access", 100, &[])).await;
     let before = switch.running_config();
     switch.fault(
-        CliFault::once("^switchport mode trunk", CliWhat::Refuse("Command rejected: not today".to_owned()))
+        CliFault::once("^switchport mode trunk", CliWhat::Refuse("Command rejected: not today\n".to_owned()))
             .unwrap(),
     );
     let failure = service.call("update_port", update(PORT, "trunk", 101, &[110])).await.unwrap_err();
