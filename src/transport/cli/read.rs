@@ -30,6 +30,8 @@ pub(super) struct Rows {
     ports: BTreeMap<String, Row>,
     /// Ports that are there.
     named: BTreeSet<String>,
+    /// Of those, the ones that could not be set.
+    hidden: BTreeSet<String>,
     vlans: BTreeMap<VlanId, Row>,
 }
 
@@ -163,7 +165,8 @@ impl Rows {
     ) -> Result<Slice, String> {
         let mut slice = Slice::default();
         let names: BTreeSet<&str> = habits.reads.iter().flat_map(ReadRule::fields).collect();
-        for (port, row) in self.ports.iter().filter(|(port, _)| self.named.contains(*port)) {
+        let is_there = |port: &String| self.named.contains(port) && !self.hidden.contains(port);
+        for (port, row) in self.ports.iter().filter(|(port, _)| is_there(port)) {
             let same = |wanted: &&String| match profile.port_names_ignore_case {
                 true => wanted.eq_ignore_ascii_case(port),
                 false => *wanted == port,
@@ -274,6 +277,8 @@ impl<'t> TextReader<'_, 't> {
                 }
             }
         }
+        let port = self.row.as_ref().and_then(|row| row.get("port")?.clone());
+        self.rows.hidden.extend(port.filter(|_| rule.hides));
         if let Some(next) = &rule.next {
             self.state = Some(next);
             if next == "start" {
