@@ -289,3 +289,28 @@ impl<'t> TextReader<'_, 't> {
         Ok(true)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::Speaks;
+
+    /// What a profile in the binary makes of one command's output about ports.
+    fn ports(profile: &str, output: &str) -> Result<Vec<String>, String> {
+        let profiles = Profile::builtin().unwrap();
+        let Speaks::Cli(habits) = &profiles[profile].speaks else { panic!("{profile} has no command line") };
+        let mut rows = Rows::default();
+        rows.read(&habits.reads[0], output)?;
+        let slice = rows.meaning(&Wanted::default(), &profiles[profile], habits)?;
+        let names = slice.iter().filter_map(|(path, _)| path.steps().get(1)?.keys.first());
+        Ok(names.map(|(_, name)| name.clone()).collect::<BTreeSet<_>>().into_iter().collect())
+    }
+
+    #[test]
+    fn a_port_that_is_hidden_is_not_there() {
+        let output =
+            "interface Ethernet1\n   no switchport\n   mtu 9214\n!\ninterface Ethernet2\n   shutdown\n";
+        assert_eq!(ports("arista_eos", output), Ok(vec!["Ethernet2".to_owned()]));
+        assert!(ports("arista_eos", "interface Ethernet1\n   switchport mode dot1q-tunnel\n").is_err());
+    }
+}
