@@ -10,7 +10,7 @@ use super::{PortScope, Scope, ScopeError};
 use crate::device::CliHabits;
 use crate::device::cli::{LineRule, PortField, SetTo};
 use crate::openconfig::{Mode, PortState, table_entry_of};
-use crate::slice::Slice;
+use crate::slice::{Slice, Value};
 use crate::vlan::{VlanId, VlanSet};
 
 /// Follows the lines from what runs to what shall run.
@@ -72,6 +72,8 @@ impl<'a> Follower<'a> {
         let vlan = group("vlan").map(read_vlan).transpose()?;
         if let Some(vlan) = vlan {
             self.table(vlan, rule, group("name"))?;
+        } else if let (true, Some(name)) = (rule.deletes_vlan, group("name")) {
+            self.table(self.named(name)?, rule, None)?;
         } else if let Some(name) = group("name") {
             let Section::Vlan(vlan) = self.section else { return Err("there is no VLAN to name".to_owned()) };
             self.name(vlan, name)?;
@@ -115,6 +117,23 @@ impl<'a> Follower<'a> {
         }
         self.section = if rule.deletes_vlan { Section::None } else { Section::Vlan(vlan) };
         name.map_or(Ok(()), |name| self.name(vlan, name))
+    }
+
+    /// The VLAN that has this name.
+    fn named(&self, name: &str) -> Result<VlanId, String> {
+        let is_named = |vlan: &VlanId| {
+            self.scope.running.iter().any(|(path, value)| {
+                let entry = table_entry_of(path).filter(|(known, _)| known == vlan);
+                entry.is_some_and(|(_, entry)| *path == entry.child("config").child("name"))
+                    && *value == Value::Leaf(name.to_owned())
+            })
+        };
+        let mut named = self.entries.iter().copied().filter(is_named);
+        match (named.next(), named.next()) {
+            (Some(vlan), None) => Ok(vlan),
+            (None, _) => Err(format!("no VLAN is named {name:?}")),
+            (Some(_), Some(_)) => Err(format!("several VLANs are named {name:?}")),
+        }
     }
 
     /// Whether one of the ports has it, so that it must be there.
@@ -180,6 +199,10 @@ impl<'a> Follower<'a> {
         }
         let list = |name| captures.name(name).map(|group| VlanSet::parse_list(group.as_str())).transpose();
         if let Some(add) = list("add").map_err(|error| error.to_string())? {
+            // A port without any mode carries nothing, so its list begins here.
+            if new.mode.or(self.habits.in_force.mode).is_none() {
+                new.vlans.get_or_insert_default();
+            }
             // To add to a list that is not there narrows nothing.
             let into =
                 new.vlans.as_mut().ok_or("a VLAN is added where no list is, which carries every VLAN")?;
@@ -194,6 +217,9 @@ impl<'a> Follower<'a> {
                 let rest = |list: &VlanSet| list.iter().filter(|other| *other != vlan).collect();
                 new.vlans = new.vlans.as_ref().map(rest);
             }
+            // What is another VLAN stays.
+            (PortField::Access, Some(vlan)) if new.access != Some(vlan) => {}
+            (PortField::Native, Some(vlan)) if new.native != Some(vlan) => {}
             (field, _) => new.unset(*field),
         });
         self.judge(port, scope, &old, &new)?;
@@ -261,6 +287,10 @@ impl<'a> Follower<'a> {
             access: state.access.or(of.habits.in_force.access),
             native: state.native.or(of.habits.in_force.native),
             mtu: state.mtu.or(of.habits.in_force.mtu),
+            // Where there need not be a mode, an empty list says nothing but in a trunk.
+            vlans: state.vlans.clone().filter(|list| {
+                !list.is_empty() || of.habits.in_force.mode.is_some() || state.mode == Some(Mode::Trunk)
+            }),
             ..state.clone()
         };
         for (port, found) in &self.ports {
@@ -306,5 +336,33 @@ fn read_vlan(text: &str) -> Result<VlanId, String> {
     match text.starts_with('0') {
         true => Err(format!("`{text}` is not in plain decimal")),
         false => text.parse().map_err(|error| format!("{error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::{Profile, Speaks};
+    use crate::guard::EntryScope;
+    use crate::openconfig::{network_instance_of, table_entry};
+
+    #[test]
+    fn a_vlan_that_is_deleted_by_its_name_is_the_one_that_was_asked_for() {
+        let profiles = Profile::builtin().unwrap();
+        let profile = &profiles["juniper_junos"];
+        let Speaks::Cli(habits) = &profile.speaks else { panic!("it has a command line") };
+        let instance = network_instance_of(profile).unwrap();
+        let entry = |id: i64| table_entry(&instance, VlanId::new(id).unwrap());
+        let mut scope = Scope::default();
+        for (id, name) in [(100, "blue"), (200, "red")] {
+            scope.running.set_leaf(entry(id).child("vlan-id"), &id.to_string());
+            scope.running.set_leaf(entry(id).child("config").child("name"), name);
+        }
+        scope.wanted.set_leaf(entry(200).child("vlan-id"), "200");
+        scope.vlan_entries.insert(entry(100), EntryScope { removes: true, ..EntryScope::default() });
+        assert_eq!(follow("delete vlans blue\n", &scope, habits), Ok(()));
+        for wrong in ["delete vlans red\n", "delete vlans green\n", ""] {
+            assert!(follow(wrong, &scope, habits).is_err(), "{wrong:?}");
+        }
     }
 }

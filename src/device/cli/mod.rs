@@ -171,6 +171,8 @@ pub struct TextRule {
     pub set: BTreeMap<String, String>,
     /// A field that is there already gets the new value behind a comma.
     pub appends: bool,
+    /// The port of the row is none that could be set: it is as if it were not there.
+    pub hides: bool,
     pub next: Option<String>,
 }
 

@@ -192,8 +192,10 @@ impl TextRule {
         let set: BTreeMap<_, _> =
             set.filter_map(|(name, item)| Some((name, item.text()?.to_owned()))).collect();
         let appends = table.get("appends").and_then(|item| item.boolean());
+        let hides = table.get("hides").and_then(|item| item.boolean());
         let next = table.get("next").and_then(|item| item.filled_text());
-        Some(Self { state, pattern: pattern?, set, appends: appends.unwrap_or_default(), next })
+        let (appends, hides) = (appends.unwrap_or_default(), hides.unwrap_or_default());
+        Some(Self { state, pattern: pattern?, set, appends, hides, next })
     }
 }
 

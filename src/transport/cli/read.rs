@@ -30,6 +30,8 @@ pub(super) struct Rows {
     ports: BTreeMap<String, Row>,
     /// Ports that are there.
     named: BTreeSet<String>,
+    /// Of those, the ones that could not be set.
+    hidden: BTreeSet<String>,
     vlans: BTreeMap<VlanId, Row>,
 }
 
@@ -163,7 +165,8 @@ impl Rows {
     ) -> Result<Slice, String> {
         let mut slice = Slice::default();
         let names: BTreeSet<&str> = habits.reads.iter().flat_map(ReadRule::fields).collect();
-        for (port, row) in self.ports.iter().filter(|(port, _)| self.named.contains(*port)) {
+        let is_there = |port: &String| self.named.contains(port) && !self.hidden.contains(port);
+        for (port, row) in self.ports.iter().filter(|(port, _)| is_there(port)) {
             let same = |wanted: &&String| match profile.port_names_ignore_case {
                 true => wanted.eq_ignore_ascii_case(port),
                 false => *wanted == port,
@@ -274,6 +277,8 @@ impl<'t> TextReader<'_, 't> {
                 }
             }
         }
+        let port = self.row.as_ref().and_then(|row| row.get("port")?.clone());
+        self.rows.hidden.extend(port.filter(|_| rule.hides));
         if let Some(next) = &rule.next {
             self.state = Some(next);
             if next == "start" {
@@ -282,5 +287,30 @@ impl<'t> TextReader<'_, 't> {
             }
         }
         Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::Speaks;
+
+    /// What a profile in the binary makes of one command's output about ports.
+    fn ports(profile: &str, output: &str) -> Result<Vec<String>, String> {
+        let profiles = Profile::builtin().unwrap();
+        let Speaks::Cli(habits) = &profiles[profile].speaks else { panic!("{profile} has no command line") };
+        let mut rows = Rows::default();
+        rows.read(&habits.reads[0], output)?;
+        let slice = rows.meaning(&Wanted::default(), &profiles[profile], habits)?;
+        let names = slice.iter().filter_map(|(path, _)| path.steps().get(1)?.keys.first());
+        Ok(names.map(|(_, name)| name.clone()).collect::<BTreeSet<_>>().into_iter().collect())
+    }
+
+    #[test]
+    fn a_port_that_is_hidden_is_not_there() {
+        let output =
+            "interface Ethernet1\n   no switchport\n   mtu 9214\n!\ninterface Ethernet2\n   shutdown\n";
+        assert_eq!(ports("arista_eos", output), Ok(vec!["Ethernet2".to_owned()]));
+        assert!(ports("arista_eos", "interface Ethernet1\n   switchport mode dot1q-tunnel\n").is_err());
     }
 }

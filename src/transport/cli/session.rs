@@ -234,9 +234,18 @@ impl CliSession {
         }
         let id = self.staged.clone().unwrap_or_default();
         let committed = self.commands(commands, &timing(&id, time), deadline).await;
-        if committed.is_ok() {
-            self.staged = None;
-            self.leave(deadline).await;
+        match &committed {
+            Ok(()) => {
+                self.staged = None;
+                self.leave(deadline).await;
+            }
+            // What runs can be read only outside of what was refused.
+            Err(Fault::Rejected(_)) => {
+                if let Err(fault) = self.release(true, deadline).await {
+                    tracing::warn!(device = self.device.name, %fault, "a refused candidate not thrown away");
+                }
+            }
+            Err(_) => {}
         }
         committed
     }
