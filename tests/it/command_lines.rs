@@ -127,3 +127,105 @@ async fn a_refused_line_leaves_cisco_ios_as_it_was() {
     let port = |config: &str| section(config, &format!("interface {PORT}"));
     assert_eq!(port(&switch.running_config()), port(&before), "{:#?}", switch.commands());
 }
+
+/// Every line that was typed since.
+fn typed(switch: &CliSwitch, since: usize) -> Vec<String> {
+    switch.commands().split_off(since).into_iter().map(|command| command.line).collect()
+}
+
+#[tokio::test]
+async fn arista_eos_commits_with_a_timer_and_confirms() {
+    const PORT: &str = "Ethernet1";
+    let switch = start("arista_eos", "").await;
+    let service = site(&switch, "arista_eos", "").serve().await;
+    let port = |switch: &CliSwitch| section(&switch.running_config(), &format!("interface {PORT}"));
+    let steps = [
+        (update(PORT, "access", 100, &[]), vec!["switchport access vlan 100"]),
+        (
+            update(PORT, "trunk", 101, &[110, 111, 112]),
+            vec![
+                "switchport trunk native vlan 101",
+                "switchport trunk allowed vlan 101,110-112",
+                "switchport mode trunk",
+            ],
+        ),
+        (update(PORT, "access", 150, &[]), vec!["switchport access vlan 150"]),
+    ];
+    for (params, expected) in steps {
+        let params = and(params, "description", DESCRIPTION);
+        let since = switch.commands().len();
+        applied(&service, &switch, "update_port", params.clone()).await;
+        let lines = typed(&switch, since);
+        let mut found = port(&switch);
+        found.retain(|line| !line.starts_with("description"));
+        assert_eq!(found, expected, "{lines:#?}");
+        assert!(lines.iter().any(|line| line.starts_with("commit timer 00:")), "{lines:#?}");
+        assert!(lines.iter().any(|line| line.ends_with(" commit")), "{lines:#?}");
+        assert!(!switch.pending_commit());
+        assert_eq!(switch.startup_config(), switch.running_config());
+    }
+    applied(&service, &switch, "reset_port", reset(PORT, 150)).await;
+    assert_eq!(port(&switch), ["shutdown"]);
+    // A line that is refused never reaches running.
+    let before = switch.running_config();
+    let refusal = CliWhat::Refuse("% Invalid input\n".to_owned());
+    switch.fault(CliFault::once("^switchport mode trunk", refusal).unwrap());
+    let failure = service.call("update_port", update(PORT, "trunk", 101, &[110])).await.unwrap_err();
+    assert!(
+        failure.message.contains("% Invalid input") && failure.message.contains("as before"),
+        "{failure:?}"
+    );
+    assert_eq!(switch.running_config(), before);
+    // The connection goes with the answer to the timed commit: what pends is taken back by its name.
+    switch.fault(CliFault::once("^commit timer", CliWhat::DropAfter).unwrap());
+    let failure = service.call("update_port", update(PORT, "access", 100, &[])).await.unwrap_err();
+    assert!(failure.message.contains("as before"), "{failure:?}");
+    assert_eq!(
+        (switch.running_config(), switch.pending_commit()),
+        (before, false),
+        "{:#?}",
+        switch.commands()
+    );
+}
+
+#[tokio::test]
+async fn juniper_junos_commits_confirmed_and_confirms() {
+    const PORT: &str = "ge-0/0/1";
+    let switch = start("juniper_junos", "").await;
+    let service = site(&switch, "juniper_junos", "").serve().await;
+    let port = |switch: &CliSwitch| -> Vec<String> {
+        let config = switch.running_config();
+        let lines = config.lines().filter(|line| line.contains(PORT) && !line.contains("description"));
+        lines.map(|line| line.replace(&format!("set interfaces {PORT} "), "")).collect()
+    };
+    let steps = [
+        (update(PORT, "access", 100, &[]), "access"),
+        (update(PORT, "trunk", 101, &[110, 111, 112]), "trunk"),
+        (update(PORT, "access", 150, &[]), "access"),
+    ];
+    for (params, mode) in steps {
+        let params = and(params, "description", DESCRIPTION);
+        let since = switch.commands().len();
+        applied(&service, &switch, "update_port", params.clone()).await;
+        let lines = typed(&switch, since);
+        let found = port(&switch).join("\n");
+        assert!(found.contains(&format!("interface-mode {mode}")), "{}\n{lines:#?}", switch.running_config());
+        assert_eq!(found.contains("native-vlan-id 101"), mode == "trunk", "{found}");
+        assert!(lines.iter().any(|line| line.starts_with("commit confirmed ")), "{lines:#?}");
+        assert!(!switch.pending_commit());
+        let since = switch.commands().len();
+        applied(&service, &switch, "update_port", params).await;
+        let again = typed(&switch, since);
+        assert!(again.iter().all(|line| line.starts_with("show ")), "{again:?}");
+    }
+    applied(&service, &switch, "reset_port", reset(PORT, 150)).await;
+    let found = port(&switch).join("\n");
+    assert!(found.contains("disable") && !found.contains("members"), "{found}");
+    // Somebody else is in the candidate: nothing is touched.
+    let before = switch.running_config();
+    let refusal = "error: configuration database locked by:\n  other terminal p0 (pid 1) on since 2026\n";
+    switch.fault(CliFault::every("^configure exclusive", CliWhat::Refuse(refusal.to_owned())).unwrap());
+    let failure = service.call("update_port", update(PORT, "access", 100, &[])).await.unwrap_err();
+    assert!(failure.message.contains("locked by") && failure.message.contains("as before"), "{failure:?}");
+    assert_eq!(switch.running_config(), before);
+}

@@ -49,9 +49,16 @@ impl Screen {
         &self.complete
     }
 
-    /// The last of them; none: there is none.
+    /// The last of them with something in it; none: there is none. Some systems put an empty line
+    /// before each prompt.
     pub(super) fn last_complete(&self) -> Option<&str> {
-        self.complete.lines().next_back()
+        self.complete[self.from_last()..].lines().next()
+    }
+
+    /// Where that line begins.
+    fn from_last(&self) -> usize {
+        let filled = self.complete.trim_end();
+        filled.rfind('\n').map_or(0, |end| end + 1)
     }
 
     /// The line that has no end yet. None: too long to mean anything but output.
@@ -92,17 +99,14 @@ impl Screen {
         self.pager = self.line().map(|line| line.trim_end().to_owned());
     }
 
-    /// Forgets all complete lines but the last.
+    /// Forgets all complete lines but the last, and empty ones behind it.
     pub(super) fn forget(&mut self) {
-        let last = self.last_complete().map_or(0, str::len);
-        let keep = self.complete.len().saturating_sub(last + 1);
-        self.complete.drain(..keep);
+        self.complete.drain(..self.from_last());
     }
 
-    /// Takes the last complete line away.
+    /// Takes the last complete line away, and empty ones behind it.
     pub(super) fn drop_last_complete(&mut self) {
-        let last = self.last_complete().map_or(0, |line| line.len() + 1);
-        self.complete.truncate(self.complete.len().saturating_sub(last));
+        self.complete.truncate(self.from_last());
     }
 
     pub(super) fn feed(&mut self, bytes: &[u8]) {
@@ -294,10 +298,10 @@ mod tests {
 
     #[test]
     fn complete_lines_can_be_let_go() {
-        let mut screen = Screen::of(b"a\nb\nc");
+        let mut screen = Screen::of(b"a\nb\n\nc");
         assert_eq!(screen.last_complete(), Some("b"));
         screen.forget();
-        assert_eq!(screen.complete(), "b\n");
+        assert_eq!(screen.complete(), "b\n\n");
         screen.drop_last_complete();
         assert_eq!((screen.complete(), screen.last_complete()), ("", None));
         screen.drop_last_complete();
