@@ -135,7 +135,8 @@ fn port_of(target: &Path) -> Option<&str> {
 }
 
 fn check(pattern: &Regex, value: &str, what: &'static str) -> Result<(), RenderError> {
-    match pattern.is_match(value) && !value.chars().any(char::is_control) {
+    let ends_line = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+    match pattern.is_match(value) && !value.chars().any(ends_line) {
         true => Ok(()),
         false => Err(RenderError::Value { what, value: value.to_owned(), pattern: pattern.to_string() }),
     }
