@@ -174,6 +174,7 @@ mod tests {
     use super::*;
     use crate::device::{Device, Speaks, sample};
     use crate::intent::Intent;
+    use crate::lint::scenarios::running;
     use crate::plan::tests::{SCHEMA, any_intent, any_list, any_vlan, request};
     use crate::plan::{Batch, PlanError, plan};
 
@@ -205,31 +206,12 @@ mod tests {
         })
     }
 
-    fn running(state: &PortState, device: &Device, habits: &CliHabits) -> Slice {
-        let mut slice = Slice::default();
-        let mut state = state.clone();
-        // A system that is always told whether a port is up always says so.
-        state.enabled = state.enabled.or(habits.in_force.enabled.is_none().then_some(true));
-        // A system without a mode of its own keeps nothing for the mode that a port is not in.
-        if habits.in_force.mode.is_none() {
-            if state.mode != Some(Mode::Trunk) {
-                (state.native, state.vlans) = (None, None);
-            }
-            if state.mode != Some(Mode::Access) {
-                state.access = None;
-            }
-            state.vlans = state.vlans.filter(|list| !list.is_empty());
-        }
-        state.write("eth1", &device.profile.openconfig.interface_type, &habits.in_force, &mut slice);
-        slice
-    }
-
     proptest! {
         /// The guard follows what each profile's templates write, there and back, from any state.
         #[test]
         fn every_profile_comes_to_what_is_planned(before in any_state(), intent in any_intent()) {
             for (device, habits) in DEVICES.iter() {
-                let before = running(&before, device, habits);
+                let before = running(&before, "eth1", &device.profile);
                 let request = request(intent.clone(), device.clone());
                 let plan = plan(&request, &before, &SCHEMA).unwrap();
                 match Batch::new(&[&plan], device, &SCHEMA) {

@@ -1,5 +1,7 @@
 //! One binary for all integration tests: each more would link everything again.
 
+mod attacks;
+mod cli_profiles;
 mod client;
 mod config;
 mod conformance;
@@ -7,6 +9,7 @@ mod demo;
 mod golden;
 mod inventory;
 mod ironic;
+mod lint;
 mod matrix;
 mod netconfd;
 mod operations;

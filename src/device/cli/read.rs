@@ -11,7 +11,8 @@ use super::{
     TemplateSources, Templates, TextRule, TimerHabits, ValuePatterns,
 };
 use crate::config::reader::{Item, Table};
-use crate::device::TerminalHabits;
+use crate::device::ports::last_line;
+use crate::device::{TerminalHabits, WordError};
 use crate::openconfig::PortState;
 use crate::transport::Timed;
 use crate::vlan::VlanSet;
@@ -131,6 +132,7 @@ impl LineRule {
         let deletes_vlan = table.get("deletes_vlan").and_then(|item| item.boolean());
         let leaves = table.get("leaves").and_then(|item| item.boolean());
         Some(Self {
+            place: table.line(),
             pattern: pattern?,
             set,
             unset: unset.unwrap_or_default(),
@@ -162,6 +164,7 @@ impl ReadRule {
             }
         };
         Some(Self {
+            place: table.line(),
             command: command?,
             each_port: each_port.unwrap_or_default(),
             of_table: of_table.unwrap_or_default(),
@@ -181,7 +184,8 @@ impl TextRule {
             set.filter_map(|(name, item)| Some((name, item.text()?.to_owned()))).collect();
         let appends = table.get("appends").and_then(|item| item.boolean());
         let next = table.get("next").and_then(|item| item.filled_text());
-        Some(Self { state, pattern: pattern?, set, appends: appends.unwrap_or_default(), next })
+        let (place, appends) = (table.line(), appends.unwrap_or_default());
+        Some(Self { place, state, pattern: pattern?, set, appends, next })
     }
 }
 
@@ -235,16 +239,16 @@ fn refused<T>(table: &Table, key: &'static str, why: impl std::fmt::Display) -> 
     None
 }
 
-fn pattern(text: &str) -> Result<Regex, String> {
-    Regex::new(text).map_err(|error| error.to_string())
+fn pattern(text: &str) -> Result<Regex, WordError> {
+    Regex::new(text).map_err(|error| WordError::Regex(last_line(&error.to_string())))
 }
 
-fn whole(text: &str) -> Result<Regex, String> {
+fn whole(text: &str) -> Result<Regex, WordError> {
     pattern(&format!("^(?:{text})$"))
 }
 
 fn line_pattern(text: &str) -> Result<Regex, String> {
-    let pattern = whole(text)?;
+    let pattern = whole(text).map_err(|error| error.to_string())?;
     let unknown = pattern.capture_names().flatten().find(|name| !GROUPS.contains(name) && *name != "mtu");
     match unknown {
         Some(name) => Err(format!("no line has a group `{name}` (known: {}, mtu)", GROUPS.join(", "))),
