@@ -6,6 +6,7 @@ pub mod demo;
 pub mod inventory;
 pub mod lint;
 pub mod plan;
+pub mod render;
 pub mod serve;
 pub mod simulate;
 
@@ -34,6 +35,8 @@ enum Command {
     CheckConfig(check_config::CheckConfigArgs),
     /// Find every mistake in profiles, templates and transcripts. Exit 0: none, 1: at least one.
     Lint(lint::LintArgs),
+    /// Show what a change would send to a system, and what would take it back, without any device.
+    Render(render::RenderArgs),
     /// Call a running service. Exit 0: done, 1: refused or failed, 3: whether it was carried out is not known.
     Call(Box<call::CallArgs>),
     /// Run simulated switches (NETCONF over SSH) until interrupted.
@@ -66,6 +69,7 @@ pub fn main() -> ExitCode {
             Command::Inventory(command) => inventory::run(command),
             Command::CheckConfig(args) => check_config::run(&args),
             Command::Lint(args) => lint::run(&args),
+            Command::Render(args) => render::run(&args),
             Command::Call(args) => call::run(*args).await,
             Command::Simulate(args) => simulate::run(args).await.map(|()| ExitCode::SUCCESS),
             Command::Demo => demo::run().await.map(|()| ExitCode::SUCCESS),

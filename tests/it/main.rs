@@ -17,6 +17,7 @@ mod ovs;
 mod peers;
 mod plan;
 mod queries;
+mod render;
 mod rpc;
 mod service;
 mod shells;
