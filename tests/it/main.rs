@@ -7,6 +7,7 @@ mod config;
 mod conformance;
 mod demo;
 mod golden;
+mod guide;
 mod inventory;
 mod ironic;
 mod lint;
