@@ -16,7 +16,8 @@
 //! model), [`schema`] (libyang), [`xml`] (how a node is written), [`world`] (one immutable configuration
 //! per request), [`report`] (what people and callers read), [`audit`] and [`metrics`], [`service`] (the
 //! process: start, reload, end), [`sim`] (the embedded simulator; it shares no planning code),
-//! [`client`] (for those who call), [`cli`].
+//! [`lint`] (mistakes in profiles and templates, found without a switch), [`client`] (for those who
+//! call), [`cli`].
 
 pub mod access;
 pub mod address;
@@ -29,6 +30,7 @@ pub mod engine;
 pub mod guard;
 pub mod import;
 pub mod intent;
+pub mod lint;
 pub mod metrics;
 pub mod openconfig;
 pub mod path;

@@ -28,6 +28,15 @@ impl VlanId {
         }
     }
 
+    /// An id that stands in our own code.
+    ///
+    /// # Panics
+    /// If it is none.
+    pub(crate) const fn known(id: u16) -> Self {
+        assert!(1 <= id && id <= 4094);
+        Self(id)
+    }
+
     pub fn as_u16(self) -> u16 {
         self.0
     }
@@ -61,6 +70,11 @@ impl FromStr for VlanId {
 pub struct VlanSet(Vec<(VlanId, VlanId)>);
 
 impl VlanSet {
+    /// Every VLAN there can be.
+    pub fn all() -> Self {
+        Self(vec![(VlanId(1), VlanId(4094))])
+    }
+
     pub fn contains(&self, id: VlanId) -> bool {
         self.0.iter().any(|(first, last)| (*first..=*last).contains(&id))
     }

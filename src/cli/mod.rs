@@ -4,7 +4,9 @@ pub mod call;
 pub mod check_config;
 pub mod demo;
 pub mod inventory;
+pub mod lint;
 pub mod plan;
+pub mod render;
 pub mod serve;
 pub mod simulate;
 
@@ -31,6 +33,10 @@ enum Command {
     Inventory(inventory::InventoryCommand),
     /// Find every mistake in the configuration. Exit 0: none, 2: differs from what it is compared with, 1: error.
     CheckConfig(check_config::CheckConfigArgs),
+    /// Find every mistake in profiles, templates and transcripts. Exit 0: none, 1: at least one.
+    Lint(lint::LintArgs),
+    /// Show what a change would send to a system, and what would take it back, without any device.
+    Render(render::RenderArgs),
     /// Call a running service. Exit 0: done, 1: refused or failed, 3: whether it was carried out is not known.
     Call(Box<call::CallArgs>),
     /// Run simulated switches (NETCONF over SSH) until interrupted.
@@ -62,6 +68,8 @@ pub fn main() -> ExitCode {
             Command::Plan(args) => plan::run(*args).await,
             Command::Inventory(command) => inventory::run(command),
             Command::CheckConfig(args) => check_config::run(&args),
+            Command::Lint(args) => lint::run(&args),
+            Command::Render(args) => render::run(&args),
             Command::Call(args) => call::run(*args).await,
             Command::Simulate(args) => simulate::run(args).await.map(|()| ExitCode::SUCCESS),
             Command::Demo => demo::run().await.map(|()| ExitCode::SUCCESS),

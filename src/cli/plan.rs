@@ -129,6 +129,25 @@ pub async fn run(args: PlanArgs) -> Result<ExitCode> {
     Ok(ExitCode::from(if has_changes { 2 } else { 0 }))
 }
 
+/// A world for plans that nobody waits for. `yang`: modules in place of the built-in subset.
+pub(super) fn offline(inventory: Inventory, yang: Option<&FilePath>) -> Result<World> {
+    let schema = match yang {
+        Some(dir) => Schema::from_dir(dir)?,
+        None => Schema::builtin()?,
+    };
+    let limits = config::Limits::default();
+    Ok(World {
+        inventory,
+        // Whoever can read the configuration and run this is asked nothing.
+        access: Access::default(),
+        schema,
+        locks_dir: PathBuf::new(),
+        request_timeout: limits.request_timeout,
+        lock_wait: limits.lock_wait,
+        queue_per_device: limits.queue_per_device,
+    })
+}
+
 impl PlanArgs {
     fn world(&self) -> Result<World> {
         // A reviewer has no keys; only a live plan logs in.
@@ -144,21 +163,7 @@ impl PlanArgs {
             }
             (None, None) => bail!("--config or --devices is needed"),
         };
-        let schema = match self.yang.as_ref().or(schema_dir.as_ref()) {
-            Some(dir) => Schema::from_dir(dir)?,
-            None => Schema::builtin()?,
-        };
-        let limits = config::Limits::default();
-        Ok(World {
-            inventory,
-            // Whoever can read the configuration and run this is asked nothing.
-            access: Access::default(),
-            schema,
-            locks_dir: PathBuf::new(),
-            request_timeout: limits.request_timeout,
-            lock_wait: limits.lock_wait,
-            queue_per_device: limits.queue_per_device,
-        })
+        offline(inventory, self.yang.as_deref().or(schema_dir.as_deref()))
     }
 
     fn assumed(&self, request: &Request, schema: &Schema) -> Result<Slice> {
@@ -239,11 +244,11 @@ fn call_from(file: &FilePath, world: &World) -> Result<Call> {
     }
 }
 
-fn caller() -> Caller {
+pub(super) fn caller() -> Caller {
     Caller { peer: "command line".to_owned(), ..Caller::default() }
 }
 
-fn text(file: &FilePath) -> Result<String> {
+pub(super) fn text(file: &FilePath) -> Result<String> {
     let text = if file.as_os_str() == "-" {
         std::io::read_to_string(std::io::stdin())
     } else {

@@ -77,12 +77,18 @@ impl Problems {
 
     /// What was read, unless anything was wrong.
     pub fn finish<T>(self, value: Option<T>) -> Result<T, ConfigErrors> {
-        let mut found = self.found.into_inner();
-        found.sort();
+        let found = self.into_found();
         match value {
             Some(value) if found.is_empty() => Ok(value),
             _ => Err(ConfigErrors(found)),
         }
+    }
+
+    /// What was found so far, sorted.
+    pub fn into_found(self) -> Vec<ConfigError> {
+        let mut found = self.found.into_inner();
+        found.sort();
+        found
     }
 
     fn add(&self, error: ConfigError) {
@@ -360,6 +366,12 @@ impl<'a> Table<'a> {
     pub fn refuse(&self, key: &'static str, reason: impl fmt::Display) {
         let span = self.tree.get(key).map_or(self.span.clone(), Spanned::span);
         self.source.report(span, format!("{}{key}", self.label), reason);
+    }
+
+    /// Where it begins, `file:line`.
+    pub fn line(&self) -> String {
+        let (line, _) = self.source.place(self.span.start);
+        format!("{}:{line}", self.source.file.display())
     }
 
     fn inner_table(&self, key: &'static str) -> Option<Table<'a>> {

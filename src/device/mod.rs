@@ -84,6 +84,41 @@ pub struct SshHabits {
     pub algorithms: Vec<String>,
 }
 
+impl Device {
+    /// A device of this profile that allows everything and is nowhere: for plans that need no inventory.
+    pub fn stand_in(profile: Arc<Profile>) -> Self {
+        Self {
+            name: "switch".to_owned(),
+            mac_address: None,
+            datapath_id: None,
+            hostnames: BTreeSet::new(),
+            endpoint: Endpoint {
+                address: "127.0.0.1".to_owned(),
+                port: 830,
+                username: "admin".to_owned(),
+                credential: Credential::NotLoaded,
+                enable_secret: None,
+                host_key: HostKey::Pinned(String::new()),
+            },
+            profile,
+            allowed_vlans: VlanSet::all(),
+            idle_vlans: VlanSet::default(),
+            allowed_ports: None,
+            protected_ports: Vec::new(),
+            port_names: Vec::new(),
+            on_detach: OnDetach::Disable,
+            create_missing_vlans: false,
+            save: Save::Each,
+            trunk_ports: Vec::new(),
+            physical_networks: BTreeSet::new(),
+            manage_vlans: true,
+            protected_vlans: VlanSet::default(),
+            frozen: None,
+            sessions: None,
+        }
+    }
+}
+
 impl Profile {
     /// How it speaks NETCONF; none: it does not.
     pub fn netconf(&self) -> Option<&NetconfHabits> {
@@ -267,35 +302,7 @@ impl fmt::Display for OnDetach {
 #[cfg(test)]
 pub(crate) fn sample(name: &str) -> Device {
     let profiles = Profile::builtin().unwrap();
-    Device {
-        name: name.to_owned(),
-        mac_address: None,
-        datapath_id: None,
-        hostnames: BTreeSet::new(),
-        endpoint: Endpoint {
-            address: "127.0.0.1".to_owned(),
-            port: 830,
-            username: "admin".to_owned(),
-            credential: Credential::NotLoaded,
-            enable_secret: None,
-            host_key: HostKey::Pinned(String::new()),
-        },
-        profile: profiles["netconf_openconfig"].clone(),
-        allowed_vlans: "1-4094".parse().unwrap(),
-        idle_vlans: VlanSet::default(),
-        allowed_ports: None,
-        protected_ports: Vec::new(),
-        port_names: Vec::new(),
-        on_detach: OnDetach::Disable,
-        create_missing_vlans: false,
-        save: Save::Each,
-        trunk_ports: Vec::new(),
-        physical_networks: BTreeSet::new(),
-        manage_vlans: true,
-        protected_vlans: VlanSet::default(),
-        frozen: None,
-        sessions: None,
-    }
+    Device { name: name.to_owned(), ..Device::stand_in(profiles["netconf_openconfig"].clone()) }
 }
 
 #[cfg(test)]

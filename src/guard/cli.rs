@@ -22,8 +22,11 @@ pub(super) fn follow(lines: &str, scope: &Scope, habits: &CliHabits) -> Result<(
         entries: entries(&scope.running),
         section: Section::None,
     };
-    for line in lines.lines() {
+    for line in lines.split_terminator('\n') {
         let outside = |why| ScopeError::Outside { path: line.to_owned(), why };
+        if line.chars().any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')) {
+            return Err(outside("it holds what a device may take for the end of a line".to_owned()));
+        }
         follower.line(line).map_err(outside)?;
     }
     follower.arrived()
@@ -180,6 +183,7 @@ impl<'a> Follower<'a> {
                     new.description = Some(serde_json::from_str(text).map_err(|error| error.to_string())?);
                 }
                 PortField::Access | PortField::Native => new.set(field, &read_vlan(text)?.to_string())?,
+                PortField::Vlans => new.set(field, plain(text)?)?,
                 _ => new.set(field, text)?,
             }
         }
@@ -197,8 +201,11 @@ impl<'a> Follower<'a> {
                 }
             }
         }
-        let list = |name| captures.name(name).map(|group| VlanSet::parse_list(group.as_str())).transpose();
-        if let Some(add) = list("add").map_err(|error| error.to_string())? {
+        let list = |name| {
+            let read = |text: &str| VlanSet::parse_list(plain(text)?).map_err(|error| error.to_string());
+            captures.name(name).map(|group| read(group.as_str())).transpose()
+        };
+        if let Some(add) = list("add")? {
             // A port without any mode carries nothing, so its list begins here.
             if new.mode.or(self.habits.in_force.mode).is_none() {
                 new.vlans.get_or_insert_default();
@@ -208,7 +215,7 @@ impl<'a> Follower<'a> {
                 new.vlans.as_mut().ok_or("a VLAN is added where no list is, which carries every VLAN")?;
             add.iter().for_each(|vlan| into.insert(vlan));
         }
-        if let Some(gone) = list("remove").map_err(|error| error.to_string())? {
+        if let Some(gone) = list("remove")? {
             let from = new.vlans.as_ref().ok_or("a VLAN is taken from a list that is not there")?;
             new.vlans = Some(from.iter().filter(|vlan| !gone.contains(*vlan)).collect());
         }
@@ -236,7 +243,9 @@ impl<'a> Follower<'a> {
         if scope.keeps.is_some() && (old.access, old.native, old.mode) != (new.access, new.native, new.mode) {
             return Err("of an uplink only the list of VLANs is changed".to_owned());
         }
-        let kept = |keeps: &VlanSet| keeps.iter().all(|vlan| self.carries(new).contains(vlan));
+        // On the way back it has yet to get some of what it shall keep.
+        let (had, has) = (self.carries(old), self.carries(new));
+        let kept = |keeps: &VlanSet| keeps.iter().all(|vlan| has.contains(vlan) || !had.contains(vlan));
         if !scope.keeps.as_ref().is_none_or(kept) {
             return Err("the uplink would lose a VLAN that was not named".to_owned());
         }
@@ -295,8 +304,9 @@ impl<'a> Follower<'a> {
         };
         for (port, found) in &self.ports {
             let planned = state(wanted, port);
-            if with_default(found, self) != with_default(&planned, self) {
-                let why = format!("the lines make it {found:?}, planned is {planned:?}");
+            let (found, planned) = (with_default(found, self), with_default(&planned, self));
+            if found != planned {
+                let why = format!("the lines leave {}", different(&found, &planned));
                 return Err(ScopeError::Outside { path: format!("port {port}"), why });
             }
         }
@@ -322,6 +332,30 @@ impl Carries {
     }
 }
 
+/// The fields in which two states differ, in words.
+fn different(found: &PortState, planned: &PortState) -> String {
+    let words = |state: &PortState| {
+        let list = |list: &VlanSet| if list.is_empty() { "none".to_owned() } else { list.to_string() };
+        [
+            ("mode", state.mode.map(|mode| mode.as_str().to_ascii_lowercase())),
+            ("access", state.access.map(|vlan| vlan.to_string())),
+            ("native", state.native.map(|vlan| vlan.to_string())),
+            ("vlans", state.vlans.as_ref().map(list)),
+            ("description", state.description.as_ref().map(|text| format!("{text:?}"))),
+            ("enabled", state.enabled.map(|enabled| enabled.to_string())),
+            ("mtu", state.mtu.map(|mtu| mtu.to_string())),
+        ]
+    };
+    let unset = |value: Option<String>| value.unwrap_or_else(|| "unset".to_owned());
+    let pairs = words(found).into_iter().zip(words(planned)).filter(|(found, planned)| found != planned);
+    let told: Vec<String> = pairs
+        .map(|((field, found), (_, planned))| {
+            format!("{field} {}, planned is {}", unset(found), unset(planned))
+        })
+        .collect();
+    told.join("; ")
+}
+
 /// Every VLAN that a step puts on a port.
 fn gained(old: &PortState, new: &PortState) -> VlanSet {
     let single = [(old.access, new.access), (old.native, new.native)];
@@ -333,9 +367,15 @@ fn gained(old: &PortState, new: &PortState) -> VlanSet {
 
 /// A VLAN in plain decimal.
 fn read_vlan(text: &str) -> Result<VlanId, String> {
-    match text.starts_with('0') {
+    plain(text)?.parse().map_err(|error| format!("{error}"))
+}
+
+/// A list in which no number begins with a zero, which some systems read as octal.
+fn plain(text: &str) -> Result<&str, String> {
+    let numbers = text.split(|c: char| !c.is_ascii_digit());
+    match numbers.into_iter().any(|number| number.starts_with('0')) {
         true => Err(format!("`{text}` is not in plain decimal")),
-        false => text.parse().map_err(|error| format!("{error}")),
+        false => Ok(text),
     }
 }
 

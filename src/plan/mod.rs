@@ -113,6 +113,11 @@ pub fn describe(subject: &Subject, slice: &Slice) -> String {
     }
 }
 
+/// What a slice says of a port, in words: `TRUNK native 100 list 200-210 (down)`.
+pub fn describe_port(slice: &Slice, port: &str) -> String {
+    port::describe(slice, port)
+}
+
 /// What must be read to plan this request: what it touches, and what it depends on.
 pub fn consulted(request: &Request) -> Vec<Path> {
     let mut paths = reads(request);

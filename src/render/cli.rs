@@ -135,7 +135,8 @@ fn port_of(target: &Path) -> Option<&str> {
 }
 
 fn check(pattern: &Regex, value: &str, what: &'static str) -> Result<(), RenderError> {
-    match pattern.is_match(value) && !value.chars().any(char::is_control) {
+    let ends_line = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+    match pattern.is_match(value) && !value.chars().any(ends_line) {
         true => Ok(()),
         false => Err(RenderError::Value { what, value: value.to_owned(), pattern: pattern.to_string() }),
     }
@@ -173,6 +174,7 @@ mod tests {
     use super::*;
     use crate::device::{Device, Speaks, sample};
     use crate::intent::Intent;
+    use crate::lint::scenarios::running;
     use crate::plan::tests::{SCHEMA, any_intent, any_list, any_vlan, request};
     use crate::plan::{Batch, PlanError, plan};
 
@@ -204,25 +206,6 @@ mod tests {
         })
     }
 
-    fn running(state: &PortState, device: &Device, habits: &CliHabits) -> Slice {
-        let mut slice = Slice::default();
-        let mut state = state.clone();
-        // A system that is always told whether a port is up always says so.
-        state.enabled = state.enabled.or(habits.in_force.enabled.is_none().then_some(true));
-        // A system without an access VLAN of its own keeps nothing for the mode that a port is not in.
-        if habits.in_force.access.is_none() {
-            if state.mode != Some(Mode::Trunk) {
-                (state.native, state.vlans) = (None, None);
-            }
-            if state.mode != Some(Mode::Access) {
-                state.access = None;
-            }
-            state.vlans = state.vlans.filter(|list| !list.is_empty());
-        }
-        state.write("eth1", &device.profile.openconfig.interface_type, &habits.in_force, &mut slice);
-        slice
-    }
-
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
@@ -230,7 +213,7 @@ mod tests {
         #[test]
         fn every_profile_comes_to_what_is_planned(before in any_state(), intent in any_intent()) {
             for (device, habits) in DEVICES.iter() {
-                let before = running(&before, device, habits);
+                let before = running(&before, "eth1", &device.profile);
                 let request = request(intent.clone(), device.clone());
                 let plan = plan(&request, &before, &SCHEMA).unwrap();
                 match Batch::new(&[&plan], device, &SCHEMA) {

@@ -114,6 +114,8 @@ pub enum PortField {
 /// One kind of line, and what it does to the port or VLAN that it names or stands under.
 #[derive(Clone, Debug)]
 pub struct LineRule {
+    /// Where it stands, `file:line`.
+    pub place: String,
     /// Fits the whole line. Groups: `port`, `vlan` and `name` of the table's entry, and the fields
     /// `mode`, `access`, `native`, `vlans`, `add`, `remove`, `description`, `mtu`.
     pub pattern: Regex,
@@ -139,6 +141,8 @@ pub enum SetTo {
 /// One command whose output is read, and how.
 #[derive(Clone, Debug)]
 pub struct ReadRule {
+    /// Where it stands, `file:line`.
+    pub place: String,
     /// A template; `port` where it is asked once a port, else `ports` (none: every port) and `vlans`.
     pub command: Expression,
     pub each_port: bool,
@@ -164,6 +168,8 @@ pub enum Format {
 /// What one kind of line of output says.
 #[derive(Clone, Debug)]
 pub struct TextRule {
+    /// Where it stands, `file:line`.
+    pub place: String,
     /// Only in this state; none: in every.
     pub state: Option<String>,
     /// Named groups are fields of the row; `port` or `vlan` begin one.
@@ -174,6 +180,13 @@ pub struct TextRule {
     /// The port of the row is none that could be set: it is as if it were not there.
     pub hides: bool,
     pub next: Option<String>,
+}
+
+impl CliHabits {
+    /// The rule that says what a line does: the first that fits.
+    pub fn line_rule(&self, line: &str) -> Option<&LineRule> {
+        self.lines.iter().find(|rule| rule.pattern.is_match(line))
+    }
 }
 
 impl ReadRule {
@@ -203,6 +216,11 @@ impl PortField {
         ("mtu", Self::Mtu),
         ("lag", Self::Lag),
     ];
+
+    /// As profiles call it.
+    pub fn name(self) -> &'static str {
+        Self::ALL.into_iter().find(|(_, field)| *field == self).map_or("", |(name, _)| name)
+    }
 
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|(known, _)| *known == name).map(|(_, field)| field)

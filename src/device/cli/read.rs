@@ -11,7 +11,8 @@ use super::{
     TemplateSources, Templates, TextRule, TimerHabits, Together, ValuePatterns,
 };
 use crate::config::reader::{Item, Table};
-use crate::device::TerminalHabits;
+use crate::device::ports::last_line;
+use crate::device::{TerminalHabits, WordError};
 use crate::openconfig::PortState;
 use crate::transport::Timed;
 use crate::vlan::VlanSet;
@@ -143,6 +144,7 @@ impl LineRule {
         let deletes_vlan = table.get("deletes_vlan").and_then(|item| item.boolean());
         let leaves = table.get("leaves").and_then(|item| item.boolean());
         Some(Self {
+            place: table.line(),
             pattern: pattern?,
             set,
             unset: unset.unwrap_or_default(),
@@ -174,6 +176,7 @@ impl ReadRule {
             }
         };
         Some(Self {
+            place: table.line(),
             command: command?,
             each_port: each_port.unwrap_or_default(),
             of_table: of_table.unwrap_or_default(),
@@ -195,7 +198,7 @@ impl TextRule {
         let hides = table.get("hides").and_then(|item| item.boolean());
         let next = table.get("next").and_then(|item| item.filled_text());
         let (appends, hides) = (appends.unwrap_or_default(), hides.unwrap_or_default());
-        Some(Self { state, pattern: pattern?, set, appends, hides, next })
+        Some(Self { place: table.line(), state, pattern: pattern?, set, appends, hides, next })
     }
 }
 
@@ -249,16 +252,16 @@ fn refused<T>(table: &Table, key: &'static str, why: impl std::fmt::Display) -> 
     None
 }
 
-fn pattern(text: &str) -> Result<Regex, String> {
-    Regex::new(text).map_err(|error| error.to_string())
+fn pattern(text: &str) -> Result<Regex, WordError> {
+    Regex::new(text).map_err(|error| WordError::Regex(last_line(&error.to_string())))
 }
 
-fn whole(text: &str) -> Result<Regex, String> {
+fn whole(text: &str) -> Result<Regex, WordError> {
     pattern(&format!("^(?:{text})$"))
 }
 
 fn line_pattern(text: &str) -> Result<Regex, String> {
-    let pattern = whole(text)?;
+    let pattern = whole(text).map_err(|error| error.to_string())?;
     let unknown = pattern.capture_names().flatten().find(|name| !GROUPS.contains(name) && *name != "mtu");
     match unknown {
         Some(name) => Err(format!("no line has a group `{name}` (known: {}, mtu)", GROUPS.join(", "))),

@@ -1,7 +1,7 @@
 //! Templates and expressions of a profile: minijinja, strict about what is not defined, and bounded
 //! in what they may compute.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
@@ -115,6 +115,20 @@ impl Templates {
         self.environment.get_template(name).is_ok()
     }
 
+    /// What a template takes from its context, in every branch: `port`, `after.mode`.
+    pub fn variables(&self, name: &str) -> BTreeSet<String> {
+        let template = self.environment.get_template(name);
+        template.map(|found| found.undeclared_variables(true).into_iter().collect()).unwrap_or_default()
+    }
+
+    /// Every template: its file name, its place as errors name it, and its text.
+    pub fn texts(&self) -> Vec<(String, String, String)> {
+        let place = |name: &str| self.places.get(name).map_or("", String::as_str);
+        let text = |name: &str| self.environment.get_template(name).map(|found| found.source().to_owned());
+        let text = |name: &String| Some((name.clone(), place(name).to_owned(), text(name).ok()?));
+        self.places.keys().filter_map(text).collect()
+    }
+
     /// Renders one; `name` is a file name.
     ///
     /// # Errors
@@ -126,6 +140,16 @@ impl Templates {
 }
 
 impl Expression {
+    /// As the profile has it.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// What it takes from its context, in either branch: `port`, `row.mode`.
+    pub fn variables(&self) -> BTreeSet<String> {
+        self.compiled.undeclared_variables(true).into_iter().collect()
+    }
+
     /// Reads an expression.
     ///
     /// # Errors

@@ -30,7 +30,9 @@ use crate::device::cli::ShellHabits;
 use crate::device::{CliHabits, Device};
 use crate::transport::{Connector, Fault, Session, ssh};
 pub use exec::ExecShell;
-use session::{CliSession, refusal};
+pub(crate) use read::understood;
+use session::CliSession;
+pub(crate) use session::refusal;
 pub use shell::{Output, Shell};
 pub use terminal::Terminal;
 

@@ -101,6 +101,30 @@ fn text(command: &crate::device::cli::Expression, context: &Value) -> Result<Str
     text.ok_or_else(|| format!("the command {command:?} is empty"))
 }
 
+/// What outputs say, each with the rule that reads it: of this port (none: of every port), and of the
+/// VLAN table if one of the rules is about it.
+///
+/// # Errors
+/// What cannot be read, or has no meaning.
+pub(crate) fn understood(
+    outputs: &[(&ReadRule, &str)],
+    port: Option<&str>,
+    profile: &Profile,
+    habits: &CliHabits,
+) -> Result<Slice, String> {
+    let about_ports = outputs.iter().any(|(rule, _)| !rule.of_table);
+    let ports = match port {
+        None if about_ports => None,
+        port => Some(port.into_iter().map(str::to_owned).collect()),
+    };
+    let wanted = Wanted { ports, table: outputs.iter().any(|(rule, _)| rule.of_table) };
+    let mut rows = Rows::default();
+    for (rule, output) in outputs {
+        rows.read(rule, output)?;
+    }
+    rows.meaning(&wanted, profile, habits)
+}
+
 impl Rows {
     /// Reads what one command printed.
     pub(super) fn read(&mut self, rule: &ReadRule, output: &str) -> Result<(), String> {

@@ -52,11 +52,11 @@ impl Screen {
     /// The last of them with something in it; none: there is none. Some systems put an empty line
     /// before each prompt.
     pub(super) fn last_complete(&self) -> Option<&str> {
-        self.complete[self.from_last()..].lines().next()
+        self.complete[self.start_of_last()..].lines().next()
     }
 
     /// Where that line begins.
-    fn from_last(&self) -> usize {
+    fn start_of_last(&self) -> usize {
         let filled = self.complete.trim_end();
         filled.rfind('\n').map_or(0, |end| end + 1)
     }
@@ -101,12 +101,12 @@ impl Screen {
 
     /// Forgets all complete lines but the last, and empty ones behind it.
     pub(super) fn forget(&mut self) {
-        self.complete.drain(..self.from_last());
+        self.complete.drain(..self.start_of_last());
     }
 
     /// Takes the last complete line away, and empty ones behind it.
     pub(super) fn drop_last_complete(&mut self) {
-        self.complete.truncate(self.from_last());
+        self.complete.truncate(self.start_of_last());
     }
 
     pub(super) fn feed(&mut self, bytes: &[u8]) {

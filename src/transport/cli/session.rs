@@ -382,7 +382,7 @@ impl Session for CliSession {
 }
 
 /// Why a command was refused: a status, or a line that the profile knows as a refusal.
-pub(super) fn refusal(habits: &CliHabits, command: &str, output: &Output) -> Option<DeviceError> {
+pub(crate) fn refusal(habits: &CliHabits, command: &str, output: &Output) -> Option<DeviceError> {
     let said = || output.errors.lines().chain(output.text.lines());
     let refused: Vec<&str> =
         said().filter(|line| habits.refusals.iter().any(|refusal| refusal.is_match(line))).collect();

@@ -1,0 +1,253 @@
+//! Every scenario through a profile's templates: what is not written, what is written and not known,
+//! and what is known and never written.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use regex::Regex;
+
+use super::Finding;
+use super::scenarios::{Scenario, crossed, scenarios};
+use crate::device::cli::{CliHabits, Format, Templates};
+use crate::device::{Profile, TemplateError};
+use crate::guard::ScopeError;
+use crate::plan::PlanError;
+use crate::render::RenderError;
+use crate::schema::Schema;
+
+/// What ports are called here and there.
+const PORTS: [&str; 14] = [
+    "eth1",
+    "Ethernet1",
+    "Ethernet1/1",
+    "GigabitEthernet1/0/1",
+    "GigabitEthernet0/1",
+    "ge-0/0/1",
+    "swp1",
+    "1",
+    "1/1",
+    "1/1/1",
+    "A1",
+    "port1",
+    "10GE1/0/1",
+    "TenGigabitEthernet 1/1",
+];
+
+/// The most that is told of one profile: more have few causes.
+const MOST: usize = 20;
+
+/// And of changes that it does not write in full.
+const MOST_HALF_WRITTEN: usize = 4;
+
+/// A port name that this system could have; none: it names its ports otherwise.
+pub fn port_like(habits: &CliHabits) -> Option<&'static str> {
+    PORTS.into_iter().find(|port| habits.values.port.is_match(port))
+}
+
+/// Tries everything with this port. `file` is the profile's.
+pub(super) fn trial(
+    file: &Path,
+    port: &str,
+    profile: &Arc<Profile>,
+    habits: &CliHabits,
+    schema: &Schema,
+) -> Vec<Finding> {
+    let file = file.display().to_string();
+    let mut findings: Vec<Finding> = Vec::new();
+    if profile.openconfig.network_instance.is_some() && !habits.templates.has("vlan.j2") {
+        let what =
+            "openconfig.network_instance names a VLAN table, and there is no template vlan.j2".to_owned();
+        findings.push(Finding::error(&file, what, Some("write it, or leave network_instance out")));
+    }
+    let planned = match scenarios(port, profile) {
+        Ok(planned) => planned,
+        Err(error) => return vec![Finding::error(&file, error.to_string(), None)],
+    };
+    let mut lines: BTreeSet<String> = BTreeSet::new();
+    let mut half_written = 0;
+    // What fails from where it usually begins would fail in the same way from everywhere.
+    for scenarios in [&planned, &crossed(&planned)] {
+        for scenario in scenarios {
+            let written = scenario.write(port, profile, schema);
+            let all = || written.lines.lines().chain(written.back.lines());
+            let Some(error) = &written.error else {
+                lines.extend(all().map(str::to_owned));
+                continue;
+            };
+            let is_line = |text: &str| all().any(|line| line == text);
+            let finding = failed(&file, scenario, error, &habits.templates, &is_line);
+            let is_half =
+                matches!(error, PlanError::Scope(ScopeError::Outside { path, .. }) if !is_line(path));
+            half_written += usize::from(is_half);
+            let is_old = findings.iter().any(|old| cause(old) == cause(&finding));
+            let is_enough = findings.len() >= MOST || (is_half && half_written > MOST_HALF_WRITTEN);
+            if !is_old && !is_enough {
+                findings.push(finding);
+            }
+        }
+        if !findings.is_empty() {
+            break;
+        }
+    }
+    // What is not written because of a mistake is not needless.
+    if findings.is_empty() {
+        findings.extend(needless(habits, &lines));
+    }
+    findings.extend(never_fit(habits));
+    findings
+}
+
+/// What two findings with one cause have in common: numbers come from the change.
+fn cause(finding: &Finding) -> (&str, String) {
+    (&finding.place, finding.what.chars().filter(|c| !c.is_ascii_digit()).collect())
+}
+
+fn failed(
+    file: &str,
+    scenario: &Scenario,
+    error: &PlanError,
+    templates: &Templates,
+    is_line: &dyn Fn(&str) -> bool,
+) -> Finding {
+    let finding = match error {
+        PlanError::Render(RenderError::Template(TemplateError { place, why })) => {
+            Finding::error(place, why.clone(), Some("see devices/examples/templates for what templates get"))
+        }
+        PlanError::Render(error @ RenderError::Value { .. }) => Finding::error(
+            file,
+            format!("cli.values: {error}"),
+            Some("what Ironic writes must fit, or every attach is refused"),
+        ),
+        PlanError::Scope(ScopeError::Outside { path, why }) if is_line(path) => {
+            let hint =
+                "the template should not write it here, or its [[cli.lines]] does not say what it does";
+            let unknown = "say in a [[cli.lines]] what it does, or take it out of the template";
+            let hint = if why.contains("does not know") { unknown } else { hint };
+            let place = template_line(templates, path);
+            Finding::error(place.as_deref().unwrap_or(file), format!("`{path}`: {why}"), Some(hint))
+        }
+        PlanError::Scope(ScopeError::Outside { path, why }) => {
+            let name = if path.starts_with("VLAN") { "vlan.j2" } else { "port.j2" };
+            let texts = templates.texts();
+            let place = texts.iter().find(|(known, ..)| known == name).map(|(_, place, _)| place.as_str());
+            let hint = "the template writes no line for it, or its [[cli.lines]] does not say what it does";
+            Finding::error(place.unwrap_or(file), format!("{path}: {why}"), Some(hint))
+        }
+        other => Finding::error(file, other.to_string(), None),
+    };
+    Finding { during: Some(scenario.name.clone()), ..finding }
+}
+
+/// Rules of lines that no template writes.
+fn needless(habits: &CliHabits, lines: &BTreeSet<String>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for rule in &habits.lines {
+        let mut fitting = lines.iter().filter(|line| rule.pattern.is_match(line)).peekable();
+        let first = |line: &String| habits.line_rule(line).map(|rule| rule.place.clone());
+        let Some(line) = fitting.peek().copied() else {
+            let what = "no template writes a line that this fits".to_owned();
+            findings.push(Finding::warning(
+                &rule.place,
+                what,
+                Some("take it out: what is not known is refused"),
+            ));
+            continue;
+        };
+        if fitting.all(|line| first(line).as_ref() != Some(&rule.place)) {
+            let before = first(line).unwrap_or_default();
+            let what = format!("never comes to its turn: `{line}` fits the rule at {before} first");
+            findings.push(Finding::error(
+                &rule.place,
+                what,
+                Some("put the narrower rule before the wider one"),
+            ));
+        }
+    }
+    findings
+}
+
+/// Rules that are there twice, so that the second never has its turn.
+fn never_fit(habits: &CliHabits) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut tell = |place: &str, before: &str| {
+        let what = format!("never comes to its turn: the rule at {before} fits the same");
+        findings.push(Finding::error(place, what, Some("take one of them out")));
+    };
+    for (n, rule) in habits.lines.iter().enumerate() {
+        let same = habits.lines[..n].iter().find(|other| other.pattern.as_str() == rule.pattern.as_str());
+        same.into_iter().for_each(|other| tell(&rule.place, &other.place));
+    }
+    for read in &habits.reads {
+        let Format::Text { rules, .. } = &read.format else { continue };
+        for (n, rule) in rules.iter().enumerate() {
+            let same = rules[..n].iter().find(|other| {
+                let is_in_state = other.state.is_none() || other.state == rule.state;
+                is_in_state && other.pattern.as_str() == rule.pattern.as_str()
+            });
+            same.into_iter().for_each(|other| tell(&rule.place, &other.place));
+        }
+    }
+    findings
+}
+
+/// The line of a template that wrote this, `file:line`: the one with the most in common.
+fn template_line(templates: &Templates, line: &str) -> Option<String> {
+    let mut best: Option<(usize, String)> = None;
+    for (_, place, text) in templates.texts() {
+        for (n, source) in text.lines().enumerate() {
+            let Some((fixed, pattern)) = pattern_of(source) else { continue };
+            if pattern.is_match(line) && best.as_ref().is_none_or(|(most, _)| fixed > *most) {
+                best = Some((fixed, format!("{place}:{}", n + 1)));
+            }
+        }
+    }
+    best.map(|(_, place)| place)
+}
+
+/// What a template's line can become, and how many of its characters stand fast; none: no line at all.
+fn pattern_of(source: &str) -> Option<(usize, Regex)> {
+    let (mut pattern, mut fixed, mut rest) = (String::from("^"), 0, source.trim());
+    while let Some(at) = rest.find("{{").into_iter().chain(rest.find("{%")).chain(rest.find("{#")).min() {
+        let (before, tag) = rest.split_at(at);
+        let end = match &tag[..2] {
+            "{{" => "}}",
+            "{%" => "%}",
+            _ => "#}",
+        };
+        let (inside, after) = tag.split_once(end)?;
+        pattern += &regex::escape(before);
+        fixed += before.len();
+        if end == "}}" {
+            // What stands in quotes is as good as fixed.
+            fixed += inside.split('"').skip(1).step_by(2).filter(|text| literal_in(text)).count();
+            pattern += ".*";
+        }
+        rest = after;
+    }
+    pattern += &regex::escape(rest);
+    pattern.push('$');
+    fixed += rest.len();
+    let has_text = fixed > 0;
+    Regex::new(&pattern).ok().filter(|_| has_text).map(|pattern| (fixed, pattern))
+}
+
+fn literal_in(text: &str) -> bool {
+    text.chars().any(char::is_alphabetic)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_line_of_a_template_can_become() {
+        let (fixed, pattern) = pattern_of("{% if x %}vlan {{ vlan }}{% endif %}").unwrap();
+        assert!(fixed == 5 && pattern.is_match("vlan 100") && !pattern.is_match("no vlan 100"));
+        assert!(
+            pattern_of("{% if x %}").is_none()
+                && pattern_of("{{ x }}").is_none()
+                && pattern_of("{{ x").is_none()
+        );
+    }
+}

@@ -1,0 +1,114 @@
+//! Every profile with a command line: real output as it understands it, the lines that it writes for
+//! the usual changes, and attacks on it.
+//!
+//! `tests/golden/cli/PROFILE/transcript.txt` holds the output, each part with its source; the rest of
+//! the directory is recorded and written by `UPDATE_GOLDEN=1`: `expected.txt` (what the profile makes
+//! of the output), `changes.txt` (what each change renders to) and `attacks.txt` (why each is refused).
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock};
+
+use mercury::device::Profile;
+use mercury::lint::scenarios::changes;
+use mercury::lint::transcript::{Judged, habits, judge};
+use mercury::lint::{Directories, Severity, lint, port_like};
+use mercury::schema::Schema;
+
+use crate::golden::{self, Differences};
+
+pub static SCHEMA: LazyLock<Arc<Schema>> = LazyLock::new(|| Schema::builtin().unwrap());
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn directory(profile: &Profile) -> PathBuf {
+    root().join("tests/golden/cli").join(&profile.name)
+}
+
+/// Those that speak a command line.
+fn profiles() -> Vec<Arc<Profile>> {
+    let all = Profile::builtin().unwrap();
+    all.values().filter(|profile| habits(profile).is_some()).cloned().collect()
+}
+
+fn judged(profile: &Profile) -> Judged {
+    let text = fs::read_to_string(directory(profile).join("transcript.txt")).unwrap();
+    judge(&text, profile, habits(profile).unwrap())
+}
+
+/// Every profile, and a port that it could have: one that its transcript reads, if it reads one.
+pub fn with_ports() -> Vec<(Arc<Profile>, String)> {
+    let port = |profile: &Profile| {
+        let like = port_like(habits(profile).unwrap()).map(str::to_owned);
+        judged(profile)
+            .port
+            .or(like)
+            .unwrap_or_else(|| panic!("{}: its transcript reads no port", profile.name))
+    };
+    profiles().into_iter().map(|profile| (profile.clone(), port(&profile))).collect()
+}
+
+#[test]
+fn every_profile_has_its_files() {
+    let mut missing = Vec::new();
+    let mut needs = |path: PathBuf| {
+        if !path.exists() {
+            missing.push(path.strip_prefix(root()).unwrap().display().to_string());
+        }
+    };
+    for profile in profiles() {
+        let templates = habits(&profile).unwrap().templates.texts();
+        let has = |name: &str| templates.iter().any(|(known, ..)| known == name);
+        let own = root().join("templates").join(&profile.name);
+        if !has("port.j2") {
+            needs(own.join("port.j2"));
+        }
+        if profile.openconfig.network_instance.is_some() && !has("vlan.j2") {
+            needs(own.join("vlan.j2"));
+        }
+        for file in ["transcript.txt", "expected.txt", "changes.txt", "attacks.txt"] {
+            needs(directory(&profile).join(file));
+        }
+    }
+    assert!(missing.is_empty(), "missing: {}", missing.join(", "));
+    let known: Vec<PathBuf> = profiles().iter().map(|profile| directory(profile)).collect();
+    for case in golden::cases("cli") {
+        assert!(known.contains(&case), "{}: there is no profile of this name with [cli]", case.display());
+    }
+}
+
+#[test]
+fn real_output_is_understood_as_recorded() {
+    let mut differences = Differences::default();
+    let mut mistakes = Vec::new();
+    for profile in profiles() {
+        let judged = judged(&profile);
+        let file = directory(&profile).join("transcript.txt");
+        let file = file.strip_prefix(root()).unwrap().display().to_string();
+        mistakes.extend(judged.mistakes().into_iter().map(|(line, what)| format!("{file}:{line}: {what}")));
+        differences.compare(&directory(&profile).join("expected.txt"), &judged.text());
+    }
+    assert!(mistakes.is_empty(), "{}", mistakes.join("\n"));
+    differences.none();
+}
+
+#[test]
+fn changes_are_written_as_recorded() {
+    let mut differences = Differences::default();
+    for (profile, port) in with_ports() {
+        let text = changes(&port, &profile, &SCHEMA).unwrap();
+        assert!(!text.contains("REFUSED"), "{}:\n{text}", profile.name);
+        differences.compare(&directory(&profile).join("changes.txt"), &text);
+    }
+    differences.none();
+}
+
+#[test]
+fn no_profile_of_ours_has_a_mistake() {
+    let found = lint(&Directories::default(), &SCHEMA).findings;
+    let errors: Vec<String> =
+        found.iter().filter(|finding| finding.severity == Severity::Error).map(ToString::to_string).collect();
+    assert!(errors.is_empty(), "{}", errors.join("\n"));
+}
