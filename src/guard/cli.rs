@@ -73,7 +73,8 @@ impl<'a> Follower<'a> {
             self.section = Section::None;
         }
         let vlan = group("vlan").map(read_vlan).transpose()?;
-        if let Some(vlan) = vlan {
+        // With a port in the line it is the port's VLAN, and nothing of the table.
+        if let Some(vlan) = vlan.filter(|_| group("port").is_none()) {
             self.table(vlan, rule, group("name"))?;
         } else if let (true, Some(name)) = (rule.deletes_vlan, group("name")) {
             self.table(self.named(name)?, rule, None)?;
@@ -207,7 +208,7 @@ impl<'a> Follower<'a> {
         };
         if let Some(add) = list("add")? {
             // A port without any mode carries nothing, so its list begins here.
-            if new.mode.or(self.habits.in_force.mode).is_none() {
+            if old.mode.or(self.habits.in_force.mode).is_none() {
                 new.vlans.get_or_insert_default();
             }
             // To add to a list that is not there narrows nothing.
@@ -227,8 +228,14 @@ impl<'a> Follower<'a> {
             // What is another VLAN stays.
             (PortField::Access, Some(vlan)) if new.access != Some(vlan) => {}
             (PortField::Native, Some(vlan)) if new.native != Some(vlan) => {}
+            (PortField::Mode, Some(_)) => {}
             (field, _) => new.unset(*field),
         });
+        // The mode goes with the last VLAN.
+        let is_empty = new.vlans.as_ref().is_none_or(VlanSet::is_empty);
+        if this_vlan.is_some() && rule.unset.contains(&PortField::Mode) && is_empty {
+            new.mode = new.mode.filter(|_| new.access.or(new.native).is_some());
+        }
         self.judge(port, scope, &old, &new)?;
         self.ports.insert(port, new);
         Ok(())
@@ -290,8 +297,14 @@ impl<'a> Follower<'a> {
     /// Whether the lines came to what was planned, no less and no more.
     fn arrived(&self) -> Result<(), ScopeError> {
         let (running, wanted) = (&self.scope.running, &self.scope.wanted);
+        // Where there need not be a mode, an access port without a VLAN is as good as none.
+        let says_mode = |state: &PortState| state.mode != Some(Mode::Access) || state.access.is_some();
         let with_default = |state: &PortState, of: &Self| PortState {
-            mode: state.mode.or(of.habits.in_force.mode),
+            mode: of
+                .habits
+                .in_force
+                .mode
+                .map_or(state.mode.filter(|_| says_mode(state)), |mode| Some(state.mode.unwrap_or(mode))),
             enabled: state.enabled.or(of.habits.in_force.enabled),
             access: state.access.or(of.habits.in_force.access),
             native: state.native.or(of.habits.in_force.native),
