@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::os::{Os as _, Reply};
-use super::statements::{Config, Grammar, NoStatement, Statement, braces, words};
+use super::statements::{Config, Grammar, NoStatement, Statement, braces, set_text, words};
 use super::system::{System, fill};
 use super::{CliSpec, scaled};
 
@@ -28,6 +28,7 @@ pub(super) struct Junos {
     pending: Option<Pending>,
     sessions: BTreeMap<u32, Session>,
     last: u32,
+    ports: Vec<String>,
 }
 
 /// A commit that is undone unless it is confirmed.
@@ -62,6 +63,7 @@ impl Junos {
             shared: Config::new(),
             pending: None,
             sessions: BTreeMap::new(),
+            ports: if spec.ports.is_empty() { system.ports.clone() } else { spec.ports.clone() },
             last: 0,
             system,
         };
@@ -105,6 +107,24 @@ impl Junos {
     fn active(&self) -> &Config {
         // There is always one.
         &self.active[0]
+    }
+
+    /// Whether its ports are up (Junos CLI reference, "show interfaces terse").
+    fn terse(&self, of: Option<&str>) -> String {
+        let is_disabled = |port: &str| {
+            let disabled = format!("set interfaces {port} disable");
+            set_text(self.active(), &[]).lines().any(|line| line == disabled)
+        };
+        let line = |port: &String| {
+            let admin = if is_disabled(port) { "down" } else { "up" };
+            format!("{port:<24}{admin:<6}down\n")
+        };
+        let shown: String =
+            self.ports.iter().filter(|port| of.is_none_or(|of| of == *port)).map(line).collect();
+        match (of, shown.is_empty()) {
+            (Some(port), true) => format!("error: device {port} not found\n"),
+            _ => format!("Interface               Admin Link Proto    Local                 Remote\n{shown}"),
+        }
     }
 
     fn says(&self, occasion: &str) -> String {
@@ -163,6 +183,8 @@ impl Junos {
                 }
             }
             ["show", "version"] => self.says("version").into(),
+            ["show", "interfaces", "terse"] => self.terse(None).into(),
+            ["show", "interfaces", port, "terse"] => self.terse(Some(port)).into(),
             ["exit" | "quit"] => Reply { text: String::new(), close: true },
             _ => self.unknown(session, line, 0, "unknown"),
         }
