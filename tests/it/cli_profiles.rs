@@ -112,3 +112,12 @@ fn no_profile_of_ours_has_a_mistake() {
         found.iter().filter(|finding| finding.severity == Severity::Error).map(ToString::to_string).collect();
     assert!(errors.is_empty(), "{}", errors.join("\n"));
 }
+
+#[test]
+fn the_examples_have_no_mistake() {
+    let examples = root().join("devices/examples");
+    let (profiles, templates) = (Some(examples.join("profiles")), Some(examples.join("templates")));
+    let found = lint(&Directories { profiles, templates, transcripts: None }, &SCHEMA);
+    assert_eq!(found.profiles, ["site_cli", "site_os"]);
+    assert_eq!(found.findings, []);
+}
