@@ -64,7 +64,10 @@ enum Carries {
 
 impl<'a> Follower<'a> {
     fn line(&mut self, line: &str) -> Result<(), String> {
-        let fitting = |rule: &'a LineRule| Some((rule, rule.pattern.captures(line)?));
+        let in_vlan = matches!(self.section, Section::Vlan(_));
+        let fitting = |rule: &'a LineRule| {
+            Some((rule, rule.pattern.captures(line).filter(|_| in_vlan || !rule.in_vlan)?))
+        };
         let Some((rule, captures)) = self.habits.lines.iter().find_map(fitting) else {
             return Err("the profile does not know what this line does".to_owned());
         };

@@ -128,6 +128,8 @@ pub struct LineRule {
     pub deletes_vlan: bool,
     /// The section that was entered ends.
     pub leaves: bool,
+    /// It stands only in the section of an entry of the VLAN table.
+    pub in_vlan: bool,
 }
 
 /// A value that a line gives without naming it.

@@ -143,6 +143,7 @@ impl LineRule {
         let is_json = table.get("json").and_then(|item| item.boolean());
         let deletes_vlan = table.get("deletes_vlan").and_then(|item| item.boolean());
         let leaves = table.get("leaves").and_then(|item| item.boolean());
+        let in_vlan = table.get("in_vlan").and_then(|item| item.boolean());
         Some(Self {
             place: table.line(),
             pattern: pattern?,
@@ -151,6 +152,7 @@ impl LineRule {
             is_json: is_json.unwrap_or_default(),
             deletes_vlan: deletes_vlan.unwrap_or_default(),
             leaves: leaves.unwrap_or_default(),
+            in_vlan: in_vlan.unwrap_or_default(),
         })
     }
 }
