@@ -301,7 +301,9 @@ impl fmt::Display for OnDetach {
 /// A device that allows everything, for tests of what comes after the inventory.
 #[cfg(test)]
 pub(crate) fn sample(name: &str) -> Device {
-    let profiles = Profile::builtin().unwrap();
+    // Compiling every profile takes longer than most tests.
+    static PROFILES: std::sync::LazyLock<profile::Profiles> =
+        std::sync::LazyLock::new(|| Profile::builtin().unwrap());
     Device { name: name.to_owned(), ..Device::stand_in(profiles["netconf_openconfig"].clone()) }
 }
 
