@@ -304,7 +304,7 @@ pub(crate) fn sample(name: &str) -> Device {
     // Compiling every profile takes longer than most tests.
     static PROFILES: std::sync::LazyLock<profile::Profiles> =
         std::sync::LazyLock::new(|| Profile::builtin().unwrap());
-    Device { name: name.to_owned(), ..Device::stand_in(profiles["netconf_openconfig"].clone()) }
+    Device { name: name.to_owned(), ..Device::stand_in(PROFILES["netconf_openconfig"].clone()) }
 }
 
 #[cfg(test)]

@@ -122,18 +122,21 @@ impl<'a> Follower<'a> {
             (_, false) if self.entries.contains(&vlan) || self.is_held(vlan) => {}
             (_, false) => return Err(format!("VLAN {vlan} is not ours to create")),
         }
-        self.section = if rule.deletes_vlan { Section::None } else { Section::Vlan(vlan) };
+        self.section = if rule.deletes_vlan || rule.leaves { Section::None } else { Section::Vlan(vlan) };
         name.map_or(Ok(()), |name| self.name(vlan, name))
     }
 
     /// The VLAN that has this name.
     fn named(&self, name: &str) -> Result<VlanId, String> {
         let is_named = |vlan: &VlanId| {
-            self.scope.running.iter().any(|(path, value)| {
-                let entry = table_entry_of(path).filter(|(known, _)| known == vlan);
-                entry.is_some_and(|(_, entry)| *path == entry.child("config").child("name"))
-                    && *value == Value::Leaf(name.to_owned())
-            })
+            let names = self.scope.running.iter().filter_map(|(path, value)| {
+                let (_, entry) = table_entry_of(path).filter(|(known, _)| known == vlan)?;
+                (*path == entry.child("config").child("name")).then_some(value)
+            });
+            let given = names.last().cloned();
+            // One that we made without a name has the one that it was made with.
+            given.unwrap_or_else(|| Value::Leaf(format!("VLAN{:04}", vlan.as_u16())))
+                == Value::Leaf(name.to_owned())
         };
         let mut named = self.entries.iter().copied().filter(is_named);
         match (named.next(), named.next()) {

@@ -47,7 +47,7 @@ pub fn scenarios(port: &str, profile: &Profile) -> Result<Vec<Scenario>, IntentE
     let name = PortName::new(port, "port")?;
     let own = Description::new(DESCRIPTION, "description")?;
     let say = |text: &str| Description::new(text, "description");
-    let (other, blank) = (say("rack 7, unit 12")?, PortState::default());
+    let (other, blank) = (say("rack 7 unit 12")?, PortState::default());
     let attach = |vlans: PortVlans| Attach {
         port: name.clone(),
         vlans,
@@ -72,7 +72,7 @@ pub fn scenarios(port: &str, profile: &Profile) -> Result<Vec<Scenario>, IntentE
     // More runs than a line may have.
     let long: Vec<u16> = (0..45).map(|n| 200 + 2 * n).collect();
     let ours = PortState { description: Some(DESCRIPTION.to_owned()), ..on_access(100) };
-    let theirs = PortState { description: Some("rack 7, unit 12".to_owned()), ..on_access(100) };
+    let theirs = PortState { description: Some("rack 7 unit 12".to_owned()), ..on_access(100) };
     let is_down = PortState { enabled: Some(false), ..PortState::default() };
     let mtu = PortState { mtu: Some(1500), ..on_access(100) };
     let described =
@@ -226,8 +226,8 @@ pub fn running(state: &PortState, port: &str, profile: &Profile) -> Slice {
         state.enabled = state.enabled.or(in_force.enabled.is_none().then_some(true));
         // And so does one on which no line takes an MTU away.
         state.mtu = state.mtu.or((!may_have_no_mtu(profile)).then_some(1500));
-        // A system without an access VLAN of its own keeps nothing for the mode that a port is not in.
-        if in_force.access.is_none() {
+        // Most systems keep nothing for the mode that a port is not in.
+        if !habits.keeps_other_mode {
             if state.mode != Some(Mode::Trunk) {
                 (state.native, state.vlans) = (None, None);
             }

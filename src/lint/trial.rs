@@ -154,7 +154,10 @@ fn needless(habits: &CliHabits, lines: &BTreeSet<String>) -> Vec<Finding> {
             ));
             continue;
         };
-        if fitting.all(|line| first(line).as_ref() != Some(&rule.place)) {
+        // Where a line stands is not known here.
+        let is_elsewhere =
+            |line: &String| habits.line_rule(line).is_some_and(|first| first.in_vlan != rule.in_vlan);
+        if fitting.all(|line| first(line).as_ref() != Some(&rule.place) && !is_elsewhere(line)) {
             let before = first(line).unwrap_or_default();
             let what = format!("never comes to its turn: `{line}` fits the rule at {before} first");
             findings.push(Finding::error(

@@ -38,6 +38,8 @@ pub struct CliHabits {
     /// What the fields that were read mean, by the name of the model's field.
     pub port_meaning: BTreeMap<PortField, Expression>,
     pub vlan_name: Option<Expression>,
+    /// Whether a port keeps what it has for the mode that it is not in.
+    pub keeps_other_mode: bool,
     /// What is in force on a port where nothing is configured.
     pub in_force: PortState,
     /// Where lines take effect only at a commit.

@@ -52,6 +52,7 @@ impl CliHabits {
         };
         let joined = table.get("joined").and_then(|item| item.list(Item::filled_text));
         let save = table.get("save").and_then(|item| item.list(Item::filled_text));
+        let keeps_other_mode = table.get("keeps_other_mode").and_then(|item| item.boolean());
         let staging = table.table("staging", StagingHabits::read);
         let values = table.required_table("values", ValuePatterns::read);
         let mut lines = Vec::new();
@@ -80,6 +81,7 @@ impl CliHabits {
             reads,
             port_meaning,
             vlan_name,
+            keeps_other_mode: keeps_other_mode.unwrap_or_default(),
             in_force,
             staging,
             save: save.unwrap_or_default(),
