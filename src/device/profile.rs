@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use include_dir::{Dir, File, include_dir};
@@ -29,9 +29,15 @@ const HOUR: Duration = Duration::from_secs(3600);
 impl Profile {
     /// The profiles in the binary.
     pub fn builtin() -> Result<Profiles, ConfigErrors> {
+        // Compiling all their patterns takes a while, and they never change.
+        static READ: OnceLock<Profiles> = OnceLock::new();
+        if let Some(profiles) = READ.get() {
+            return Ok(profiles.clone());
+        }
         let problems = Problems::default();
         let profiles = Self::read_all(None, None, &problems);
-        problems.finish(Some(profiles))
+        let profiles = problems.finish(Some(profiles))?;
+        Ok(READ.get_or_init(|| profiles).clone())
     }
 
     /// Those in the binary, and every `NAME.toml` of an operator's directory. `templates`: the operator's

@@ -269,7 +269,24 @@ impl Junos {
             candidate.retain(|own| !own.starts_with(&statement));
             return if candidate.len() < before { Reply::default() } else { self.says("not-found").into() };
         }
-        match self.grammar.statement(&statement) {
+        // Several values of one list (CLI User Guide, "Adding Configuration Statements").
+        let bracket = statement.iter().position(|word| word == "[");
+        if let (Some(at), Some("]")) = (bracket, statement.last().map(String::as_str)) {
+            let values = statement[at + 1..statement.len() - 1].to_vec();
+            for value in values {
+                let one = [&statement[..at], &[value]].concat();
+                let reply = self.set(session, line, &one);
+                if !reply.text.is_empty() {
+                    return reply;
+                }
+            }
+            return Reply::default();
+        }
+        self.set(session, line, &statement)
+    }
+
+    fn set(&mut self, session: u32, line: &str, statement: &[String]) -> Reply {
+        match self.grammar.statement(statement) {
             Ok(statement) => {
                 let grammar = self.grammar.clone();
                 grammar.set(self.candidate_mut(session), statement);
