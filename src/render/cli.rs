@@ -175,8 +175,10 @@ mod tests {
     use crate::device::{Device, Speaks, sample};
     use crate::intent::Intent;
     use crate::lint::scenarios::running;
-    use crate::plan::tests::{SCHEMA, any_intent, any_list, any_vlan, request};
+    use crate::openconfig::network_instance_of;
+    use crate::plan::tests::{SCHEMA, any_intent, any_list, any_vlan, request, vlan};
     use crate::plan::{Batch, PlanError, plan};
+    use crate::slice::Value as Node;
 
     /// Every device type that is configured on a command line.
     static DEVICES: LazyLock<Vec<(Device, Arc<CliHabits>)>> = LazyLock::new(|| {
@@ -204,6 +206,28 @@ mod tests {
             enabled,
             mtu: Some(1500),
         })
+    }
+
+    /// The guard follows what makes a VLAN and what takes it back, where the table can be read.
+    #[test]
+    fn every_profile_makes_a_vlan() {
+        for (device, habits) in DEVICES.iter() {
+            if device.profile.openconfig.network_instance.is_none() {
+                continue;
+            }
+            let instance = network_instance_of(&device.profile).unwrap();
+            let name = device.profile.openconfig.network_instance.clone().unwrap();
+            let mut before = Slice::default();
+            before.set(instance.child("config").child("name"), Node::Leaf(name));
+            let request = request(Intent::AddNetwork { vlan: vlan(101) }, device.clone());
+            let plan = plan(&request, &before, &SCHEMA).unwrap();
+            let name = &device.profile.name;
+            let batch = Batch::new(&[&plan], device, &SCHEMA);
+            let batch = batch.unwrap_or_else(|error| panic!("{name}: {error}"));
+            let lines = batch.payload.text();
+            let fits = |line: &str| habits.lines.iter().any(|rule| rule.pattern.is_match(line));
+            assert!(lines.contains("101") && lines.lines().all(fits), "{name}: {lines}");
+        }
     }
 
     proptest! {
