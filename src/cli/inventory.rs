@@ -11,8 +11,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use secrecy::ExposeSecret as _;
 
 use crate::config::reader::Problems;
-use crate::device::Profile;
-use crate::device::profile::Profiles;
+use crate::device::Profiles;
 use crate::import::write::Written;
 use crate::import::{self, DeviceTypes, Kind};
 
@@ -82,7 +81,7 @@ pub fn run(command: InventoryCommand) -> Result<ExitCode> {
 
 fn profiles(directory: Option<&Path>) -> Result<Profiles> {
     let problems = Problems::default();
-    let profiles = Profile::read_all(directory, None, &problems);
+    let profiles = Profiles::read(directory, None, &problems);
     Ok(problems.finish(Some(profiles))?)
 }
 

@@ -12,8 +12,7 @@ use tokio::time::Instant;
 use crate::access::Access;
 use crate::address;
 use crate::config::{self, CredentialPolicy, Defaults};
-use crate::device::profile::Profiles;
-use crate::device::{Inventory, Profile};
+use crate::device::{Inventory, Profiles};
 use crate::engine;
 use crate::intent::{
     Attach, Caller, Description, Detach, Intent, ParameterNames, PortName, PortVlans, Request, Subject,
@@ -158,8 +157,7 @@ impl PlanArgs {
                 (settings.inventory, settings.schema_dir)
             }
             (None, Some(devices)) => {
-                let profiles: Profiles = Profile::builtin()?;
-                (config::load_inventory(devices, &Defaults::default(), &profiles, policy)?, None)
+                (config::load_inventory(devices, &Defaults::default(), &Profiles::default(), policy)?, None)
             }
             (None, None) => bail!("--config or --devices is needed"),
         };

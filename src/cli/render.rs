@@ -11,8 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::plan::{caller, offline, text};
 use crate::config::reader::{ConfigErrors, Problems};
-use crate::device::profile::profile;
-use crate::device::{Device, Inventory, Profile};
+use crate::device::{Device, Inventory, Profile, Profiles};
 use crate::intent::{Intent, Subject};
 use crate::lint::scenarios::{request, running, written};
 use crate::openconfig::{Interface, PortState};
@@ -47,9 +46,9 @@ pub struct RenderArgs {
 /// refused is printed all the same.
 pub fn run(args: &RenderArgs) -> Result<ExitCode> {
     let problems = Problems::default();
-    let profiles = Profile::read_all(args.profiles.as_deref(), args.templates.as_deref(), &problems);
+    let profiles = Profiles::read(args.profiles.as_deref(), args.templates.as_deref(), &problems);
     // Of profiles, only the one that was asked for has to be without a mistake.
-    let profile = match profile(&profiles, &args.profile) {
+    let profile = match profiles.get(&args.profile) {
         Ok(profile) => profile,
         Err(why) => match problems.into_found() {
             none if none.is_empty() => bail!(why),

@@ -6,8 +6,7 @@ use std::path::PathBuf;
 use super::reader::{Item, Problems, Table, open_regular, read_file, toml_files};
 use crate::device::credentials::{CredentialPolicy, KeyFiles};
 use crate::device::inventory::{Context, Defaults, Taken, doubtful, known_hosts};
-use crate::device::profile::{Profiles, profile};
-use crate::device::{Inventory, PhysicalNetwork};
+use crate::device::{Inventory, PhysicalNetwork, Profiles};
 use crate::import::{DeviceTypes, switches};
 use crate::vlan::VlanId;
 
@@ -44,7 +43,7 @@ pub(super) fn read(
         let entries = table.entries("profiles").into_iter();
         let chosen = entries
             .filter_map(|(device_type, item)| {
-                let profile = item.read(|name| profile(profiles, name))?;
+                let profile = item.read(|name| profiles.get(name))?;
                 Some((device_type, profile.name.clone()))
             })
             .collect();

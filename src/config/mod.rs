@@ -18,8 +18,7 @@ pub use crate::device::credentials::CredentialPolicy;
 use crate::device::credentials::KeyFiles;
 pub use crate::device::inventory::Defaults;
 use crate::device::inventory::{Context, Taken};
-use crate::device::profile::Profiles;
-use crate::device::{Inventory, Profile};
+use crate::device::{Inventory, Profiles};
 pub use reader::{ConfigError, ConfigErrors};
 use reader::{Item, Problems, Table, read_file};
 pub use rpc::{Listen, Rpc};
@@ -147,7 +146,7 @@ fn read_settings(file: &Path, credentials: CredentialPolicy, problems: &Problems
             Some((yang, profiles, templates))
         });
         let (schema_dir, profiles_dir, templates_dir) = models.unwrap_or_default();
-        let profiles = Profile::read_all(profiles_dir.as_deref(), templates_dir.as_deref(), problems);
+        let profiles = Profiles::read(profiles_dir.as_deref(), templates_dir.as_deref(), problems);
         let inventory = inventory::read(root, &profiles, credentials, problems);
         Some(Settings {
             rpc: rpc?,

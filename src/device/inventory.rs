@@ -9,10 +9,10 @@ use secrecy::SecretString;
 use crate::config::reader::{Item, Table, check_mode, hint, open_regular};
 use crate::device::credentials::{self, CredentialPolicy, KeyFiles, credential, enable_secret, public_key};
 use crate::device::ids::{device_name, host};
-use crate::device::profile::{Profiles, port_names, profile};
+use crate::device::profile::port_names;
 use crate::device::{
     Credential, DatapathId, Device, Endpoint, HostKey, Inventory, Mac, OnDetach, PhysicalNetwork,
-    PortPattern, Save, host_and_port,
+    PortPattern, Profiles, Save, host_and_port,
 };
 use crate::vlan::VlanSet;
 
@@ -127,8 +127,7 @@ impl Context<'_> {
             }
             Some(names.into_iter().map(|(name, _)| name))
         });
-        let profile =
-            table.required("profile").and_then(|item| item.read(|name| profile(self.profiles, name)));
+        let profile = table.required("profile").and_then(|item| item.read(|name| self.profiles.get(name)));
         let endpoint = self.read_endpoint(table, taken, inline);
 
         let own = Defaults::read(table);

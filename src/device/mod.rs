@@ -6,7 +6,8 @@ pub mod credentials;
 mod ids;
 pub mod inventory;
 mod ports;
-pub mod profile;
+mod profile;
+mod profiles;
 mod terminal;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +25,7 @@ pub use cli::{CliHabits, TemplateError};
 pub(crate) use ids::safe_name;
 pub use ids::{DatapathId, Index, Mac};
 pub use ports::{PortPattern, PortRefused, PortRename};
+pub use profiles::Profiles;
 pub use terminal::{Question, Setup, TerminalHabits};
 
 /// Data about one operating system, read from `devices/<name>.toml`.
@@ -301,10 +303,8 @@ impl fmt::Display for OnDetach {
 /// A device that allows everything, for tests of what comes after the inventory.
 #[cfg(test)]
 pub(crate) fn sample(name: &str) -> Device {
-    // Compiling every profile takes longer than most tests.
-    static PROFILES: std::sync::LazyLock<profile::Profiles> =
-        std::sync::LazyLock::new(|| Profile::builtin().unwrap());
-    Device { name: name.to_owned(), ..Device::stand_in(PROFILES["netconf_openconfig"].clone()) }
+    let profile = Profiles::default().get("netconf_openconfig").unwrap();
+    Device { name: name.to_owned(), ..Device::stand_in(profile) }
 }
 
 #[cfg(test)]

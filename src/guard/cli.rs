@@ -401,14 +401,13 @@ fn plain(text: &str) -> Result<&str, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::device::{Profile, Speaks};
+    use crate::device::{Profiles, Speaks};
     use crate::guard::EntryScope;
     use crate::openconfig::{network_instance_of, table_entry};
 
     #[test]
     fn a_vlan_that_is_deleted_by_its_name_is_the_one_that_was_asked_for() {
-        let profiles = Profile::builtin().unwrap();
-        let profile = &profiles["juniper_junos"];
+        let profile = &Profiles::default().get("juniper_junos").unwrap();
         let Speaks::Cli(habits) = &profile.speaks else { panic!("it has a command line") };
         let instance = network_instance_of(profile).unwrap();
         let entry = |id: i64| table_entry(&instance, VlanId::new(id).unwrap());

@@ -18,10 +18,9 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::config::reader::{ConfigErrors, Problems, Source, Table, file_text, lend_made};
-use crate::device::Device;
 use crate::device::credentials::{CredentialPolicy, KeyFiles};
 use crate::device::inventory::{Context, Defaults, Inline, Taken};
-use crate::device::profile::Profiles;
+use crate::device::{Device, Profiles};
 use ini::{Ini, Section};
 use write::Written;
 
@@ -142,14 +141,14 @@ impl DeviceTypes<'_> {
         }
         // `netmiko_OS` is OS, driven by the library of that name.
         let bare = device_type.strip_prefix("netmiko_").unwrap_or(device_type);
-        if let Some(name) = [device_type, bare].into_iter().find(|name| self.profiles.contains_key(*name)) {
+        if let Some(name) = [device_type, bare].into_iter().find(|name| self.profiles.contains(name)) {
             return Ok(name.to_owned());
         }
         let fits = |profile: &&str| {
-            let aliases = &self.profiles[*profile].aliases;
+            let aliases = self.profiles.aliases(profile);
             aliases.contains(device_type) || aliases.contains(bare)
         };
-        let known: Vec<&str> = self.profiles.keys().map(String::as_str).collect();
+        let known: Vec<&str> = self.profiles.names().collect();
         let shown = device_type.escape_debug();
         match known.iter().copied().filter(fits).collect::<Vec<_>>().as_slice() {
             [profile] => Ok((*profile).to_owned()),
@@ -181,7 +180,7 @@ impl Imported {
     /// The device that it is. What is wrong with a setting is reported where it comes from. Where
     /// there is no profile, one stands for it, so that the rest is looked at.
     pub(crate) fn read(&self, source: Source, context: &Context, taken: &mut Taken) -> Option<Device> {
-        let any = context.profiles.keys().next().map(|name| literal(name.as_str()));
+        let any = context.profiles.names().next().map(literal);
         let profile = any.as_deref().filter(|_| self.no_profile.is_some());
         self.lend(source, profile, |table| context.read_device(table, taken, self.inline()))
     }

@@ -1,17 +1,16 @@
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use super::DeviceTypes;
-use crate::device::Profile;
+use crate::device::{Profile, Profiles};
 
 #[test]
 fn a_device_type_leads_to_the_profile_of_its_name() {
-    let mut profiles = Profile::builtin().unwrap();
-    let mut site = Profile::clone(&profiles["netconf_openconfig"]);
+    let mut profiles = Profiles::default();
+    let mut site = Profile::clone(&profiles.get("netconf_openconfig").unwrap());
     site.aliases = ["old_os".to_owned(), "netmiko_older_os".to_owned()].into();
     for name in ["site_os", "other_os"] {
         site.name = name.to_owned();
-        profiles.insert(name.to_owned(), Arc::new(site.clone()));
+        profiles.insert(site.clone());
         site.aliases.clear();
     }
     let chosen = BTreeMap::from([("netmiko_other_os".to_owned(), "netconf_openconfig".to_owned())]);

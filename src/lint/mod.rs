@@ -14,8 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config::reader::{Problems, describe, toml_files};
-use crate::device::profile::Profiles;
-use crate::device::{CliHabits, Profile};
+use crate::device::{CliHabits, Profile, Profiles};
 use crate::schema::Schema;
 pub use trial::port_like;
 
@@ -60,7 +59,7 @@ pub struct Linted {
 pub fn lint(directories: &Directories, schema: &Schema) -> Linted {
     let problems = Problems::default();
     let profiles =
-        Profile::read_all(directories.profiles.as_deref(), directories.templates.as_deref(), &problems);
+        Profiles::read(directories.profiles.as_deref(), directories.templates.as_deref(), &problems);
     let names = names(directories, &profiles, &problems);
     let mut linted = Linted::default();
     for error in problems.into_found() {
@@ -70,11 +69,15 @@ pub fn lint(directories: &Directories, schema: &Schema) -> Linted {
         linted.findings.push(Finding::error(&place, format!("{key}{}", error.reason), None));
     }
     for name in names {
-        let profile = profiles.get(&name);
-        if let Some((profile, habits)) =
-            profile.and_then(|profile| Some((profile, transcript::habits(profile)?)))
-        {
-            linted.findings.extend(one(directories, profile, habits, schema));
+        match profiles.get(&name) {
+            Ok(profile) => {
+                if let Some(habits) = transcript::habits(&profile) {
+                    linted.findings.extend(one(directories, &profile, habits, schema));
+                }
+            }
+            // An operator's was reported when it was read.
+            Err(why) if linted.findings.is_empty() => linted.findings.push(Finding::error(&name, why, None)),
+            Err(_) => {}
         }
         linted.profiles.push(name);
     }
@@ -92,12 +95,12 @@ fn names(directories: &Directories, profiles: &Profiles, problems: &Problems) ->
     }
     for directory in directories.templates.iter().flat_map(|own| listed(own, problems)) {
         match stem(&directory) {
-            Some(name) if profiles.contains_key(&name) || names.contains(&name) => drop(names.insert(name)),
+            Some(name) if profiles.contains(&name) || names.contains(&name) => drop(names.insert(name)),
             _ => problems.about_file(&directory, "there is no profile of this name"),
         }
     }
     if names.is_empty() && directories.profiles.is_none() {
-        profiles.keys().cloned().collect()
+        profiles.names().map(str::to_owned).collect()
     } else {
         names
     }
@@ -121,7 +124,7 @@ fn strangers(directories: &Directories, profiles: &Profiles) -> Vec<Finding> {
     let files = listed(directory, &problems);
     let known = |file: &PathBuf| {
         let name = file.file_stem().and_then(|stem| stem.to_str());
-        name.is_some_and(|name| profiles.contains_key(name))
+        name.is_some_and(|name| profiles.contains(name))
     };
     let stranger = |file: &PathBuf| {
         Finding::error(&file.display().to_string(), "there is no profile of this name".to_owned(), None)

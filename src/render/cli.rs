@@ -172,7 +172,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::device::{Device, Speaks, sample};
+    use crate::device::{Device, Profiles, Speaks, sample};
     use crate::intent::Intent;
     use crate::lint::scenarios::running;
     use crate::openconfig::network_instance_of;
@@ -182,14 +182,14 @@ mod tests {
 
     /// Every device type that is configured on a command line.
     static DEVICES: LazyLock<Vec<(Device, Arc<CliHabits>)>> = LazyLock::new(|| {
-        let profiles = Profile::builtin().unwrap();
-        let device = |profile: &Arc<Profile>| match &profile.speaks {
+        let profiles = Profiles::default();
+        let device = |profile: Arc<Profile>| match &profile.speaks {
             Speaks::Cli(habits) => {
                 Some((Device { profile: profile.clone(), ..sample("leaf1") }, habits.clone()))
             }
             _ => None,
         };
-        profiles.values().filter_map(device).collect()
+        profiles.names().map(|name| profiles.get(name).unwrap()).filter_map(device).collect()
     });
 
     fn any_state() -> impl Strategy<Value = PortState> {

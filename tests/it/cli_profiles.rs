@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
-use mercury::device::Profile;
+use mercury::device::{Profile, Profiles};
 use mercury::lint::scenarios::changes;
 use mercury::lint::transcript::{Judged, habits, judge};
 use mercury::lint::{Directories, Severity, lint, port_like};
@@ -29,8 +29,9 @@ fn directory(profile: &Profile) -> PathBuf {
 
 /// Those that speak a command line.
 fn profiles() -> Vec<Arc<Profile>> {
-    let all = Profile::builtin().unwrap();
-    all.values().filter(|profile| habits(profile).is_some()).cloned().collect()
+    let all = Profiles::default();
+    let read = all.names().map(|name| all.get(name).unwrap());
+    read.filter(|profile| habits(profile).is_some()).collect()
 }
 
 fn judged(profile: &Profile) -> Judged {

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use mercury::access::Principal;
 use mercury::config::{CredentialPolicy, Defaults, Listen, load, load_inventory, load_with};
-use mercury::device::{Credential, Device, HostKey, OnDetach, PortRefused, Profile, Save};
+use mercury::device::{Credential, Device, HostKey, OnDetach, PortRefused, Profiles, Save};
 use mercury::rpc::auth::Origin;
 use russh::keys::ssh_key::private::Ed25519Keypair;
 use russh::keys::ssh_key::{Cipher, Kdf, LineEnding};
@@ -233,7 +233,7 @@ fn planning_offline_needs_no_credentials() {
     assert!(matches!(with.devices["leaf1"].endpoint.credential, Credential::NotLoaded));
 
     // Without mercury.toml there is no default list, and so no VLAN is allowed by accident.
-    let profiles = Profile::builtin().unwrap();
+    let profiles = Profiles::default();
     let load = |defaults| load_inventory(&devices, &defaults, &profiles, CredentialPolicy::Skip);
     let error = load(Defaults::default()).unwrap_err().to_string();
     assert!(error.contains("device[0] leaf1: allowed_vlans: missing here and in [inventory]"), "{error}");
@@ -257,8 +257,8 @@ fn an_operators_profile_takes_the_place_of_ours() {
     let settings = load(&config).unwrap();
     let leaf1 = &settings.inventory.devices["leaf1"];
     assert_eq!(leaf1.profile.netconf().unwrap().confirm, Some(mercury::transport::Timed::SessionBound));
-    assert!(settings.profiles.contains_key("site_os"));
-    assert_eq!(settings.profiles.len(), mercury::device::Profile::builtin().unwrap().len() + 1);
+    assert!(settings.profiles.contains("site_os"));
+    assert_eq!(settings.profiles.names().count(), Profiles::default().names().count() + 1);
 }
 
 #[test]

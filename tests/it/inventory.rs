@@ -12,8 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use mercury::config::{Settings, load};
-use mercury::device::profile::Profiles;
-use mercury::device::{Credential, Profile};
+use mercury::device::{Credential, Profiles};
 use mercury::import::{DeviceTypes, Kind, import};
 use proptest::prelude::*;
 use secrecy::ExposeSecret as _;
@@ -175,7 +174,7 @@ proptest! {
         }).collect();
         write_with_mode(path.join("switches.conf"), &text, 0o640);
 
-        let profiles: Profiles = Profile::builtin().unwrap();
+        let profiles = Profiles::default();
         let types = DeviceTypes { profiles: &profiles, chosen: BTreeMap::new() };
         // What neither form can stand for is refused by both.
         let imported = import(Kind::Switches, &path.join("switches.conf"), &types);

@@ -317,15 +317,15 @@ impl<'t> TextReader<'_, 't> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::device::Speaks;
+    use crate::device::{Profiles, Speaks};
 
     /// What a profile in the binary makes of one command's output about ports.
     fn ports(profile: &str, output: &str) -> Result<Vec<String>, String> {
-        let profiles = Profile::builtin().unwrap();
-        let Speaks::Cli(habits) = &profiles[profile].speaks else { panic!("{profile} has no command line") };
+        let found = Profiles::default().get(profile).unwrap();
+        let Speaks::Cli(habits) = &found.speaks else { panic!("{profile} has no command line") };
         let mut rows = Rows::default();
         rows.read(&habits.reads[0], output)?;
-        let slice = rows.meaning(&Wanted::default(), &profiles[profile], habits)?;
+        let slice = rows.meaning(&Wanted::default(), &found, habits)?;
         let names = slice.iter().filter_map(|(path, _)| path.steps().get(1)?.keys.first());
         Ok(names.map(|(_, name)| name.clone()).collect::<BTreeSet<_>>().into_iter().collect())
     }

@@ -23,7 +23,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mercury::device::{
-    Credential, Device, Endpoint, HostKey, Inventory, NetconfHabits, OnDetach, Profile, Save, Speaks,
+    Credential, Device, Endpoint, HostKey, Inventory, NetconfHabits, OnDetach, Profile, Profiles, Save,
+    Speaks,
 };
 use mercury::engine::Engine;
 use mercury::intent::{Attach, Caller, Intent, PortName, PortVlans};
@@ -251,8 +252,7 @@ pub fn whole(targets: Vec<Target>) -> Call {
 }
 
 fn device(spec: &SwitchSpec, port: u16) -> Device {
-    let profiles = Profile::builtin().unwrap();
-    let mut profile = Profile::clone(&profiles["netconf_openconfig"]);
+    let mut profile = Profile::clone(&Profiles::default().get("netconf_openconfig").unwrap());
     if spec.personality == Personality::AnyCommit {
         let habits = NetconfHabits { confirm: Some(Timed::AnyCommit), ..profile.netconf().unwrap().clone() };
         profile.speaks = Speaks::Netconf(habits);

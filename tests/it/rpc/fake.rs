@@ -14,7 +14,7 @@ use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use mercury::access::{Access, Principal};
 use mercury::config::{CredentialPolicy, Defaults, Limits, load_inventory};
-use mercury::device::{PhysicalNetwork, PortRefused, Profile};
+use mercury::device::{PhysicalNetwork, PortRefused, Profiles};
 use mercury::intent::{IntentError, Request};
 use mercury::plan::PlanError;
 use mercury::query::Seen;
@@ -85,7 +85,7 @@ static WORLD: LazyLock<Arc<World>> = LazyLock::new(|| world(Access::Unlimited));
 
 fn world(access: Access) -> Arc<World> {
     let devices = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/plan/_base/devices.toml");
-    let profiles = Profile::builtin().unwrap();
+    let profiles = Profiles::default();
     let inventory = load_inventory(&devices, &Defaults::default(), &profiles, CredentialPolicy::Skip);
     let mut inventory = inventory.unwrap_or_else(|errors| panic!("{errors}"));
     for (network, flat_vlan, device) in [("datacentre", Some(150), "leaf2"), ("storage", None, "leaf3")] {

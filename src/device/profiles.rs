@@ -1,0 +1,192 @@
+//! The profiles that there are. Those in `devices/` are part of the binary; an operator's directory
+//! adds to them or takes the place of one by its file name.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock, OnceLock};
+
+use include_dir::{Dir, File, include_dir};
+use toml::de::DeTable;
+
+use super::profile::aliases;
+use super::{Profile, safe_name};
+use crate::config::reader::{ConfigErrors, Problems, file_text, hint, read_layers, toml_files};
+use crate::device::cli::TemplateSources;
+
+/// Profiles by name. One of the binary is read when it is first asked for: compiling the patterns of
+/// all of them takes longer than the rest of a start.
+#[derive(Clone, Debug, Default)]
+pub struct Profiles {
+    /// Those that are an operator's in any way.
+    own: BTreeMap<String, Arc<Profile>>,
+}
+
+/// The texts of profiles and where they are from, by name.
+type Texts = BTreeMap<String, (PathBuf, Cow<'static, str>)>;
+
+static DEVICES: Dir = include_dir!("$CARGO_MANIFEST_DIR/devices");
+
+static TEXTS: LazyLock<Texts> = LazyLock::new(|| DEVICES.files().filter_map(text).collect());
+
+/// The profiles in the binary, read or not yet.
+static BUILTIN: LazyLock<BTreeMap<&str, Read>> =
+    LazyLock::new(|| TEXTS.keys().map(|name| (name.as_str(), Read::default())).collect());
+
+/// One of the binary: not read yet, read, or broken.
+type Read = OnceLock<Result<Arc<Profile>, ConfigErrors>>;
+
+impl Profiles {
+    /// Those in the binary, and every `NAME.toml` of an operator's directory. `templates`: the operator's
+    /// templates, with a directory a profile. All that is the operator's is read at once.
+    pub(crate) fn read(own: Option<&Path>, templates: Option<&Path>, problems: &Problems) -> Self {
+        let mut profiles = Self::default();
+        if own.is_none() && templates.is_none() {
+            return profiles;
+        }
+        let mut texts = TEXTS.clone();
+        let mut theirs = BTreeSet::new();
+        for file in own.into_iter().flat_map(|own| toml_files(own, problems)) {
+            let name = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default().to_owned();
+            match safe_name(&name).and_then(|_| file_text(&file, 0o002)) {
+                Ok(text) => {
+                    texts.insert(name.clone(), (file, text.into()));
+                    theirs.insert(name);
+                }
+                Err(why) => problems.about_file(&file, why),
+            }
+        }
+        for name in texts.keys() {
+            let Some(layers) = layers(name, &texts, problems) else { continue };
+            let of_templates = |layer: &str| Some(templates?.join(layer)).filter(|own| own.is_dir());
+            if layers.iter().all(|layer| !theirs.contains(*layer) && of_templates(layer).is_none()) {
+                continue;
+            }
+            let mut sources = TemplateSources::default();
+            for layer in layers.iter().rev() {
+                sources.lay(TemplateSources::builtin(layer));
+                match of_templates(layer).map(|own| TemplateSources::read(&own)).transpose() {
+                    Ok(own) => sources.lay(own),
+                    Err(error) => problems.about_file(Path::new(&error.place), &error.why),
+                }
+            }
+            let texts = of_layers(&layers, &texts);
+            if let Some(profile) = read_layers(&texts, problems, |table| Profile::read(name, table, &sources))
+            {
+                profiles.own.insert(name.clone(), Arc::new(profile));
+            }
+        }
+        profiles
+    }
+
+    /// The profile of this name.
+    pub fn get(&self, name: &str) -> Result<Arc<Profile>, String> {
+        if let Some(own) = self.own.get(name) {
+            return Ok(own.clone());
+        }
+        match builtin(name) {
+            Some(read) => read.map_err(|errors| errors.to_string()),
+            None => Err(format!("unknown profile \"{name}\"{}", hint(name, self.names()))),
+        }
+    }
+
+    /// Whether there is one of this name.
+    pub fn contains(&self, name: &str) -> bool {
+        self.own.contains_key(name) || BUILTIN.contains_key(name)
+    }
+
+    /// Their names, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let names: BTreeSet<&str> =
+            BUILTIN.keys().copied().chain(self.own.keys().map(String::as_str)).collect();
+        names.into_iter()
+    }
+
+    /// What other inventories call one of them; it is not read for that.
+    pub fn aliases(&self, name: &str) -> BTreeSet<String> {
+        if let Some(own) = self.own.get(name) {
+            return own.aliases.clone();
+        }
+        let problems = Problems::default();
+        let layers = layers(name, &TEXTS, &problems).unwrap_or_default();
+        read_layers(&of_layers(&layers, &TEXTS), &problems, |table| Some(aliases(table))).unwrap_or_default()
+    }
+
+    /// Adds one, or puts it in the place of the one of its name.
+    pub fn insert(&mut self, profile: Profile) {
+        self.own.insert(profile.name.clone(), Arc::new(profile));
+    }
+}
+
+/// The profile of the binary that has this name, read once.
+fn builtin(name: &str) -> Option<Result<Arc<Profile>, ConfigErrors>> {
+    let (name, cell) = BUILTIN.get_key_value(name)?;
+    let read = cell.get_or_init(|| {
+        let problems = Problems::default();
+        let layers = layers(name, &TEXTS, &problems).unwrap_or_default();
+        let mut sources = TemplateSources::default();
+        for layer in layers.iter().rev() {
+            sources.lay(TemplateSources::builtin(layer));
+        }
+        let texts = of_layers(&layers, &TEXTS);
+        let profile = read_layers(&texts, &problems, |table| Profile::read(name, table, &sources));
+        problems.finish(profile.map(Arc::new))
+    });
+    Some(read.clone())
+}
+
+fn text(file: &'static File) -> Option<(String, (PathBuf, Cow<'static, str>))> {
+    let name = file.path().file_stem()?.to_str()?.to_owned();
+    Some((name, (Path::new("devices").join(file.path()), file.contents_utf8()?.into())))
+}
+
+/// A profile and those that it is `like`, the nearest first; none: one of them is not there.
+fn layers<'t>(name: &'t str, texts: &'t Texts, problems: &Problems) -> Option<Vec<&'t str>> {
+    let mut layers = vec![name];
+    while let Some((path, text)) = layers.last().and_then(|last| texts.get(*last)) {
+        // A broken text is found where it is read.
+        let like = DeTable::parse(text).ok().and_then(|tree| {
+            let like = tree.get_ref().get("like")?;
+            Some((like.get_ref().as_str()?.to_owned(), like.span().start))
+        });
+        let Some((like, at)) = like else { break };
+        let line = text.get(..at).unwrap_or_default().matches('\n').count() + 1;
+        match texts.get_key_value(&like) {
+            Some((like, _)) if !layers.contains(&like.as_str()) => layers.push(like),
+            Some(_) => {
+                problems.about_line(path, line, format_args!("like: \"{like}\" is like this one"));
+                return None;
+            }
+            None => {
+                let hint = hint(&like, texts.keys().map(String::as_str));
+                problems.about_line(path, line, format_args!("like: unknown profile \"{like}\"{hint}"));
+                return None;
+            }
+        }
+    }
+    Some(layers)
+}
+
+fn of_layers<'t>(layers: &[&str], texts: &'t Texts) -> Vec<(&'t Path, &'t str)> {
+    layers.iter().filter_map(|layer| texts.get(*layer)).map(|(path, text)| (&**path, &**text)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_is_in_the_binary() {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("devices");
+        let problems = Problems::default();
+        let files = Profiles::read(Some(&directory), None, &problems);
+        let files = problems.finish(Some(files)).unwrap();
+        let builtin = Profiles::default();
+        assert_eq!(files.names().collect::<Vec<_>>(), builtin.names().collect::<Vec<_>>());
+        for name in builtin.names() {
+            let profile = builtin.get(name).unwrap();
+            assert_eq!(name, profile.name);
+            assert_eq!(builtin.aliases(name), profile.aliases);
+        }
+    }
+}
