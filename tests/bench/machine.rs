@@ -4,6 +4,8 @@ use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use crate::peers::command;
+use crate::peers::process::Process;
 use crate::table::{Samples, millis};
 
 /// A directory on a disk, for the lock files.
@@ -36,6 +38,14 @@ pub fn describe() {
 /// Prints how busy the machine is with other things.
 pub fn load() {
     println!("load     {}", line("/proc/loadavg"));
+}
+
+/// Keeps every processor from sleeping for as long as the result lives, with work that gives way to any
+/// other at once.
+pub fn keep_awake() -> Vec<Process> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let spin = || Process::spawn(command("chrt").args(["--idle", "0", "sh", "-c", "while :; do :; done"]));
+    (0..cores).map(|_| spin()).collect()
 }
 
 /// Resident memory of a process now and at its most, as the kernel says it.

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use crate::attach::{PORTS, Target, VLANS};
 use crate::load::{self, Connection, Load, request};
-use crate::machine::memory;
+use crate::machine::{self, memory};
 use crate::peers::process::Process;
 use crate::peers::{command, ironic_programs, mercury_bin};
 use crate::table::{Samples, millis};
@@ -170,9 +170,10 @@ fn mercury(site: &Site, target: &Target, mut program: Command) -> (Server, Durat
     site.start(program, port, &call("get_switches", json!({})), "\"leaf1000\"")
 }
 
+/// As the unit file starts it.
 fn released() -> Command {
     let mut program = command(mercury_bin());
-    program.args(["serve", "--config"]);
+    program.args(["serve", "--config"]).env("MIMALLOC_PURGE_DELAY", "0");
     program
 }
 
@@ -235,35 +236,22 @@ pub fn measure(target: &Target) {
         Lane::new("upstream, http_basic", &upstream_with_basic, unchanged, few),
         Lane::new("Mercury, session answers at once, unchanged, basic", &at_once_with_basic, unchanged, few),
     ];
-    for turn in 0..=TURNS {
-        for lane in &mut lanes {
-            lane.run(TURN);
-            // The first turn warms up.
-            if turn == 0 {
-                lane.loads.fill(Load::default());
-            }
-        }
-        eprintln!("  turn {turn}");
+    in_turns(&mut lanes);
+    let mut awake = [
+        Lane::new("upstream, driver does nothing", &upstream_server, unchanged, &CLIENTS[..1]),
+        Lane::new("Mercury, session answers at once, unchanged", &at_once_server, unchanged, &CLIENTS[..1]),
+    ];
+    {
+        let _awake = machine::keep_awake();
+        in_turns(&mut awake);
     }
 
     println!(
         "\nupdate_port, {DEVICES} switches in the inventory, one of them asked, each client its own port"
     );
-    let upstreams = &lanes[0].loads;
-    for lane in &lanes {
-        for (n, (clients, load)) in lane.clients.iter().zip(&lane.loads).enumerate() {
-            let (p50, p99) = (millis(load.samples.p50()), millis(load.samples.percentile(99)));
-            let latency = load.samples.p50().as_secs_f64() / upstreams[n].samples.p50().as_secs_f64();
-            let rate = load.rate() / upstreams[n].rate();
-            let hung_up =
-                if load.reopened > 0 { format!("  hung up {} times", load.reopened) } else { String::new() };
-            println!(
-                "{:50} {clients:>2} clients  p50 {p50:>9} ({latency:5.3})  p99 {p99:>9}  {:>6.0}/s ({rate:5.1}){hung_up}",
-                lane.name,
-                load.rate(),
-            );
-        }
-    }
+    table(&lanes);
+    println!("the same with processors that never sleep: waking one takes longer than a short call");
+    table(&awake);
     println!(
         "in brackets: times upstream's, first row. The aims: a tenth of its p50 with one client, 20 times its calls/s."
     );
@@ -281,6 +269,39 @@ pub fn measure(target: &Target) {
         ("Mercury, session answers at once", &at_once_server),
     ] {
         println!("    {name}: {}", memory(server.pid));
+    }
+}
+
+/// Runs each in turn, and that several times.
+fn in_turns(lanes: &mut [Lane]) {
+    for turn in 0..=TURNS {
+        for lane in &mut *lanes {
+            lane.run(TURN);
+            // The first turn warms up.
+            if turn == 0 {
+                lane.loads.fill(Load::default());
+            }
+        }
+        eprintln!("  turn {turn}");
+    }
+}
+
+/// Prints what they did, beside the first of them.
+fn table(lanes: &[Lane]) {
+    let upstreams = &lanes[0].loads;
+    for lane in lanes {
+        for (n, (clients, load)) in lane.clients.iter().zip(&lane.loads).enumerate() {
+            let (p50, p99) = (millis(load.samples.p50()), millis(load.samples.percentile(99)));
+            let latency = load.samples.p50().as_secs_f64() / upstreams[n].samples.p50().as_secs_f64();
+            let rate = load.rate() / upstreams[n].rate();
+            let hung_up =
+                if load.reopened > 0 { format!("  hung up {} times", load.reopened) } else { String::new() };
+            println!(
+                "{:50} {clients:>2} clients  p50 {p50:>9} ({latency:5.3})  p99 {p99:>9}  {:>6.0}/s ({rate:5.1}){hung_up}",
+                lane.name,
+                load.rate(),
+            );
+        }
     }
 }
 
