@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::access::Principal;
 use crate::device::{Device, OnDetach, PortRefused};
+use crate::openconfig::EDGE;
 use crate::vlan::{VlanId, VlanSet};
 
 /// What should hold on one device afterwards.
@@ -375,6 +376,11 @@ impl Request {
         }
     }
 
+    /// Whether the operator's wishes about the spanning tree are part of it.
+    pub fn sets_spanning_tree(&self) -> bool {
+        matches!(self.intent, Intent::Attach(_)) && (self.device.stp_edge || self.device.bpdu_guard)
+    }
+
     /// The other leaves that this request may change, by OpenConfig's name, each with the only value
     /// it may be given; none: it may only be removed.
     pub fn writable_leaves(&self) -> BTreeMap<String, Option<String>> {
@@ -392,6 +398,12 @@ impl Request {
                 }
                 if let Some(mtu) = attach.mtu {
                     may("mtu", Some(mtu.to_string()));
+                }
+                if self.device.stp_edge {
+                    may("edge-port", Some(EDGE.to_owned()));
+                }
+                if self.device.bpdu_guard {
+                    may("bpdu-guard", Some("true".to_owned()));
                 }
                 // A port that our own detach disabled is enabled again.
                 let enables = self.device.on_detach == OnDetach::Disable;

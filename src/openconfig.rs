@@ -15,13 +15,18 @@ use crate::vlan::{VlanId, VlanSet};
 pub const INTERFACES: &str = "openconfig-interfaces:interfaces";
 /// The VLAN table is in one of these.
 pub const NETWORK_INSTANCES: &str = "openconfig-network-instance:network-instances";
+/// The spanning tree on the ports.
+pub const SPANNING_TREE: &str = "openconfig-spanning-tree:stp";
+/// An edge port, and none.
+pub const EDGE: &str = "openconfig-spanning-tree-types:EDGE_ENABLE";
+const NO_EDGE: &str = "openconfig-spanning-tree-types:EDGE_DISABLE";
 /// The one member of a list that is there and names no VLAN: the model has no word for it, and no list
 /// would mean every VLAN.
 const NO_VLAN: &str = "none";
 const LAG_TYPE: &str = "iana-if-type:ieee8023adLag";
 
 /// What stands on the way to these nodes, and they themselves, by module.
-pub(crate) const LEVELS: [(&str, &[&str]); 5] = [
+pub(crate) const LEVELS: [(&str, &[&str]); 6] = [
     ("openconfig-interfaces", &["interfaces", "config", "name", "type", "enabled", "description", "mtu"]),
     ("openconfig-if-ethernet", &["ethernet", "config"]),
     ("openconfig-if-aggregate", &["aggregation", "aggregate-id"]),
@@ -30,6 +35,7 @@ pub(crate) const LEVELS: [(&str, &[&str]); 5] = [
         &["switched-vlan", "config", "interface-mode", "access-vlan", "native-vlan", "trunk-vlans"],
     ),
     ("openconfig-network-instance", &["network-instances", "config", "name", "vlans", "vlan-id"]),
+    ("openconfig-spanning-tree", &["stp", "interfaces", "config", "name", "edge-port", "bpdu-guard"]),
 ];
 
 /// Those of an interface as seen from its entry, and from there under `ethernet` and `aggregation`.
@@ -56,6 +62,35 @@ pub struct SwitchedVlan {
     pub access: Path,
     pub native: Path,
     pub trunk: Path,
+}
+
+/// What the spanning tree has of one port.
+pub struct StpPort {
+    pub entry: Path,
+    pub name: Path,
+    pub edge: Path,
+    pub bpdu_guard: Path,
+}
+
+impl StpPort {
+    pub fn new(port: &str) -> Self {
+        let entry = Path::default().child(SPANNING_TREE).child("interfaces").entry("interface", "name", port);
+        let config = entry.child("config");
+        Self {
+            name: config.child("name"),
+            edge: config.child("edge-port"),
+            bpdu_guard: config.child("bpdu-guard"),
+            entry,
+        }
+    }
+
+    /// The entry with its name, where it is missing.
+    pub fn ensure(&self, port: &str, slice: &mut Slice) {
+        if !slice.has_entry(&self.entry) {
+            slice.set_leaf(self.entry.child("name"), port);
+            slice.set_leaf(self.name.clone(), port);
+        }
+    }
 }
 
 impl Interface {
@@ -161,6 +196,10 @@ pub struct PortState {
     pub description: Option<String>,
     pub enabled: Option<bool>,
     pub mtu: Option<u16>,
+    /// The spanning tree lets it forward at once.
+    pub stp_edge: Option<bool>,
+    /// A BPDU that arrives takes it down.
+    pub bpdu_guard: Option<bool>,
 }
 
 impl Mode {
@@ -191,7 +230,7 @@ impl PortState {
             Some(Value::Leaf(value)) => Some(value.as_str()),
             _ => None,
         };
-        let vlans = interface.switched_vlan(slice);
+        let (vlans, stp) = (interface.switched_vlan(slice), StpPort::new(port));
         slice.has_entry(&interface.entry).then(|| Self {
             mode: leaf(&vlans.mode).and_then(|mode| mode.parse().ok()),
             access: leaf(&vlans.access).and_then(|vlan| vlan.parse().ok()),
@@ -203,6 +242,12 @@ impl PortState {
             description: leaf(&interface.description).map(str::to_owned),
             enabled: leaf(&interface.enabled).and_then(|enabled| enabled.parse().ok()),
             mtu: leaf(&interface.mtu).and_then(|mtu| mtu.parse().ok()),
+            stp_edge: leaf(&stp.edge).and_then(|edge| match edge {
+                EDGE => Some(true),
+                NO_EDGE => Some(false),
+                _ => None,
+            }),
+            bpdu_guard: leaf(&stp.bpdu_guard).and_then(|guard| guard.parse().ok()),
         })
     }
 
@@ -240,6 +285,15 @@ impl PortState {
                 members.insert(NO_VLAN.to_owned());
             }
             slice.set(vlans.trunk, Value::Set(members));
+        }
+        let stp = StpPort::new(port);
+        let edge = self.stp_edge.map(|edge| if edge { EDGE } else { NO_EDGE }.to_owned());
+        let guard = self.bpdu_guard.map(|guard| guard.to_string());
+        for (path, value) in [(&stp.edge, edge), (&stp.bpdu_guard, guard)] {
+            if let Some(value) = value {
+                stp.ensure(port, slice);
+                slice.set_leaf(path.clone(), &value);
+            }
         }
     }
 }

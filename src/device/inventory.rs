@@ -30,6 +30,8 @@ pub struct Defaults {
     pub physical_networks: Option<BTreeSet<String>>,
     pub manage_vlans: Option<bool>,
     pub protected_vlans: Option<VlanSet>,
+    pub stp_edge: Option<bool>,
+    pub bpdu_guard: Option<bool>,
     pub sessions: Option<usize>,
     pub known_hosts: Option<PathBuf>,
 }
@@ -66,6 +68,8 @@ impl Defaults {
             known_hosts: None,
             manage_vlans: table.get("manage_vlans").and_then(|item| item.boolean()),
             protected_vlans: table.get("protected_vlans").and_then(vlans),
+            stp_edge: table.get("stp_edge").and_then(|item| item.boolean()),
+            bpdu_guard: table.get("bpdu_guard").and_then(|item| item.boolean()),
             sessions: table
                 .get("sessions")
                 .and_then(|item| item.integer(1..=64))
@@ -166,6 +170,16 @@ impl Context<'_> {
                 }
             }
         }
+        // Said of one device it must be possible; said of all it counts where it is.
+        let wish = |key: &'static str, own: Option<bool>, default: Option<bool>, can: bool| {
+            if own == Some(true) && !can {
+                table.refuse(key, format_args!("profile \"{}\" has no words for it", profile.name));
+            }
+            own.or(default).unwrap_or_default() && can
+        };
+        let (can_edge, can_guard) = profile.spanning_tree();
+        let stp_edge = wish("stp_edge", own.stp_edge, defaults.stp_edge, can_edge);
+        let bpdu_guard = wish("bpdu_guard", own.bpdu_guard, defaults.bpdu_guard, can_guard);
         Some(Device {
             name: name?,
             mac_address,
@@ -188,6 +202,8 @@ impl Context<'_> {
             physical_networks: own.physical_networks.or(defaults.physical_networks).unwrap_or_default(),
             manage_vlans: own.manage_vlans.or(defaults.manage_vlans).unwrap_or_default(),
             protected_vlans: own.protected_vlans.or(defaults.protected_vlans).unwrap_or_default(),
+            stp_edge,
+            bpdu_guard,
             frozen,
             sessions: own.sessions.or(defaults.sessions),
         })

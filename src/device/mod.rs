@@ -21,6 +21,7 @@ use secrecy::SecretString;
 
 use crate::transport::Timed;
 use crate::vlan::{VlanError, VlanId, VlanSet};
+use cli::PortField;
 pub use cli::{CliHabits, TemplateError};
 pub(crate) use ids::safe_name;
 pub use ids::{DatapathId, Index, Mac};
@@ -63,6 +64,8 @@ pub struct OpenConfigHabits {
     pub creates_interfaces: bool,
     /// Whether a trunk's native VLAN must also be in `trunk-vlans`.
     pub native_in_trunk_vlans: bool,
+    /// Whether it has the model of the spanning tree; of a command line its lines tell.
+    pub spanning_tree: bool,
 }
 
 /// How this system speaks NETCONF.
@@ -114,6 +117,8 @@ impl Device {
             trunk_ports: Vec::new(),
             physical_networks: BTreeSet::new(),
             manage_vlans: true,
+            stp_edge: false,
+            bpdu_guard: false,
             protected_vlans: VlanSet::default(),
             frozen: None,
             sessions: None,
@@ -122,6 +127,14 @@ impl Device {
 }
 
 impl Profile {
+    /// Whether it can be told that a port is an STP edge, and to guard it from BPDUs.
+    pub fn spanning_tree(&self) -> (bool, bool) {
+        match &self.speaks {
+            Speaks::Netconf(_) => (self.openconfig.spanning_tree, self.openconfig.spanning_tree),
+            Speaks::Cli(habits) => (habits.can_set(PortField::StpEdge), habits.can_set(PortField::BpduGuard)),
+        }
+    }
+
     /// How it speaks NETCONF; none: it does not.
     pub fn netconf(&self) -> Option<&NetconfHabits> {
         match &self.speaks {
@@ -192,6 +205,10 @@ pub struct Device {
     pub physical_networks: BTreeSet<String>,
     /// Whether networks may be added and deleted here at all.
     pub manage_vlans: bool,
+    /// An attach tells the spanning tree that a server is behind the port; a detach leaves that.
+    pub stp_edge: bool,
+    /// An attach guards the port from BPDUs; a detach leaves that.
+    pub bpdu_guard: bool,
     /// VLANs that adding or deleting a network never creates, changes or deletes.
     pub protected_vlans: VlanSet,
     /// Why it is frozen for maintenance: nothing is attached, but still detached. None: it is not.

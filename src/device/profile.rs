@@ -77,11 +77,13 @@ impl OpenConfigHabits {
         let interface_type = table.required("interface_type").and_then(|item| item.read(identity));
         let creates_interfaces = table.get("creates_interfaces").and_then(|item| item.boolean());
         let native_in_trunk_vlans = table.required("native_in_trunk_vlans").and_then(|item| item.boolean());
+        let spanning_tree = table.get("spanning_tree").and_then(|item| item.boolean());
         Some(Self {
             network_instance,
             interface_type: interface_type?,
             creates_interfaces: creates_interfaces.unwrap_or(true),
             native_in_trunk_vlans: native_in_trunk_vlans?,
+            spanning_tree: spanning_tree.unwrap_or_default(),
         })
     }
 }

@@ -272,6 +272,14 @@ impl<'a> Follower<'a> {
         if new.mtu != old.mtu && new.mtu != will.mtu {
             return Err("this MTU was not asked for".to_owned());
         }
+        for (name, now, then, planned) in [
+            ("STP edge", new.stp_edge, old.stp_edge, will.stp_edge),
+            ("BPDU guard", new.bpdu_guard, old.bpdu_guard, will.bpdu_guard),
+        ] {
+            if now != then && now != planned {
+                return Err(format!("this {name} was not asked for"));
+            }
+        }
         let may = |vlan| self.carries(&was).contains(vlan) || self.carries(&will).contains(vlan);
         match self.carries(new) {
             _ if new.enabled == Some(false) => Ok(()),
@@ -363,6 +371,8 @@ fn different(found: &PortState, planned: &PortState) -> String {
             ("description", state.description.as_ref().map(|text| format!("{text:?}"))),
             ("enabled", state.enabled.map(|enabled| enabled.to_string())),
             ("mtu", state.mtu.map(|mtu| mtu.to_string())),
+            ("STP edge", state.stp_edge.map(|edge| edge.to_string())),
+            ("BPDU guard", state.bpdu_guard.map(|guard| guard.to_string())),
         ]
     };
     let unset = |value: Option<String>| value.unwrap_or_else(|| "unset".to_owned());

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::device::{PortPattern, Profile, Speaks};
-use crate::openconfig::Interface;
+use crate::openconfig::{Interface, StpPort};
 use crate::path::{Path, Step};
 use crate::render::Payload;
 use crate::schema::Schema;
@@ -45,6 +45,11 @@ pub struct PortScope {
     pub creates: Option<String>,
     /// Whether it may be removed again, because this change created it.
     pub removes: bool,
+    /// The same two for the port's entry in the spanning tree.
+    #[serde(default)]
+    pub creates_stp: bool,
+    #[serde(default)]
+    pub removes_stp: bool,
     /// Whether it may become a trunk without a list, which carries every VLAN: only because it was
     /// one before.
     pub opens: bool,
@@ -87,15 +92,19 @@ impl Scope {
     pub fn inverted(&self, before: &Slice) -> BTreeMap<String, PortScope> {
         let inverted = |(name, port): (&String, &PortScope)| {
             let interface = Interface::new(name);
-            let vlans = interface.switched_vlan(before);
+            let (vlans, stp) = (interface.switched_vlan(before), StpPort::new(name));
+            let of_stp =
+                [&stp.edge, &stp.bpdu_guard].into_iter().filter(|leaf| port.leaves.contains_key(leaf.name()));
             let leaves = [&vlans.mode, &interface.enabled, &interface.description, &interface.mtu];
-            let was = |leaf: &&Path| (leaf.name().to_owned(), before.leaf(leaf).map(str::to_owned));
+            let was = |leaf: &Path| (leaf.name().to_owned(), before.leaf(leaf).map(str::to_owned));
             let was_there = before.within(&[interface.entry]);
             let scope = PortScope {
                 vlans: was_there.iter().flat_map(|(path, value)| vlans_of(path, value)).collect(),
-                leaves: leaves.iter().map(was).collect(),
+                leaves: leaves.into_iter().chain(of_stp).map(was).collect(),
                 creates: None,
                 removes: port.creates.is_some(),
+                creates_stp: false,
+                removes_stp: port.creates_stp,
                 opens: is_open(before.leaf(&vlans.mode), before.value(&vlans.trunk)),
                 keeps: port.keeps.as_ref().map(|_| before.vlans(&vlans.trunk).unwrap_or_default()),
             };
@@ -158,14 +167,22 @@ pub fn guard(payload: &Payload, scope: &Scope, profile: &Profile, schema: &Schem
 fn check(change: &Change, scope: &Scope) -> Result<(), String> {
     let steps: Vec<(&str, &str)> =
         change.path.steps().iter().map(|s| (s.module.as_str(), s.name.as_str())).collect();
+    let asked = |level: usize| {
+        let name = key(&change.path.steps()[level], "name").ok_or("the interface has no name")?;
+        let port = scope.ports.get(name).ok_or_else(|| format!("port {name} was not asked for"))?;
+        match scope.protected.iter().any(|pattern| pattern.matches(name)) {
+            true => Err(format!("port {name} is protected")),
+            false => Ok((name, port)),
+        }
+    };
     match steps.as_slice() {
         [("openconfig-interfaces", "interfaces"), ("openconfig-interfaces", "interface"), below @ ..] => {
-            let name = key(&change.path.steps()[1], "name").ok_or("the interface has no name")?;
-            let port = scope.ports.get(name).ok_or_else(|| format!("port {name} was not asked for"))?;
-            if scope.protected.iter().any(|pattern| pattern.matches(name)) {
-                return Err(format!("port {name} is protected"));
-            }
+            let (name, port) = asked(1)?;
             check_interface(change, below, name, port)
+        }
+        [(STP, "stp"), (STP, "interfaces"), (STP, "interface"), below @ ..] => {
+            let (name, port) = asked(2)?;
+            check_spanning_tree(change, below, name, port)
         }
         [(NI, "network-instances"), (NI, "network-instance"), (NI, "vlans"), (NI, "vlan"), below @ ..] => {
             let entry = change.path.ancestor(4);
@@ -191,6 +208,46 @@ fn check(change: &Change, scope: &Scope) -> Result<(), String> {
 }
 
 const NI: &str = "openconfig-network-instance";
+const STP: &str = "openconfig-spanning-tree";
+
+fn check_spanning_tree(
+    change: &Change,
+    below: &[(&str, &str)],
+    name: &str,
+    port: &PortScope,
+) -> Result<(), String> {
+    match (below, change.operation.as_deref()) {
+        ([], Some("create")) if port.creates_stp => Ok(()),
+        ([], Some("remove")) if port.removes_stp && !change.has_children => Ok(()),
+        ([(STP, "config"), (STP, "name")], Some("merge")) if port.creates_stp && change.text == name => {
+            Ok(())
+        }
+        ([(STP, "config"), (STP, leaf @ ("edge-port" | "bpdu-guard"))], _) => {
+            check_leaf(leaf, is_removal(change)?, &change.text, port)
+        }
+        _ => Err("this is not what was asked of the spanning tree".to_owned()),
+    }
+}
+
+fn check_leaf(leaf: &str, is_removal: bool, text: &str, port: &PortScope) -> Result<(), String> {
+    match port.leaves.get(leaf) {
+        None => Err("this leaf was not asked for".to_owned()),
+        Some(_) if is_removal && text.is_empty() => Ok(()),
+        Some(Some(value)) if !is_removal && text == value => Ok(()),
+        Some(_) => Err("this value was not asked for".to_owned()),
+    }
+}
+
+/// Whether a leaf goes or is written; nothing else is ever done to one.
+fn is_removal(change: &Change) -> Result<bool, String> {
+    match change.operation.as_deref() {
+        _ if change.has_children => Err("it has elements in it".to_owned()),
+        Some("merge") => Ok(false),
+        Some("remove") => Ok(true),
+        Some(other) => Err(format!("operation `{other}` is never used here")),
+        None => Err("a node is named without an operation of its own".to_owned()),
+    }
+}
 
 fn check_interface(
     change: &Change,
@@ -220,13 +277,7 @@ fn check_interface(
         ] => *leaf,
         _ => return Err("nothing there was asked for".to_owned()),
     };
-    let is_removal = match change.operation.as_deref() {
-        _ if change.has_children => return Err("it has elements in it".to_owned()),
-        Some("merge") => false,
-        Some("remove") => true,
-        Some(other) => return Err(format!("operation `{other}` is never used here")),
-        None => return Err("a node is named without an operation of its own".to_owned()),
-    };
+    let is_removal = is_removal(change)?;
     let text = change.text.as_str();
     match leaf {
         "access-vlan" | "native-vlan" if port.keeps.is_some() => {
@@ -247,12 +298,7 @@ fn check_interface(
             Some(kind) if !is_removal && text == if leaf == "name" { name } else { kind } => Ok(()),
             _ => Err("an interface's name and type are only written when it is created".to_owned()),
         },
-        _ => match port.leaves.get(leaf) {
-            None => Err("this leaf was not asked for".to_owned()),
-            Some(_) if is_removal && text.is_empty() => Ok(()),
-            Some(Some(value)) if !is_removal && text == value => Ok(()),
-            Some(_) => Err("this value was not asked for".to_owned()),
-        },
+        _ => check_leaf(leaf, is_removal, text, port),
     }
 }
 

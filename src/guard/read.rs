@@ -17,10 +17,11 @@ const NETCONF: &str = "urn:ietf:params:xml:ns:netconf:base:1.0";
 const MAX_DEPTH: usize = 16;
 
 /// The lists whose entries a payload may name, and their keys.
-const KEYS: [(&str, &str, &str); 3] = [
+const KEYS: [(&str, &str, &str); 4] = [
     ("openconfig-interfaces", "interface", "name"),
     ("openconfig-network-instance", "network-instance", "name"),
     ("openconfig-network-instance", "vlan", "vlan-id"),
+    ("openconfig-spanning-tree", "interface", "name"),
 ];
 
 /// An element that carries an operation, or has nothing in it.

@@ -414,3 +414,41 @@ proptest! {
         prop_assert!(judge(&PAYLOAD.replacen("eth1", &noise, 1), &scope()).is_err());
     }
 }
+
+#[test]
+fn of_the_spanning_tree_only_what_was_asked_for() {
+    const TREE: &str = r#"<stp xmlns="http://openconfig.net/yang/spanning-tree" xmlns:nc="urn:ietf:params:xml:ns:netconf:base:1.0">
+  <interfaces>
+    <interface nc:operation="create">
+      <name>eth1</name>
+      <config>
+        <name nc:operation="merge">eth1</name>
+        <bpdu-guard nc:operation="merge">true</bpdu-guard>
+      </config>
+    </interface>
+  </interfaces>
+</stp>
+"#;
+    let mut asked = scope();
+    let port = asked.ports.get_mut("eth1").unwrap();
+    port.creates_stp = true;
+    port.leaves.insert("bpdu-guard".to_owned(), Some("true".to_owned()));
+    assert_eq!(judge(TREE, &asked), Ok(()));
+    assert!(judge(TREE, &scope()).is_err());
+    for (from, to, why) in [
+        ("<name>eth1</name>", "<name>eth2</name>", "port eth2 was not asked for"),
+        ("<name>eth1</name>", "<name>eth48</name>", "port eth48 is protected"),
+        ("<name>eth1</name>", "", "does not begin with its key"),
+        ("\"create\"", "\"replace\"", "not what was asked of the spanning tree"),
+        ("\"create\"", "\"remove\"", "not what was asked of the spanning tree"),
+        ("\"merge\">eth1<", "\"merge\">eth2<", "not what was asked of the spanning tree"),
+        (">true<", ">false<", "this value was not asked for"),
+        ("bpdu-guard nc:operation=\"merge\"", "bpdu-guard", "without an operation"),
+    ] {
+        let error = judge(&TREE.replacen(from, to, 1), &asked).unwrap_err().to_string();
+        assert!(error.contains(why), "{to}: {error}");
+    }
+    let edge = "<edge-port nc:operation=\"remove\"/></config>";
+    let error = judge(&TREE.replacen("</config>", edge, 1), &asked).unwrap_err().to_string();
+    assert!(error.contains("this leaf was not asked for"), "{error}");
+}

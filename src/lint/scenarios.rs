@@ -24,6 +24,8 @@ pub struct Scenario {
     table: Option<VlanSet>,
     intent: Intent,
     on_detach: OnDetach,
+    /// The operator wants what the system can tell its spanning tree.
+    spanning_tree: bool,
 }
 
 /// What a scenario comes to on one system.
@@ -114,6 +116,14 @@ pub fn scenarios(port: &str, profile: &Profile) -> Result<Vec<Scenario>, IntentE
     if may_have_no_mtu(profile) {
         all.push(on_port("mtu set to 9000", &on_access(100), Attach { mtu: Some(9000), ..access(100) }));
     }
+    let (edge, guard) = profile.spanning_tree();
+    if edge {
+        let to = access(100);
+        all.push(Scenario { spanning_tree: true, ..on_port("told the spanning tree", &on_access(100), to) });
+        let known = PortState { stp_edge: Some(true), bpdu_guard: guard.then_some(true), ..on_access(100) };
+        let to = trunk(Some(101), small);
+        all.push(Scenario { spanning_tree: true, ..on_port("the spanning tree knows", &known, to) });
+    }
     let network = |label: &str, list: &[u16], table: &[u16], intent| Scenario {
         table: Some(set(table)),
         ..Scenario::new(label, on_trunk(None, list), intent)
@@ -141,7 +151,9 @@ pub fn crossed(scenarios: &[Scenario]) -> Vec<Scenario> {
     let every = PortState { mode: Some(Mode::Trunk), ..PortState::default() };
     // What a system without a mode of its own keeps is not settled by the mode.
     let both = PortState { access: Some(vlan(100)), native: Some(vlan(101)), ..every.clone() };
-    states.extend([every, both]);
+    let none = PortState { vlans: Some(VlanSet::default()), ..every.clone() };
+    let unguarded = PortState { bpdu_guard: Some(false), ..both.clone() };
+    states.extend([every, both, none, unguarded]);
     let pairs = scenarios.iter().filter(of_port).flat_map(|scenario| {
         states.iter().map(move |before| Scenario {
             name: format!("{}, from a port with {}", scenario.name, words(before)),
@@ -154,14 +166,24 @@ pub fn crossed(scenarios: &[Scenario]) -> Vec<Scenario> {
 
 impl Scenario {
     fn new(name: &str, before: PortState, intent: Intent) -> Self {
-        Self { name: name.to_owned(), before, table: None, intent, on_detach: OnDetach::Disable }
+        Self {
+            name: name.to_owned(),
+            before,
+            table: None,
+            intent,
+            on_detach: OnDetach::Disable,
+            spanning_tree: false,
+        }
     }
 
     /// The request, and what the device runs.
     pub fn request(&self, port: &str, profile: &Arc<Profile>) -> (Request, Slice) {
         let is_of_table = matches!(self.intent, Intent::AddNetwork { .. } | Intent::DeleteNetwork { .. });
+        let (edge, guard) = profile.spanning_tree();
         let device = Device {
             on_detach: self.on_detach,
+            stp_edge: self.spanning_tree && edge,
+            bpdu_guard: self.spanning_tree && guard,
             trunk_ports: if is_of_table { vec![port.to_owned()] } else { Vec::new() },
             create_missing_vlans: self.table.is_some(),
             ..Device::stand_in(profile.clone())
@@ -225,6 +247,10 @@ pub fn running(state: &PortState, port: &str, profile: &Profile) -> Slice {
         // A system that is always told whether a port is up always says so.
         state.enabled = state.enabled.or(in_force.enabled.is_none().then_some(true));
         // And so does one on which no line takes an MTU away.
+        // One that has no words for the spanning tree shows none.
+        let (edge, guard) = profile.spanning_tree();
+        state.stp_edge = state.stp_edge.filter(|_| edge);
+        state.bpdu_guard = state.bpdu_guard.filter(|_| guard);
         state.mtu = state.mtu.or((!may_have_no_mtu(profile)).then_some(1500));
         // Most systems keep nothing for the mode that a port is not in.
         if !habits.keeps_other_mode {
@@ -250,6 +276,8 @@ fn words(state: &PortState) -> String {
     words.extend(state.vlans.as_ref().map(|list| format!("vlans {list}")));
     words.extend(state.description.as_ref().map(|text| format!("description {text:?}")));
     words.extend(state.mtu.map(|mtu| format!("mtu {mtu}")));
+    words.extend(state.stp_edge.map(|edge| format!("STP edge {edge}")));
+    words.extend(state.bpdu_guard.map(|guard| format!("BPDU guard {guard}")));
     words.extend(state.enabled.map(|enabled| format!("enabled {enabled}")));
     words.join(", ")
 }

@@ -334,6 +334,10 @@ fn words(slice: &Slice) -> Vec<String> {
         let state = PortState::of(slice, &port).unwrap_or_default();
         text += &state.description.map(|text| format!(", description {text:?}")).unwrap_or_default();
         text += &state.mtu.map(|mtu| format!(", mtu {mtu}")).unwrap_or_default();
+        let told = [("STP edge", state.stp_edge), ("BPDU guard", state.bpdu_guard)];
+        for (name, on) in told.into_iter().filter_map(|(name, on)| Some((name, on?))) {
+            text += &format!(", {name} {}", if on { "on" } else { "off" });
+        }
         let lag = slice.leaf(&Interface::new(&port).aggregate_id);
         text += &lag.map(|lag| format!(", member of {lag}")).unwrap_or_default();
         words.push(text);

@@ -92,7 +92,7 @@ pub(super) fn trial(
     }
     // What is not written because of a mistake is not needless.
     if findings.is_empty() {
-        findings.extend(needless(habits, &lines));
+        findings.extend(needless(&file, habits, &lines));
     }
     findings.extend(never_fit(habits));
     findings
@@ -139,10 +139,11 @@ fn failed(
     Finding { during: Some(scenario.name.clone()), ..finding }
 }
 
-/// Rules of lines that no template writes.
-fn needless(habits: &CliHabits, lines: &BTreeSet<String>) -> Vec<Finding> {
+/// Rules of lines that no template writes. Those of another profile that this one is like are its own matter.
+fn needless(file: &str, habits: &CliHabits, lines: &BTreeSet<String>) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for rule in &habits.lines {
+    let is_own = |place: &str| place.rsplit_once(':').is_some_and(|(of, _)| of == file);
+    for rule in habits.lines.iter().filter(|rule| is_own(&rule.place)) {
         let mut fitting = lines.iter().filter(|line| rule.pattern.is_match(line)).peekable();
         let first = |line: &String| habits.line_rule(line).map(|rule| rule.place.clone());
         let Some(line) = fitting.peek().copied() else {

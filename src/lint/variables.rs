@@ -9,13 +9,14 @@ use crate::device::cli::{CliHabits, Expression, Format, ReadRule};
 
 /// What port.j2 gets; `before`, `after` and `in_force` are ports.
 const PORT: [&str; 7] = ["port", "before", "after", "added", "removed", "in_force", "native_in_list"];
-const FIELDS: [&str; 7] = ["mode", "access", "native", "vlans", "description", "enabled", "mtu"];
+const FIELDS: [&str; 9] =
+    ["mode", "access", "native", "vlans", "description", "enabled", "mtu", "stp_edge", "bpdu_guard"];
 const VLAN: [&str; 3] = ["vlan", "before", "after"];
 /// What minijinja has by itself.
 const GLOBALS: [&str; 5] = ["range", "dict", "debug", "namespace", "cycler"];
 
 const PORT_HINT: &str = "port.j2 gets port, added, removed, native_in_list, and before, after and in_force with mode, \
-                         access, native, vlans, description, enabled, mtu";
+                         access, native, vlans, description, enabled, mtu, stp_edge, bpdu_guard";
 const VLAN_HINT: &str = "vlan.j2 gets vlan, and before and after: none, or with a name";
 const ROW_HINT: &str = "a row has the groups of the rules' patterns, what they `set`, and `fields`";
 

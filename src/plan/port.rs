@@ -5,16 +5,22 @@ use std::collections::BTreeMap;
 use crate::device::{Device, OnDetach};
 use crate::guard::{EntryScope, PortScope, Scope};
 use crate::intent::{Attach, Description, Detach, Intent, PortName, PortVlans, Request};
-use crate::openconfig::{Interface, NETWORK_INSTANCES, SwitchedVlan, network_instance, table_entry};
+use crate::openconfig::{
+    EDGE, Interface, NETWORK_INSTANCES, StpPort, SwitchedVlan, network_instance, table_entry,
+};
 use crate::path::Path;
 use crate::plan::target::Target;
 use crate::plan::{PlanError, Risk};
 use crate::slice::{Edit, Operation, Slice, Value};
 use crate::vlan::{VlanId, VlanSet};
 
-/// What a change of a port touches: the interface, and of the VLAN table only what matters.
+/// What a change of a port touches: the interface, what the spanning tree has of it where that is
+/// asked for, and of the VLAN table only what matters.
 pub fn reads(request: &Request, port: &PortName) -> Vec<Path> {
     let mut paths = vec![Interface::entry(port.as_str())];
+    if request.sets_spanning_tree() {
+        paths.push(StpPort::new(port.as_str()).entry);
+    }
     if let Some(instance) = network_instance(&request.device) {
         paths.push(instance.child("config").child("name"));
         // Only that they exist: their names and the rest are others' to change at any time.
@@ -31,6 +37,7 @@ pub fn reads(request: &Request, port: &PortName) -> Vec<Path> {
 pub fn attach(request: &Request, attach: &Attach, before: &Slice) -> Result<Target, PlanError> {
     let (mut target, interface, vlans) = Target::of_port(request, &attach.port, before)?;
     target.attach(attach, &request.device, &interface, &vlans);
+    target.spanning_tree(&attach.port, &request.device);
     target.note_risks(true, &interface, &vlans, before);
     refuse_open_trunk(&attach.port, &vlans, &target.after).map(|()| target)
 }
@@ -51,6 +58,7 @@ pub fn scope(request: &Request, port: &PortName, before: &Slice, target: &Target
         vlans: request.writable_vlans(),
         leaves: request.writable_leaves(),
         creates: created(&Interface::entry(port.as_str())).then(|| kind.clone()),
+        creates_stp: created(&StpPort::new(port.as_str()).entry),
         ..PortScope::default()
     };
     let ensured = EntryScope { creates: true, shared: true, ..EntryScope::default() };
@@ -163,6 +171,23 @@ impl Target {
         let disabled_by_us = device.on_detach == OnDetach::Disable;
         if let Some(enabled) = attach.enabled.or(disabled_by_us.then_some(true)) {
             self.enable(enabled, interface);
+        }
+    }
+
+    /// What the operator wants of every port with a server behind it.
+    fn spanning_tree(&mut self, port: &PortName, device: &Device) {
+        let stp = StpPort::new(port.as_str());
+        for (wanted, path, value) in
+            [(device.stp_edge, &stp.edge, EDGE), (device.bpdu_guard, &stp.bpdu_guard, "true")]
+        {
+            if !wanted || self.after.leaf(path) == Some(value) {
+                continue;
+            }
+            stp.ensure(port.as_str(), &mut self.after);
+            self.after.set_leaf(path.clone(), value);
+            if *path == stp.bpdu_guard {
+                self.risks.push(Risk::GuardsBpdus);
+            }
         }
     }
 

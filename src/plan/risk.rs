@@ -43,6 +43,7 @@ pub enum Risk {
     SetsMtu {
         mtu: String,
     },
+    GuardsBpdus,
     OverwritesDescription {
         old: String,
     },
@@ -119,6 +120,9 @@ impl fmt::Display for Risk {
                 "the MTU becomes {mtu}: larger frames are dropped, and whether that counts the Ethernet \
                  header is the switch's own way"
             ),
+            Risk::GuardsBpdus => {
+                f.write_str("BPDU guard: from now on a bridge behind the port takes it down")
+            }
             Risk::OverwritesDescription { old } => {
                 write!(f, "a description that is not ours is overwritten: \"{old}\"")
             }

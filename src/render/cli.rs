@@ -29,6 +29,8 @@ struct PortView<'a> {
     description: Option<&'a str>,
     enabled: Option<bool>,
     mtu: Option<u16>,
+    stp_edge: Option<bool>,
+    bpdu_guard: Option<bool>,
 }
 
 /// The lines that take a device from one slice to another; empty for no edits.
@@ -102,6 +104,8 @@ fn view(state: &PortState) -> PortView<'_> {
         description: state.description.as_deref(),
         enabled: state.enabled,
         mtu: state.mtu,
+        stp_edge: state.stp_edge,
+        bpdu_guard: state.bpdu_guard,
     }
 }
 
@@ -128,6 +132,9 @@ fn name_in(slice: &Slice, entry: &Path, vlan: VlanId) -> Option<String> {
 fn port_of(target: &Path) -> Option<&str> {
     match target.steps() {
         [root, interface, ..] if root.name == "interfaces" && interface.name == "interface" => {
+            interface.keys.first().map(|(_, name)| name.as_str())
+        }
+        [root, _, interface, ..] if root.name == "stp" && interface.name == "interface" => {
             interface.keys.first().map(|(_, name)| name.as_str())
         }
         _ => None,
@@ -185,7 +192,9 @@ mod tests {
         let profiles = Profiles::default();
         let device = |profile: Arc<Profile>| match &profile.speaks {
             Speaks::Cli(habits) => {
-                Some((Device { profile: profile.clone(), ..sample("leaf1") }, habits.clone()))
+                let (stp_edge, bpdu_guard) = profile.spanning_tree();
+                let device = Device { profile: profile.clone(), stp_edge, bpdu_guard, ..sample("leaf1") };
+                Some((device, habits.clone()))
             }
             _ => None,
         };
@@ -197,15 +206,20 @@ mod tests {
         let list = prop::option::of(prop_oneof![9 => any_list(), 1 => Just(VlanSet::default())]);
         let rest = (prop::option::of("[a-z][a-z ]{0,9}[a-z]"), prop::option::of(any::<bool>()));
         let vlans = (prop::option::of(any_vlan()), prop::option::of(any_vlan()), list);
-        (mode, vlans, rest).prop_map(|(mode, (access, native, vlans), (description, enabled))| PortState {
-            mode,
-            access,
-            native,
-            vlans,
-            description,
-            enabled,
-            mtu: Some(1500),
-        })
+        let tree = (prop::option::of(Just(true)), prop::option::of(any::<bool>()));
+        let state =
+            |(mode, (access, native, vlans), (description, enabled), (stp_edge, bpdu_guard))| PortState {
+                mode,
+                access,
+                native,
+                vlans,
+                description,
+                enabled,
+                mtu: Some(1500),
+                stp_edge,
+                bpdu_guard,
+            };
+        (mode, vlans, rest, tree).prop_map(state)
     }
 
     /// The guard follows what makes a VLAN and what takes it back, where the table can be read.

@@ -229,3 +229,32 @@ async fn juniper_junos_commits_confirmed_and_confirms() {
     assert!(failure.message.contains("locked by") && failure.message.contains("as before"), "{failure:?}");
     assert_eq!(switch.running_config(), before);
 }
+
+#[tokio::test]
+async fn the_spanning_tree_is_told_in_each_systems_words() {
+    for (system, name, edge) in [
+        ("cisco_ios", "GigabitEthernet0/1", "spanning-tree portfast trunk"),
+        ("arista_eos", "Ethernet1", "spanning-tree portfast"),
+    ] {
+        let switch = start(system, "").await;
+        let service = site(&switch, system, "stp_edge = true\nbpdu_guard = true\n").serve().await;
+        let port = || section(&switch.running_config(), &format!("interface {name}"));
+        applied(&service, &switch, "update_port", update(name, "access", 100, &[])).await;
+        let tree: Vec<String> = port().into_iter().filter(|line| line.starts_with("spanning")).collect();
+        assert_eq!(tree, [edge, "spanning-tree bpduguard enable"], "{:#?}", switch.commands());
+        let since = switch.commands().len();
+        applied(&service, &switch, "update_port", update(name, "access", 100, &[])).await;
+        assert!(typed(&switch, since).iter().all(|line| line.starts_with("show ")), "{system}");
+        // A line that is refused takes it back with the rest.
+        let before = port();
+        switch.fault(
+            CliFault::once("^switchport mode trunk", CliWhat::Refuse("% Invalid input\n".to_owned()))
+                .unwrap(),
+        );
+        service.call("update_port", update(name, "trunk", 101, &[110])).await.unwrap_err();
+        assert_eq!(port(), before);
+        applied(&service, &switch, "reset_port", reset(name, 100)).await;
+        let left: Vec<String> = port().into_iter().filter(|line| !line.starts_with("description")).collect();
+        assert_eq!(left, ["shutdown", edge, "spanning-tree bpduguard enable"], "{system}");
+    }
+}

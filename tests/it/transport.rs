@@ -52,6 +52,7 @@ fn connector(endpoint: Endpoint, confirm: Option<Timed>, ssh_algorithms: &[&str]
         interface_type: "iana-if-type:ethernetCsmacd".to_owned(),
         creates_interfaces: true,
         native_in_trunk_vlans: false,
+        spanning_tree: false,
     };
     let profile = Profile {
         name: "test".to_owned(),
@@ -81,6 +82,8 @@ fn connector(endpoint: Endpoint, confirm: Option<Timed>, ssh_algorithms: &[&str]
         trunk_ports: Vec::new(),
         physical_networks: Default::default(),
         manage_vlans: false,
+        stp_edge: false,
+        bpdu_guard: false,
         protected_vlans: Default::default(),
         frozen: None,
         sessions: None,

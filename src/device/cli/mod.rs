@@ -109,6 +109,8 @@ pub enum PortField {
     Description,
     Enabled,
     Mtu,
+    StpEdge,
+    BpduGuard,
     /// The LAG that it is a member of.
     Lag,
 }
@@ -187,6 +189,11 @@ pub struct TextRule {
 }
 
 impl CliHabits {
+    /// Whether a line can set this field to something.
+    pub fn can_set(&self, field: PortField) -> bool {
+        self.lines.iter().any(|rule| rule.set.contains_key(&field))
+    }
+
     /// The rule that says what a line does: the first that fits.
     pub fn line_rule(&self, line: &str) -> Option<&LineRule> {
         self.lines.iter().find(|rule| rule.pattern.is_match(line))
@@ -210,7 +217,7 @@ impl ReadRule {
 
 impl PortField {
     /// Every field, by the name that profiles use.
-    pub const ALL: [(&'static str, Self); 8] = [
+    pub const ALL: [(&'static str, Self); 10] = [
         ("mode", Self::Mode),
         ("access", Self::Access),
         ("native", Self::Native),
@@ -218,6 +225,8 @@ impl PortField {
         ("description", Self::Description),
         ("enabled", Self::Enabled),
         ("mtu", Self::Mtu),
+        ("stp_edge", Self::StpEdge),
+        ("bpdu_guard", Self::BpduGuard),
         ("lag", Self::Lag),
     ];
 

@@ -216,10 +216,10 @@ impl PortState {
             PortField::Native => self.native = vlan()?,
             PortField::Vlans => self.vlans = list(text)?,
             PortField::Description => self.description = Some(text.to_owned()),
-            PortField::Enabled => {
-                self.enabled = Some(text.parse().map_err(|_| format!("`{text}` is neither true nor false"))?);
-            }
+            PortField::Enabled => self.enabled = Some(truth(text)?),
             PortField::Mtu => self.mtu = Some(text.parse().map_err(|_| format!("`{text}` is no MTU"))?),
+            PortField::StpEdge => self.stp_edge = Some(truth(text)?),
+            PortField::BpduGuard => self.bpdu_guard = Some(truth(text)?),
             PortField::Lag => return Err("a LAG is no setting of its member".to_owned()),
         }
         Ok(())
@@ -234,9 +234,15 @@ impl PortState {
             PortField::Description => self.description = None,
             PortField::Enabled => self.enabled = None,
             PortField::Mtu => self.mtu = None,
+            PortField::StpEdge => self.stp_edge = None,
+            PortField::BpduGuard => self.bpdu_guard = None,
             PortField::Lag => {}
         }
     }
+}
+
+fn truth(text: &str) -> Result<bool, String> {
+    text.parse().map_err(|_| format!("`{text}` is neither true nor false"))
 }
 
 /// A trunk's list: every VLAN is as good as no list.

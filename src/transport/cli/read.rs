@@ -9,7 +9,7 @@ use minijinja::{Value, context};
 use crate::device::Profile;
 use crate::device::cli::{CliHabits, Format, PortField, ReadRule, TextRule};
 use crate::openconfig::{
-    INTERFACES, Interface, NETWORK_INSTANCES, PortState, network_instance_of, table_entry,
+    INTERFACES, Interface, NETWORK_INSTANCES, PortState, SPANNING_TREE, network_instance_of, table_entry,
 };
 use crate::path::Path;
 use crate::slice::{Slice, Value as Node};
@@ -47,6 +47,10 @@ impl Wanted {
             match port {
                 _ if is(0, NETWORK_INSTANCES) => table = true,
                 Some((_, port)) if is(0, INTERFACES) => drop(ports.replace(port.clone())),
+                // The same commands tell it.
+                None if is(0, SPANNING_TREE) => {
+                    ports.extend(step(2).and_then(|step| Some(step.keys.first()?.1.clone())));
+                }
                 _ => every = true,
             }
         }

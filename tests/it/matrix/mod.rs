@@ -282,6 +282,8 @@ fn device(spec: &SwitchSpec, port: u16) -> Device {
         trunk_ports: spec.startup_xml.is_some().then(|| networks::UPLINK.to_owned()).into_iter().collect(),
         physical_networks: Default::default(),
         manage_vlans: true,
+        stp_edge: false,
+        bpdu_guard: false,
         protected_vlans: Default::default(),
         frozen: None,
         sessions: None,

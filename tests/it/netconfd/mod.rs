@@ -7,6 +7,7 @@ mod faults;
 mod groups;
 mod processes;
 mod refusals;
+mod spanning_tree;
 mod together;
 mod vlans;
 
