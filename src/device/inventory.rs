@@ -186,6 +186,7 @@ impl Context<'_> {
             datapath_id,
             hostnames: hostnames.into_iter().flatten().collect(),
             endpoint: endpoint?,
+            sessions: own.sessions.or(defaults.sessions).or(profile.ssh.sessions),
             profile,
             allowed_vlans: allowed_vlans?,
             idle_vlans,
@@ -205,7 +206,6 @@ impl Context<'_> {
             stp_edge,
             bpdu_guard,
             frozen,
-            sessions: own.sessions.or(defaults.sessions),
         })
     }
 

@@ -85,6 +85,8 @@ pub struct SshHabits {
     pub idle_limit: Duration,
     /// How often to ask an idle peer whether it is there; none: never.
     pub keepalive: Option<Duration>,
+    /// The most sessions that may be open at a time, unless the device says so itself; none: no limit.
+    pub sessions: Option<usize>,
     /// Names of algorithms to offer besides the modern ones, for old switches.
     pub algorithms: Vec<String>,
 }

@@ -110,7 +110,14 @@ impl SshHabits {
         let idle_limit = table.required("idle_limit").and_then(|item| item.duration(Duration::ZERO..=HOUR));
         let keepalive = table.get("keepalive").and_then(|item| item.duration(SECOND..=HOUR));
         let algorithms = table.get("ssh_algorithms").and_then(|item| item.list(|item| item.read(algorithm)));
-        Some(Self { idle_limit: idle_limit?, keepalive, algorithms: algorithms.unwrap_or_default() })
+        let sessions = table.get("sessions").and_then(|item| item.integer(1..=64));
+        let sessions = sessions.and_then(|most| usize::try_from(most).ok());
+        Some(Self {
+            idle_limit: idle_limit?,
+            keepalive,
+            sessions,
+            algorithms: algorithms.unwrap_or_default(),
+        })
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use mercury::sim::Switch;
+use mercury::sim::cli::CliSwitch;
 use tokio::runtime::Runtime;
 
 use crate::hand::Hand;
@@ -40,6 +41,8 @@ pub struct Target {
     pub profile: &'static str,
     /// What the service reads besides the interface.
     more: &'static str,
+    /// Further lines of its entry in `devices.toml`.
+    pub device: &'static str,
 }
 
 /// What the aims are about, and what else a table of times cannot hold.
@@ -79,6 +82,7 @@ impl Target {
             known_hosts: server.known_hosts.clone(),
             profile: "netconfd_openconfig",
             more: "",
+            device: "",
         }
     }
 
@@ -92,6 +96,25 @@ impl Target {
             known_hosts: switch.known_hosts.clone(),
             profile: "ovs_linux",
             more: "",
+            device: "",
+        }
+    }
+
+    /// A simulated Cisco IOS, which has its own names for the ports eth1, eth2, ...
+    pub fn cisco_ios(keys: &Netconfd, switch: &CliSwitch) -> Self {
+        let port = switch.addr().port();
+        let known_hosts = keys.dir().join("known_hosts.cisco_ios");
+        fs::write(&known_hosts, format!("[127.0.0.1]:{port} {}\n", switch.host_key()))
+            .expect("the directory is ours");
+        Self {
+            name: "simulated Cisco IOS",
+            port,
+            username: "admin".to_owned(),
+            key: keys.key.clone(),
+            known_hosts,
+            profile: "cisco_ios",
+            more: "",
+            device: "[[device.port_names]]\nmatch = \"^eth([0-9]+)$\"\nrewrite = \"GigabitEthernet0/$1\"\n",
         }
     }
 
@@ -111,6 +134,7 @@ impl Target {
             more: "<network-instances xmlns=\"http://openconfig.net/yang/network-instance\"><network-instance>\
                    <name>default</name><config><name/></config><vlans><vlan><vlan-id>100</vlan-id></vlan></vlans>\
                    </network-instance></network-instances>",
+            device: "",
         }
     }
 }

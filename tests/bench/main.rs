@@ -2,7 +2,7 @@
 //!
 //! Everything that is compared runs in turns, one sample of each after the other, so that a busy
 //! machine slows all of them alike. No number makes this fail; whether the aims are met is printed.
-//! `cargo bench --bench bench -- attach`, `-- upstream`, `-- ngs` or `-- ovs` measures one part alone.
+//! `cargo bench --bench bench -- attach`, `-- upstream`, `-- ngs`, `-- ovs` or `-- ios` measures one part alone.
 
 // The fixtures of the tests; a benchmark needs fewer of them.
 #[allow(dead_code, unused_imports)]
@@ -12,6 +12,7 @@ mod peers;
 mod at_once;
 mod attach;
 mod hand;
+mod ios;
 mod load;
 mod machine;
 mod ncclient;
@@ -43,7 +44,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["serve", config] => return at_once::serve(config.into()),
-        [] => measure(&["attach", "upstream", "ngs", "ovs"]),
+        [] => measure(&["attach", "upstream", "ngs", "ovs", "ios"]),
         parts => measure(parts),
     }
     ExitCode::SUCCESS
@@ -67,6 +68,9 @@ fn measure(parts: &[&str]) {
     }
     if parts.contains(&"ovs") {
         ovs::measure(&runtime);
+    }
+    if parts.contains(&"ios") {
+        ios::measure(&runtime, &server);
     }
     if parts.contains(&"attach") {
         measure_attaches(&runtime, &Target::netconfd(&server), &simulated, &switch);

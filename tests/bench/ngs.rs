@@ -1,4 +1,4 @@
-//! networking-generic-switch, the driver that plugs Ironic's ports for Neutron, on Open vSwitch.
+//! networking-generic-switch, the driver that plugs Ironic's ports for Neutron.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
@@ -8,13 +8,16 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
-use crate::attach::{PORTS, VLANS};
+use crate::attach::{PORTS, Target, VLANS};
 use crate::peers::process::{Process, command};
 use crate::peers::{OpenVswitch, Peer, require};
 use crate::table::{Samples, millis};
 
 const ONE: usize = 10;
 const ROUNDS: usize = 5;
+
+/// What it calls Open vSwitch.
+pub const OVS: &str = "netmiko_ovs_linux";
 
 /// A Python process that waits for orders. Each of its calls connects anew, as it is by default.
 pub struct Ngs {
@@ -25,7 +28,7 @@ pub struct Ngs {
 
 impl Ngs {
     /// None, and a line that says so, where it is not installed.
-    pub fn start(switch: &OpenVswitch) -> Option<Self> {
+    pub fn start(device_type: &str, switch: &Target) -> Option<Self> {
         let python = checkout().join(".venv-ngs/bin/python");
         if !python.exists() {
             eprintln!("SKIPPED: {} is missing; run tests/peers/setup.sh bench", python.display());
@@ -33,7 +36,7 @@ impl Ngs {
         }
         let mut ngs = command(python);
         ngs.args(["-I", "-W", "ignore"]).arg(checkout().join("tests/bench/ngs_attach.py"));
-        ngs.args([&switch.port.to_string(), &switch.username]).arg(&switch.key);
+        ngs.args([device_type, &switch.port.to_string(), &switch.username]).arg(&switch.key);
         let mut process = Process::spawn(ngs.stdin(Stdio::piped()).stdout(Stdio::piped()));
         let stdin = process.child().stdin.take().expect("stdin is piped");
         let stdout = BufReader::new(process.child().stdout.take().expect("stdout is piped"));
@@ -60,7 +63,7 @@ pub fn measure(runtime: &Runtime) {
     let ports: Vec<String> = (1..=PORTS).map(|n| format!("sv{n}")).collect();
     let names: Vec<&str> = ports.iter().map(String::as_str).collect();
     let switch = runtime.block_on(OpenVswitch::start(&names));
-    let Some(mut ngs) = Ngs::start(&switch) else { return };
+    let Some(mut ngs) = Ngs::start(OVS, &Target::open_vswitch(&switch)) else { return };
     let [mut one, mut each, mut last] = [(); 3].map(|()| Samples::default());
     let mut vlans = VLANS.into_iter().cycle();
     let mut next = || vlans.next().expect("without end");

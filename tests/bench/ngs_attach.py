@@ -1,4 +1,4 @@
-"""networking-generic-switch's driver of Open vSwitch: `ngs_attach.py PORT USER KEY`.
+"""networking-generic-switch's driver of one switch: `ngs_attach.py DEVICE_TYPE PORT USER KEY`.
 
 One JSON object a line on stdin: {"ports", "vlan"} plugs all ports at once, each in a thread, as calls
 of Neutron do. One comes back: {"seconds"} of each port, and {"until_last"} of all.
@@ -32,11 +32,11 @@ def plug(switch, ports, vlan):
 
 
 def main():
-    port, user, key = sys.argv[1:]
-    # It warns at each call that this switch has no command to save.
+    device_type, port, user, key = sys.argv[1:]
+    # It warns at each call of a switch that has no command to save.
     logging.getLogger("networking_generic_switch").setLevel(logging.ERROR)
     switch = devices.device_manager({
-        "device_type": "netmiko_ovs_linux", "ip": "127.0.0.1", "port": port, "username": user,
+        "device_type": device_type, "ip": "127.0.0.1", "port": port, "username": user,
         "use_keys": "true", "key_file": key, "allow_agent": "false",
     })  # fmt: skip
     for line in sys.stdin:

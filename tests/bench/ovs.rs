@@ -8,7 +8,7 @@ use tokio::runtime::Runtime;
 
 use crate::attach::{PORTS, Target, VLANS};
 use crate::machine;
-use crate::ngs::Ngs;
+use crate::ngs::{self, Ngs};
 use crate::peers::{OpenVswitch, Peer, require};
 use crate::service::{Service, Site};
 use crate::table::{Samples, Table, millis};
@@ -63,8 +63,9 @@ pub fn measure(runtime: &Runtime) {
     let ports: Vec<String> = (1..=PORTS).map(|n| format!("eth{n}")).collect();
     let names: Vec<&str> = ports.iter().map(String::as_str).collect();
     let switch = runtime.block_on(OpenVswitch::start(&names));
-    let Some(mut ngs) = Ngs::start(&switch) else { return };
-    let site = Site::new(&Target::open_vswitch(&switch), &machine::disk());
+    let target = Target::open_vswitch(&switch);
+    let Some(mut ngs) = Ngs::start(ngs::OVS, &target) else { return };
+    let site = Site::new(&target, &machine::disk());
     // Of eth1, which Mercury and the other take turns with, and of eth2.
     let [mut vlans, mut others] = [(); 2].map(|()| VLANS.into_iter().cycle());
     let mut next = || vlans.next().expect("without end");
@@ -114,15 +115,20 @@ pub fn measure(runtime: &Runtime) {
     table.row("  networking-generic-switch", &all_by_ngs);
     println!("{table}");
 
-    let times = |theirs: &Samples, ours: &Samples| ratio(theirs.p50(), ours.p50());
-    let ok = |is: bool| if is { "ok" } else { "not met" };
-    let (one, many) = (times(&by_ngs, &warm), times(&all_by_ngs, &all));
-    println!("Open vSwitch: one port {one:.0} times faster; aim 50: {}", ok(one >= 50.0));
-    println!("Open vSwitch: {PORTS} ports {many:.0} times faster; aim 100: {}", ok(many >= 100.0));
+    verdict("Open vSwitch", (&by_ngs, &warm), (&all_by_ngs, &all));
     let least = millis(set_only.p50() + reads.p50());
     println!(
         "Open vSwitch: {PORTS} ports went out in at most {most_sets} commands; one set and one read by plain ssh: {least}\n"
     );
+}
+
+/// Prints how many times faster the second of each pair is: of one port, and of many.
+pub fn verdict(switch: &str, one: (&Samples, &Samples), many: (&Samples, &Samples)) {
+    let times = |(theirs, ours): (&Samples, &Samples)| ratio(theirs.p50(), ours.p50());
+    let ok = |is: bool| if is { "ok" } else { "not met" };
+    let (one, many) = (times(one), times(many));
+    println!("{switch}: one port {one:.0} times faster; aim 50: {}", ok(one >= 50.0));
+    println!("{switch}: {PORTS} ports {many:.0} times faster; aim 100: {}", ok(many >= 100.0));
 }
 
 fn ratio(time: Duration, to: Duration) -> f64 {

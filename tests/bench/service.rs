@@ -36,12 +36,13 @@ impl Site {
                        [locks]\ndir = \"locks\"\n[log]\nformat = \"json\"\n";
         let device = format!(
             "[[device]]\nname = \"leaf1\"\naddress = \"127.0.0.1\"\nport = {}\nusername = \"{}\"\n\
-             key_file = \"{}\"\nknown_hosts = \"{}\"\nprofile = \"{}\"\nallowed_vlans = \"100-199\"\n",
+             key_file = \"{}\"\nknown_hosts = \"{}\"\nprofile = \"{}\"\nallowed_vlans = \"100-199\"\n{}",
             target.port,
             target.username,
             target.key.display(),
             target.known_hosts.display(),
-            target.profile
+            target.profile,
+            target.device
         );
         fs::write(&config, service).expect("the directory is ours");
         fs::write(dir.path().join("devices.toml"), device).expect("the directory is ours");

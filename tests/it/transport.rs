@@ -43,6 +43,7 @@ fn endpoint(port: u16, username: &str, credential: Credential, known_hosts: &Fil
 fn connector(endpoint: Endpoint, confirm: Option<Timed>, ssh_algorithms: &[&str]) -> NetconfConnector {
     let netconf = NetconfHabits { confirm, timer_granularity: Duration::from_secs(1) };
     let ssh = SshHabits {
+        sessions: None,
         idle_limit: Duration::from_secs(60),
         keepalive: Some(Duration::from_secs(1)),
         algorithms: ssh_algorithms.iter().map(|name| name.to_string()).collect(),
