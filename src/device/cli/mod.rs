@@ -191,6 +191,16 @@ impl CliHabits {
     pub fn line_rule(&self, line: &str) -> Option<&LineRule> {
         self.lines.iter().find(|rule| rule.pattern.is_match(line))
     }
+
+    /// Whether any line can say a field: what no line says cannot be changed.
+    pub fn has_word_for(&self, field: PortField) -> bool {
+        let says = |rule: &LineRule| {
+            rule.set.contains_key(&field)
+                || rule.unset.contains(&field)
+                || rule.pattern.capture_names().flatten().any(|name| name == field.name())
+        };
+        self.lines.iter().any(says)
+    }
 }
 
 impl ReadRule {
