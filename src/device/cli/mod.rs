@@ -164,7 +164,7 @@ pub struct ReadRule {
 pub enum Format {
     /// Line by line.
     Text { rules: Vec<TextRule>, unread: Option<Regex> },
-    /// `rows` gives a list, or a map whose entries are `{key, value}`, of `output`; the others are
+    /// `rows` gives a list of `output` (of a map its keys: `output | items` gives pairs); the others are
     /// fields of `row`, one of them `port` or `vlan`.
     Json { rows: Expression, fields: BTreeMap<String, Expression> },
 }
