@@ -133,7 +133,9 @@ impl Profile {
     pub fn spanning_tree(&self) -> (bool, bool) {
         match &self.speaks {
             Speaks::Netconf(_) => (self.openconfig.spanning_tree, self.openconfig.spanning_tree),
-            Speaks::Cli(habits) => (habits.can_set(PortField::StpEdge), habits.can_set(PortField::BpduGuard)),
+            Speaks::Cli(habits) => {
+                (habits.has_word_for(PortField::StpEdge), habits.has_word_for(PortField::BpduGuard))
+            }
         }
     }
 

@@ -110,9 +110,11 @@ pub fn scenarios(port: &str, profile: &Profile) -> Result<Vec<Scenario>, IntentE
         on_port("description set", &on_access(100), described(&own)),
         on_port("description changed", &theirs, described(&own)),
         on_port("description changed back", &ours, described(&other)),
-        on_port("mtu 1500 -> 9000", &mtu, Attach { mtu: Some(9000), ..access(100) }),
-        on_port("port disabled", &on_access(100), Attach { enabled: Some(false), ..access(100) }),
     ];
+    if has_mtu(profile) {
+        all.push(on_port("mtu 1500 -> 9000", &mtu, Attach { mtu: Some(9000), ..access(100) }));
+    }
+    all.push(on_port("port disabled", &on_access(100), Attach { enabled: Some(false), ..access(100) }));
     if may_have_no_mtu(profile) {
         all.push(on_port("mtu set to 9000", &on_access(100), Attach { mtu: Some(9000), ..access(100) }));
     }
@@ -246,12 +248,11 @@ pub fn running(state: &PortState, port: &str, profile: &Profile) -> Slice {
         in_force = habits.in_force.clone();
         // A system that is always told whether a port is up always says so.
         state.enabled = state.enabled.or(in_force.enabled.is_none().then_some(true));
-        // And so does one on which no line takes an MTU away.
-        // One that has no words for the spanning tree shows none.
+        // And so does one on which no line takes an MTU away; one without lines for it never does.
+        state.mtu = state.mtu.or((!may_have_no_mtu(profile)).then_some(1500)).filter(|_| has_mtu(profile));
         let (edge, guard) = profile.spanning_tree();
         state.stp_edge = state.stp_edge.filter(|_| edge);
         state.bpdu_guard = state.bpdu_guard.filter(|_| guard);
-        state.mtu = state.mtu.or((!may_have_no_mtu(profile)).then_some(1500));
         // Most systems keep nothing for the mode that a port is not in.
         if !habits.keeps_other_mode {
             if state.mode != Some(Mode::Trunk) {
@@ -280,6 +281,14 @@ fn words(state: &PortState) -> String {
     words.extend(state.bpdu_guard.map(|guard| format!("BPDU guard {guard}")));
     words.extend(state.enabled.map(|enabled| format!("enabled {enabled}")));
     words.join(", ")
+}
+
+/// Whether a port has an MTU of its own there.
+fn has_mtu(profile: &Profile) -> bool {
+    match &profile.speaks {
+        Speaks::Cli(habits) => habits.has_word_for(PortField::Mtu),
+        Speaks::Netconf(_) => true,
+    }
 }
 
 /// Whether a line of the profile takes an MTU away: other systems always show one.

@@ -8,8 +8,9 @@ use minijinja::{Value, context};
 use regex::Regex;
 use serde::Serialize;
 
+use crate::device::cli::PortField;
 use crate::device::{CliHabits, Profile};
-use crate::openconfig::{Mode, PortState, table_entry_of};
+use crate::openconfig::{Interface, Mode, PortState, table_entry_of};
 use crate::path::Path;
 use crate::render::RenderError;
 use crate::slice::{Edit, Operation, Slice};
@@ -18,6 +19,8 @@ use crate::vlan::{VlanId, VlanSet};
 /// A line with only this in a template ends a phase: what stands before it goes out for every port
 /// before what stands behind it goes out for any.
 const PHASE: &str = "---";
+
+const NO_WORD: &str = "the command line has no word for it";
 
 /// A port as templates see it.
 #[derive(Debug, Default, Serialize)]
@@ -55,7 +58,7 @@ pub fn render(
             ports.insert(port);
         } else {
             let target = edit.target.to_string();
-            return Err(RenderError::Conflict { target, why: "the command line has no word for it" });
+            return Err(RenderError::Conflict { target, why: NO_WORD });
         }
     }
     let (mut created, mut deleted) = (Phases::default(), Phases::default());
@@ -79,6 +82,10 @@ pub fn render(
             if before.description != after.description && after.description.as_ref() == Some(description) {
                 check(&habits.values.description, description, "description")?;
             }
+        }
+        if before.mtu != after.mtu && !habits.has_word_for(PortField::Mtu) {
+            let target = Interface::new(port).mtu.to_string();
+            return Err(RenderError::Conflict { target, why: NO_WORD });
         }
         let context = context! {
             port,
@@ -180,7 +187,7 @@ mod tests {
 
     use super::*;
     use crate::device::{Device, Profiles, Speaks, sample};
-    use crate::intent::Intent;
+    use crate::intent::{Attach, Intent, PortVlans};
     use crate::lint::scenarios::running;
     use crate::openconfig::network_instance_of;
     use crate::plan::tests::{SCHEMA, any_intent, any_list, any_vlan, request, vlan};
@@ -244,6 +251,25 @@ mod tests {
         }
     }
 
+    /// Some systems have one MTU for the whole switch, and no line of a port for it.
+    #[test]
+    fn an_mtu_is_refused_where_no_line_says_one() {
+        let (device, habits) = DEVICES.iter().find(|(device, _)| device.profile.name == "cisco_ios").unwrap();
+        let mut habits = CliHabits::clone(habits);
+        habits.lines.retain(|rule| !rule.pattern.as_str().contains("mtu"));
+        assert!(!habits.has_word_for(PortField::Mtu) && habits.has_word_for(PortField::Enabled));
+        let Intent::Attach(attach) = crate::plan::tests::attach(PortVlans::Access { vlan: vlan(100) }) else {
+            panic!("it attaches")
+        };
+        for (mtu, is_refused) in [(Some(9000), true), (None, false)] {
+            let request = request(Intent::Attach(Attach { mtu, ..attach.clone() }), device.clone());
+            let before = running(&PortState::default(), "eth1", &device.profile);
+            let plan = plan(&request, &before, &SCHEMA).unwrap();
+            let written = render(&plan.edits, &plan.before, &plan.after, &device.profile, &habits);
+            assert_eq!(matches!(written, Err(RenderError::Conflict { why: NO_WORD, .. })), is_refused);
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
@@ -261,6 +287,10 @@ mod tests {
                         let wanted = matches!(&intent, Intent::Attach(attach)
                             if attach.description.as_ref().is_some_and(|text| text.as_str() == value));
                         prop_assert!(wanted, "{}: {value:?}", device.profile.name);
+                    }
+                    Err(PlanError::Render(RenderError::Conflict { why: NO_WORD, .. })) => {
+                        let wanted = matches!(&intent, Intent::Attach(attach) if attach.mtu.is_some());
+                        prop_assert!(wanted && !habits.has_word_for(PortField::Mtu), "{}", device.profile.name);
                     }
                     Err(error) => {
                         let text = render(&plan.edits, &plan.before, &plan.after, &device.profile, habits);

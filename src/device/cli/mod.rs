@@ -166,7 +166,7 @@ pub struct ReadRule {
 pub enum Format {
     /// Line by line.
     Text { rules: Vec<TextRule>, unread: Option<Regex> },
-    /// `rows` gives a list, or a map whose entries are `{key, value}`, of `output`; the others are
+    /// `rows` gives a list of `output` (of a map its keys: `output | items` gives pairs); the others are
     /// fields of `row`, one of them `port` or `vlan`.
     Json { rows: Expression, fields: BTreeMap<String, Expression> },
 }
@@ -189,14 +189,19 @@ pub struct TextRule {
 }
 
 impl CliHabits {
-    /// Whether a line can set this field to something.
-    pub fn can_set(&self, field: PortField) -> bool {
-        self.lines.iter().any(|rule| rule.set.contains_key(&field))
-    }
-
     /// The rule that says what a line does: the first that fits.
     pub fn line_rule(&self, line: &str) -> Option<&LineRule> {
         self.lines.iter().find(|rule| rule.pattern.is_match(line))
+    }
+
+    /// Whether any line can say a field: what no line says cannot be changed.
+    pub fn has_word_for(&self, field: PortField) -> bool {
+        let says = |rule: &LineRule| {
+            rule.set.contains_key(&field)
+                || rule.unset.contains(&field)
+                || rule.pattern.capture_names().flatten().any(|name| name == field.name())
+        };
+        self.lines.iter().any(says)
     }
 }
 
