@@ -286,7 +286,11 @@ fn words(state: &PortState) -> String {
 /// Whether a port has an MTU of its own there.
 fn has_mtu(profile: &Profile) -> bool {
     match &profile.speaks {
-        Speaks::Cli(habits) => habits.has_word_for(PortField::Mtu),
+        // A template that writes one needs a line for it.
+        Speaks::Cli(habits) => {
+            habits.has_word_for(PortField::Mtu)
+                || habits.templates.texts().iter().any(|(_, _, text)| text.contains(".mtu"))
+        }
         Speaks::Netconf(_) => true,
     }
 }

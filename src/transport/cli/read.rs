@@ -24,6 +24,10 @@ pub(super) struct Wanted {
     table: bool,
 }
 
+/// From so many ports on it is quicker to ask once about every port: most systems make the whole
+/// configuration before they show a part of it.
+const MANY: usize = 4;
+
 /// What was read so far, by port and by VLAN.
 #[derive(Debug, Default)]
 pub(super) struct Rows {
@@ -32,6 +36,8 @@ pub(super) struct Rows {
     named: BTreeSet<String>,
     /// Of those, the ones that could not be set.
     hidden: BTreeSet<String>,
+    /// Those of which a line could not be read.
+    unread: BTreeMap<String, String>,
     vlans: BTreeMap<VlanId, Row>,
 }
 
@@ -70,16 +76,19 @@ impl Wanted {
             }
             match ports {
                 Some(ports) if ports.is_empty() => {}
-                Some(ports) if rule.each_port => {
+                Some(ports) if rule.each_port && (ports.len() < MANY || rule.all.is_none()) => {
                     for port in ports {
                         check(habits, port)?;
                         commands.push((rule, text(&rule.command, &context! { port })?));
                     }
                 }
-                None if rule.all.is_some() || !rule.each_port => {
-                    let command = rule.all.as_ref().unwrap_or(&rule.command);
+                _ if rule.all.is_some() && (ports.is_none() || rule.each_port) => {
+                    let (all, none) = (rule.all.as_ref(), None::<Vec<String>>);
+                    commands.push((rule, text(all.unwrap_or(&rule.command), &context! { ports => none })?));
+                }
+                None if !rule.each_port => {
                     let none: Option<Vec<String>> = None;
-                    commands.push((rule, text(command, &context! { ports => none })?));
+                    commands.push((rule, text(&rule.command, &context! { ports => none })?));
                 }
                 None => return Err("the profile does not say how every port is read".to_owned()),
                 Some(ports) => {
@@ -139,7 +148,11 @@ impl Rows {
                     let line = line.trim_end();
                     let is_read = reader.line(rules, line)?;
                     if !is_read && unread.as_ref().is_some_and(|unread| unread.is_match(line)) {
-                        return Err(format!("cannot be read: {line:?}"));
+                        // In the section of a port that nobody asked about it does not matter.
+                        match reader.port().filter(|_| reader.state.is_some()) {
+                            Some(port) => drop(reader.rows.unread.entry(port).or_insert(line.to_owned())),
+                            None => return Err(cannot_be_read(line)),
+                        }
                     }
                 }
                 Ok(())
@@ -206,6 +219,9 @@ impl Rows {
                     None => continue,
                 },
             };
+            if let Some(line) = self.unread.get(port) {
+                return Err(format!("port {name}: {}", cannot_be_read(line)));
+            }
             port_meaning(name, row, &names, profile, habits, &mut slice)
                 .map_err(|why| format!("port {name}: {why}"))?;
         }
@@ -231,6 +247,10 @@ impl Rows {
         }
         Ok(slice)
     }
+}
+
+fn cannot_be_read(line: &str) -> String {
+    format!("cannot be read: {line:?}")
 }
 
 fn port_meaning(
@@ -273,6 +293,11 @@ struct TextReader<'r, 't> {
 }
 
 impl<'t> TextReader<'_, 't> {
+    /// The port that the lines are about.
+    fn port(&self) -> Option<String> {
+        self.row.as_ref()?.get("port")?.clone()
+    }
+
     /// Whether a rule fits the line.
     fn line(&mut self, rules: &'t [TextRule], line: &str) -> Result<bool, String> {
         let in_state = |rule: &&TextRule| rule.state.is_none() || rule.state.as_deref() == self.state;
@@ -305,7 +330,7 @@ impl<'t> TextReader<'_, 't> {
                 }
             }
         }
-        let port = self.row.as_ref().and_then(|row| row.get("port")?.clone());
+        let port = self.port();
         self.rows.hidden.extend(port.filter(|_| rule.hides));
         if let Some(next) = &rule.next {
             self.state = Some(next);
@@ -332,6 +357,32 @@ mod tests {
         let slice = rows.meaning(&Wanted::default(), &found, habits)?;
         let names = slice.iter().filter_map(|(path, _)| path.steps().get(1)?.keys.first());
         Ok(names.map(|(_, name)| name.clone()).collect::<BTreeSet<_>>().into_iter().collect())
+    }
+
+    #[test]
+    fn what_cannot_be_read_matters_where_it_was_asked_about() {
+        let profile = Profiles::default().get("cisco_ios").unwrap();
+        let Speaks::Cli(habits) = &profile.speaks else { panic!("it has a command line") };
+        let output =
+            "interface GigabitEthernet0/1\n switchport mode dynamic auto\ninterface GigabitEthernet0/2\n";
+        let asked = |names: &[&str]| {
+            let ports = Some(names.iter().map(|name| format!("GigabitEthernet0/{name}")).collect());
+            let wanted = Wanted { ports, table: false };
+            let commands = wanted.commands(habits).unwrap();
+            let mut rows = Rows::default();
+            rows.read(&habits.reads[0], output).unwrap();
+            let read = rows.meaning(&wanted, &profile, habits).map(|slice| slice.is_empty());
+            (commands.len(), commands[0].1.clone(), read)
+        };
+        let (count, command, read) = asked(&["2"]);
+        let one = "show running-config interface GigabitEthernet0/2";
+        assert_eq!((count, command.as_str(), read), (1, one, Ok(false)));
+        let (count, command, read) = asked(&["1", "2", "3", "4"]);
+        assert_eq!((count, command.as_str()), (1, "show running-config"));
+        let why = read.unwrap_err();
+        assert!(why.contains("port GigabitEthernet0/1: cannot be read"), "{why}");
+        // Outside of a section nobody knows whose it is.
+        assert!(Rows::default().read(&habits.reads[0], " switchport mode dynamic auto\n").is_err());
     }
 
     #[test]
