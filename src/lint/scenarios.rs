@@ -108,10 +108,13 @@ pub fn scenarios(port: &str, profile: &Profile) -> Result<Vec<Scenario>, IntentE
         on_port("description set", &on_access(100), described(&own)),
         on_port("description changed", &theirs, described(&own)),
         on_port("description changed back", &ours, described(&other)),
-        on_port("mtu 1500 -> 9000", &mtu, Attach { mtu: Some(9000), ..access(100) }),
         on_port("port disabled", &on_access(100), Attach { enabled: Some(false), ..access(100) }),
     ];
-    if may_have_no_mtu(profile) {
+    if sets_mtu(profile) {
+        let port = on_port("mtu 1500 -> 9000", &mtu, Attach { mtu: Some(9000), ..access(100) });
+        all.insert(all.len() - 1, port);
+    }
+    if sets_mtu(profile) && may_have_no_mtu(profile) {
         all.push(on_port("mtu set to 9000", &on_access(100), Attach { mtu: Some(9000), ..access(100) }));
     }
     let network = |label: &str, list: &[u16], table: &[u16], intent| Scenario {
@@ -224,8 +227,8 @@ pub fn running(state: &PortState, port: &str, profile: &Profile) -> Slice {
         in_force = habits.in_force.clone();
         // A system that is always told whether a port is up always says so.
         state.enabled = state.enabled.or(in_force.enabled.is_none().then_some(true));
-        // And so does one on which no line takes an MTU away.
-        state.mtu = state.mtu.or((!may_have_no_mtu(profile)).then_some(1500));
+        // And so does one on which no line takes an MTU away; where no line sets one, none is shown.
+        state.mtu = state.mtu.or((!may_have_no_mtu(profile)).then_some(1500)).filter(|_| habits.sets_mtu());
         // Most systems keep nothing for the mode that a port is not in.
         if !habits.keeps_other_mode {
             if state.mode != Some(Mode::Trunk) {
@@ -252,6 +255,13 @@ fn words(state: &PortState) -> String {
     words.extend(state.mtu.map(|mtu| format!("mtu {mtu}")));
     words.extend(state.enabled.map(|enabled| format!("enabled {enabled}")));
     words.join(", ")
+}
+
+fn sets_mtu(profile: &Profile) -> bool {
+    match &profile.speaks {
+        Speaks::Cli(habits) => habits.sets_mtu(),
+        Speaks::Netconf(_) => true,
+    }
 }
 
 /// Whether a line of the profile takes an MTU away: other systems always show one.

@@ -72,6 +72,10 @@ pub fn render(
         check(&habits.values.port, port, "port name")?;
         let (before, after) = (PortState::of(from, port), PortState::of(to, port));
         let (before, after) = (before.unwrap_or_default(), after.unwrap_or_default());
+        if before.mtu != after.mtu && !habits.sets_mtu() {
+            let target = format!("port {port}");
+            return Err(RenderError::Conflict { target, why: "a port has no MTU of its own on this system" });
+        }
         for description in [&before.description, &after.description].into_iter().flatten() {
             // What was there before may go, whatever it is.
             if before.description != after.description && after.description.as_ref() == Some(description) {
@@ -240,7 +244,10 @@ mod tests {
             for (device, habits) in DEVICES.iter() {
                 let port = port_like(habits).unwrap();
                 let before = running(&before, port, &device.profile);
-                let intent = intent.on_port(|_| PortName::new(port, "port")).unwrap();
+                let mut intent = intent.on_port(|_| PortName::new(port, "port")).unwrap();
+                if let (Intent::Attach(attach), false) = (&mut intent, habits.sets_mtu()) {
+                    attach.mtu = None;
+                }
                 let request = request(intent.clone(), device.clone());
                 let plan = plan(&request, &before, &SCHEMA).unwrap();
                 match Batch::new(&[&plan], device, &SCHEMA) {

@@ -189,6 +189,11 @@ pub struct TextRule {
 }
 
 impl CliHabits {
+    /// Whether a line sets an MTU: on some systems there is one for all ports.
+    pub fn sets_mtu(&self) -> bool {
+        self.lines.iter().any(|rule| rule.pattern.capture_names().flatten().any(|group| group == "mtu"))
+    }
+
     /// The rule that says what a line does: the first that fits.
     pub fn line_rule(&self, line: &str) -> Option<&LineRule> {
         self.lines.iter().find(|rule| rule.pattern.is_match(line))
