@@ -177,11 +177,11 @@ mod tests {
 
     use super::*;
     use crate::device::{Device, Profiles, Speaks, sample};
-    use crate::intent::{Intent, PortName};
+    use crate::intent::{Intent, PortName, PortVlans};
     use crate::lint::port_like;
     use crate::lint::scenarios::running;
     use crate::openconfig::network_instance_of;
-    use crate::plan::tests::{SCHEMA, any_intent, any_list, any_vlan, request, vlan};
+    use crate::plan::tests::{SCHEMA, any_intent, any_list, any_vlan, attach, request, vlan};
     use crate::plan::{Batch, PlanError, plan};
     use crate::slice::Value as Node;
 
@@ -233,6 +233,21 @@ mod tests {
             let fits = |line: &str| habits.lines.iter().any(|rule| rule.pattern.is_match(line));
             assert!(lines.contains("101") && lines.lines().all(fits), "{name}: {lines}");
         }
+    }
+
+    /// Where one MTU holds for all ports, nothing is sent that would leave it as it is.
+    #[test]
+    fn an_mtu_that_no_line_sets_is_refused() {
+        let (device, _) =
+            DEVICES.iter().find(|(device, _)| device.profile.name == "brocade_fastiron").unwrap();
+        let before = running(&PortState::default(), "1/1/1", &device.profile);
+        let mut intent = attach(PortVlans::Access { vlan: vlan(101) });
+        if let Intent::Attach(attach) = &mut intent {
+            (attach.port, attach.mtu) = (PortName::new("1/1/1", "port").unwrap(), Some(9000));
+        }
+        let plan = plan(&request(intent, device.clone()), &before, &SCHEMA).unwrap();
+        let error = Batch::new(&[&plan], device, &SCHEMA).err().unwrap().to_string();
+        assert!(error.contains("no MTU of its own"), "{error}");
     }
 
     proptest! {

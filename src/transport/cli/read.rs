@@ -357,4 +357,22 @@ mod tests {
         assert_eq!(ports("arista_eos", output), Ok(vec!["Ethernet2".to_owned()]));
         assert!(ports("arista_eos", "interface Ethernet1\n   switchport mode dot1q-tunnel\n").is_err());
     }
+
+    #[test]
+    fn a_list_of_ports_gives_each_the_vlan_of_its_section() {
+        let found = Profiles::default().get("brocade_fastiron").unwrap();
+        let Speaks::Cli(habits) = &found.speaks else { panic!("it has a command line") };
+        let member = "GigabitEthernet1/1/2 is up, line protocol is up\n  Member of 2 L2 VLANs, port is tagged, port state is FORWARDING\n";
+        let vlans = "vlan 1 name DEFAULT-VLAN by port\n!\nvlan 10 name x by port\n tagged ethe 1/1/1 to 1/1/3 ethe 2/1/1 \n!\nvlan 13 by port\n tagged ethe 1/1/2 \n";
+        let read = |vlans| {
+            let outputs = [(&habits.reads[0], member), (&habits.reads[1], vlans)];
+            let slice = understood(&outputs, Some("1/1/2"), &found, habits)?;
+            Ok::<_, String>(
+                PortState::of(&slice, "1/1/2").and_then(|state| state.vlans).map(|list| list.to_string()),
+            )
+        };
+        assert_eq!(read(vlans), Ok(Some("10,13".to_owned())));
+        assert!(read(" tagged ethe 1/1/2 \n").is_err());
+        assert!(read("vlan 10 by port\n tagged ethe 1/1/2 to 2/1/2 \n").is_err());
+    }
 }
