@@ -146,14 +146,15 @@ impl<'a> Follower<'a> {
         }
     }
 
-    /// Whether one of the ports has it, so that it must be there.
+    /// Whether one of the ports has it or is to have it: where a port is made a member in the VLAN's
+    /// section, the section is entered before the port has it.
     fn is_held(&self, vlan: VlanId) -> bool {
         let holds = |state: &PortState| {
             [state.access, state.native].contains(&Some(vlan))
                 || state.vlans.as_ref().is_some_and(|list| list.contains(vlan))
         };
-        let was = |port: &&str| holds(&state(&self.scope.running, port));
-        self.ports.keys().any(was) || self.ports.values().any(holds)
+        let in_one = |slice: &Slice| self.ports.keys().any(|port| holds(&state(slice, port)));
+        in_one(&self.scope.running) || in_one(&self.scope.wanted) || self.ports.values().any(holds)
     }
 
     fn name(&self, vlan: VlanId, name: &str) -> Result<(), String> {
@@ -432,5 +433,19 @@ mod tests {
         for wrong in ["delete vlans red\n", "delete vlans green\n", ""] {
             assert!(follow(wrong, &scope, habits).is_err(), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn the_section_of_a_vlan_that_a_port_is_to_get_may_be_entered() {
+        let profile = &Profiles::default().get("cisco_ios").unwrap();
+        let Speaks::Cli(habits) = &profile.speaks else { panic!("it has a command line") };
+        let mut scope = Scope::default();
+        let port = PortScope { vlans: "100".parse().unwrap(), ..PortScope::default() };
+        scope.ports.insert("eth1".to_owned(), port);
+        let state = PortState { access: Some(VlanId::known(100)), ..PortState::default() };
+        state.write("eth1", "iana-if-type:ethernetCsmacd", &habits.in_force, &mut scope.wanted);
+        let lines = "interface eth1\nshutdown\nswitchport access vlan 100\nno shutdown\nexit\n";
+        assert_eq!(follow(&format!("vlan 100\nexit\n{lines}"), &scope, habits), Ok(()));
+        assert!(follow(&format!("vlan 101\nexit\n{lines}"), &scope, habits).is_err());
     }
 }

@@ -187,7 +187,8 @@ mod tests {
 
     use super::*;
     use crate::device::{Device, Profiles, Speaks, sample};
-    use crate::intent::{Attach, Intent, PortVlans};
+    use crate::intent::{Attach, Intent, PortName, PortVlans};
+    use crate::lint::port_like;
     use crate::lint::scenarios::running;
     use crate::openconfig::network_instance_of;
     use crate::plan::tests::{SCHEMA, any_intent, any_list, any_vlan, request, vlan};
@@ -277,7 +278,9 @@ mod tests {
         #[test]
         fn every_profile_comes_to_what_is_planned(before in any_state(), intent in any_intent()) {
             for (device, habits) in DEVICES.iter() {
-                let before = running(&before, "eth1", &device.profile);
+                let port = port_like(habits).unwrap();
+                let before = running(&before, port, &device.profile);
+                let intent = intent.on_port(|_| PortName::new(port, "port")).unwrap();
                 let request = request(intent.clone(), device.clone());
                 let plan = plan(&request, &before, &SCHEMA).unwrap();
                 match Batch::new(&[&plan], device, &SCHEMA) {

@@ -178,8 +178,10 @@ pub struct TextRule {
     pub place: String,
     /// Only in this state; none: in every.
     pub state: Option<String>,
-    /// Named groups are fields of the row; `port` or `vlan` begin one.
+    /// Named groups are fields of the row; `port` or `vlan` begin one. With `ports`, a list with ranges,
+    /// the line is about each of them.
     pub pattern: Regex,
+    /// `$section` is what the last line with a group `section` had there.
     pub set: BTreeMap<String, String>,
     /// A field that is there already gets the new value behind a comma.
     pub appends: bool,

@@ -1,15 +1,17 @@
 //! A command line over SSH, as the profile describes it.
 //!
 //! `session` turns the flights of [`crate::transport::Session`] into commands; `flight` makes one of
-//! several where that goes; `read` turns what they print into a slice. Below them, `shell` is what runs one command at a time and takes all that it
-//! prints: on a channel of its own (`exec`), or typed at a prompt (`terminal`, after its `login`).
-//! Below the latter: `wire` reads and writes, `screen` turns bytes into lines, `echo` and `prompt`
-//! tell where an answer begins and ends.
+//! several where that goes; `read` turns what they print into a slice (lists of ports with `ports`).
+//! Below them, `shell` is what runs one command at a time and takes all that it prints: on a channel of
+//! its own (`exec`), or typed at a prompt (`terminal`, after its `login`). Below the latter: `wire`
+//! reads and writes, `screen` turns bytes into lines, `echo` and `prompt` tell where an answer begins
+//! and ends.
 
 mod echo;
 mod exec;
 mod flight;
 mod login;
+mod ports;
 mod prompt;
 mod read;
 mod screen;

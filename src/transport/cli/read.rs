@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use minijinja::value::Serde;
 use minijinja::{Value, context};
 
+use super::ports;
 use crate::device::Profile;
 use crate::device::cli::{CliHabits, Format, PortField, ReadRule, TextRule};
 use crate::openconfig::{
@@ -143,7 +144,7 @@ impl Rows {
     pub(super) fn read(&mut self, rule: &ReadRule, output: &str) -> Result<(), String> {
         match &rule.format {
             Format::Text { rules, unread } => {
-                let mut reader = TextReader { rows: self, rule, state: None, row: None };
+                let mut reader = TextReader { rows: self, rule, state: None, section: None, row: None };
                 for line in output.lines() {
                     let line = line.trim_end();
                     let is_read = reader.line(rules, line)?;
@@ -289,6 +290,8 @@ struct TextReader<'r, 't> {
     rows: &'r mut Rows,
     rule: &'t ReadRule,
     state: Option<&'t str>,
+    /// What the last line with a group `section` had there.
+    section: Option<String>,
     row: Option<Row>,
 }
 
@@ -305,7 +308,9 @@ impl<'t> TextReader<'_, 't> {
         let Some((rule, captures)) = rules.iter().filter(in_state).find_map(fitting) else {
             return Ok(false);
         };
-        let groups = rule.pattern.capture_names().flatten();
+        self.section = captures.name("section").map(|name| name.as_str().to_owned()).or(self.section.take());
+        let groups =
+            rule.pattern.capture_names().flatten().filter(|name| !["section", "ports"].contains(name));
         let found =
             groups.filter_map(|name| Some((name.to_owned(), captures.name(name)?.as_str().to_owned())));
         let found: Vec<(String, String)> = found.collect();
@@ -316,19 +321,19 @@ impl<'t> TextReader<'_, 't> {
             self.rows.begin(self.rule, &key)?;
             self.row = Some(key);
         }
-        let constants = rule.set.iter().map(|(name, value)| (name.clone(), value.clone()));
+        let constant = |(name, value): (&String, &String)| match (value.as_str(), &self.section) {
+            ("$section", Some(section)) => Ok((name.clone(), section.clone())),
+            ("$section", None) => Err("it stands in no section".to_owned()),
+            (value, _) => Ok((name.clone(), value.to_owned())),
+        };
+        let constants = rule.set.iter().map(constant).collect::<Result<Vec<_>, _>>()?;
         let values: Vec<(String, String)> = found.into_iter().chain(constants).collect();
-        if let (false, Some(key)) = (values.is_empty(), self.row.clone()) {
-            let row = self.rows.begin(self.rule, &key)?;
-            for (name, value) in values {
-                match row.get_mut(&name) {
-                    Some(Some(old)) if rule.appends && !key.contains_key(&name) => {
-                        old.push(',');
-                        old.push_str(&value);
-                    }
-                    _ => drop(row.insert(name, Some(value))),
-                }
+        if let Some(ports) = captures.name("ports") {
+            for port in ports::listed(ports.as_str())? {
+                self.fill(&Row::from([("port".to_owned(), Some(port))]), &values, rule)?;
             }
+        } else if let (false, Some(key)) = (values.is_empty(), self.row.clone()) {
+            self.fill(&key, &values, rule)?;
         }
         let port = self.port();
         self.rows.hidden.extend(port.filter(|_| rule.hides));
@@ -340,6 +345,21 @@ impl<'t> TextReader<'_, 't> {
             }
         }
         Ok(true)
+    }
+
+    /// Puts values into the row with this key.
+    fn fill(&mut self, key: &Row, values: &[(String, String)], rule: &TextRule) -> Result<(), String> {
+        let row = self.rows.begin(self.rule, key)?;
+        for (name, value) in values {
+            match row.get_mut(name) {
+                Some(Some(old)) if rule.appends && !key.contains_key(name) => {
+                    old.push(',');
+                    old.push_str(value);
+                }
+                _ => drop(row.insert(name.clone(), Some(value.clone()))),
+            }
+        }
+        Ok(())
     }
 }
 
@@ -391,5 +411,23 @@ mod tests {
             "interface Ethernet1\n   no switchport\n   mtu 9214\n!\ninterface Ethernet2\n   shutdown\n";
         assert_eq!(ports("arista_eos", output), Ok(vec!["Ethernet2".to_owned()]));
         assert!(ports("arista_eos", "interface Ethernet1\n   switchport mode dot1q-tunnel\n").is_err());
+    }
+
+    #[test]
+    fn a_list_of_ports_gives_each_the_vlan_of_its_section() {
+        let found = Profiles::default().get("brocade_fastiron").unwrap();
+        let Speaks::Cli(habits) = &found.speaks else { panic!("it has a command line") };
+        let member = "GigabitEthernet1/1/2 is up, line protocol is up\n  Member of 2 L2 VLANs, port is tagged, port state is FORWARDING\n";
+        let vlans = "vlan 1 name DEFAULT-VLAN by port\n!\nvlan 10 name x by port\n tagged ethe 1/1/1 to 1/1/3 ethe 2/1/1 \n!\nvlan 13 by port\n tagged ethe 1/1/2 \n";
+        let read = |vlans| {
+            let outputs = [(&habits.reads[0], member), (&habits.reads[1], vlans)];
+            let slice = understood(&outputs, Some("1/1/2"), &found, habits)?;
+            Ok::<_, String>(
+                PortState::of(&slice, "1/1/2").and_then(|state| state.vlans).map(|list| list.to_string()),
+            )
+        };
+        assert_eq!(read(vlans), Ok(Some("10,13".to_owned())));
+        assert!(read(" tagged ethe 1/1/2 \n").is_err());
+        assert!(read("vlan 10 by port\n tagged ethe 1/1/2 to 2/1/2 \n").is_err());
     }
 }

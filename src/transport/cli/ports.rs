@@ -1,0 +1,58 @@
+//! Lists of ports as configurations write them.
+
+/// The longest range that is believed.
+const MOST: u32 = 1024;
+
+/// The ports of `ethe 1/1/3 to 1/1/5 ethe 1/1/7`: names are words with a digit, other words say what
+/// kind they are of. A range counts the last number.
+pub(super) fn listed(text: &str) -> Result<Vec<String>, String> {
+    let has_digit = |word: &&str| word.contains(|c: char| c.is_ascii_digit());
+    let words = text.split([' ', ',']).filter(|word| *word == "to" || has_digit(word));
+    let mut ports: Vec<String> = Vec::new();
+    let mut is_range = false;
+    for word in words {
+        match (word, is_range) {
+            ("to", false) if !ports.is_empty() => is_range = true,
+            ("to", _) => return Err(format!("no list of ports: {text:?}")),
+            (word, true) => {
+                let first = ports.pop().unwrap_or_default();
+                ports.extend(range(&first, word).ok_or_else(|| format!("no range of ports: {text:?}"))?);
+                is_range = false;
+            }
+            (word, false) => ports.push(word.to_owned()),
+        }
+    }
+    match is_range {
+        true => Err(format!("no list of ports: {text:?}")),
+        false => Ok(ports),
+    }
+}
+
+/// `1/1/3` to `1/1/5`.
+fn range(first: &str, last: &str) -> Option<Vec<String>> {
+    let parts = |name: &str| {
+        let digits = name.len() - name.trim_end_matches(|c: char| c.is_ascii_digit()).len();
+        let (before, number) = name.split_at(name.len() - digits);
+        Some((before.to_owned(), number.parse::<u32>().ok()?))
+    };
+    let ((before, from), (same, to)) = (parts(first)?, parts(last)?);
+    let is_range = before == same && from <= to && to - from < MOST;
+    is_range.then(|| (from..=to).map(|number| format!("{before}{number}")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_is_every_port_of_its_ranges() {
+        let list = listed("ethe 1/1/3 to 1/1/5 ethe 2/1/1 ").unwrap();
+        assert_eq!(list, ["1/1/3", "1/1/4", "1/1/5", "2/1/1"]);
+        assert_eq!(listed("ethe 9 to 10 ethe 16").unwrap(), ["9", "10", "16"]);
+        assert!(listed("").unwrap().is_empty());
+        for wrong in ["ethe 1/1/1 to 1/2/4", "ethe 1/1/4 to 1/1/1", "to 1/1/1", "ethe 1/1/1 to", "1 to 9999"]
+        {
+            assert!(listed(wrong).is_err(), "{wrong}");
+        }
+    }
+}
