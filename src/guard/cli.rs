@@ -332,7 +332,11 @@ impl<'a> Follower<'a> {
         };
         for (port, found) in &self.ports {
             let planned = state(wanted, port);
-            let (found, planned) = (with_default(found, self), with_default(&planned, self));
+            let modes = (found.mode, planned.mode);
+            let (mut found, mut planned) = (with_default(found, self), with_default(&planned, self));
+            if modes.0 == modes.1 {
+                (found.mode, planned.mode) = modes;
+            }
             if found != planned {
                 let why = format!("the lines leave {}", different(&found, &planned));
                 return Err(ScopeError::Outside { path: format!("port {port}"), why });

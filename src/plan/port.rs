@@ -6,7 +6,7 @@ use crate::device::{Device, OnDetach};
 use crate::guard::{EntryScope, PortScope, Scope};
 use crate::intent::{Attach, Description, Detach, Intent, PortName, PortVlans, Request};
 use crate::openconfig::{
-    EDGE, Interface, NETWORK_INSTANCES, StpPort, SwitchedVlan, network_instance, table_entry,
+    EDGE, Interface, NETWORK_INSTANCES, PortState, StpPort, SwitchedVlan, network_instance, table_entry,
 };
 use crate::path::Path;
 use crate::plan::target::Target;
@@ -272,7 +272,8 @@ pub fn describe(slice: &Slice, port: &str) -> String {
     if let Some(vlan) = slice.leaf(&vlans.native) {
         words.push(format!("native {vlan}"));
     }
-    match slice.vlans(&vlans.trunk) {
+    match PortState::of(slice, port).and_then(|state| state.vlans) {
+        Some(list) if list.is_empty() => words.push("of no VLAN".to_owned()),
         // Not "tagged": the native VLAN may be in it.
         Some(list) => words.push(format!("list {list}")),
         None if slice.leaf(&vlans.mode) == Some("TRUNK") => words.push("of every VLAN".to_owned()),

@@ -271,6 +271,23 @@ mod tests {
         }
     }
 
+    /// The VLAN that is in force anyway is as good as any other.
+    #[test]
+    fn every_profile_takes_vlan_1() {
+        for (device, habits) in DEVICES.iter() {
+            let port = port_like(habits).unwrap();
+            let access = PortState { mode: Some(Mode::Access), ..PortState::default() };
+            for before in [PortState::default(), access] {
+                let intent = crate::plan::tests::attach(PortVlans::Access { vlan: vlan(1) });
+                let intent = intent.on_port(|_| PortName::new(port, "port")).unwrap();
+                let before = running(&before, port, &device.profile);
+                let plan = plan(&request(intent, device.clone()), &before, &SCHEMA).unwrap();
+                let written = Batch::new(&[&plan], device, &SCHEMA).map(drop);
+                assert_eq!(written.map_err(|error| error.to_string()), Ok(()), "{}", device.profile.name);
+            }
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
