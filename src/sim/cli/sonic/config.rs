@@ -105,16 +105,24 @@ impl Sonic {
         if self.running.members.contains_key(&Natural(format!("{}|{port}", name.0))) {
             return Err(format!("{port} is already a member of {}", name.0));
         }
-        if !self.running.ports.contains_key(&Natural(port.to_owned())) {
+        let Some(fields) = self.running.ports.get(&Natural(port.to_owned())) else {
             return Err(format!("{port} does not exist"));
-        }
+        };
         let is_untagged = |(key, fields): (&Natural, &Fields)| {
             key.0.ends_with(&format!("|{port}")) && fields.values().any(|mode| mode == "untagged")
         };
         if untagged && self.running.members.iter().any(is_untagged) {
             return Err(format!("{port} is already untagged member!"));
         }
-        Ok(())
+        match fields.get("mode").map(String::as_str) {
+            Some("routed") => {
+                Err(format!("{port} is in routed mode!\nUse switchport mode command to change port mode"))
+            }
+            Some("access") if !untagged => {
+                Err(format!("{port} is in access mode! Tagged Members cannot be added"))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn delete_members(&mut self, vlan: &str, port: &str) -> Result<(), Refused> {

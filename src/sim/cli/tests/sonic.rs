@@ -85,6 +85,25 @@ fn vlans_and_members() {
 }
 
 #[test]
+fn a_port_with_a_mode_takes_no_other_members() {
+    let mut host = host();
+    host.prints("sudo config vlan add 100");
+    for (mode, tagged, untagged) in [
+        ("access", "Ethernet0 is in access mode! Tagged Members cannot be added", ""),
+        ("routed", "Ethernet0 is in routed mode!", "Ethernet0 is in routed mode!"),
+        ("trunk", "", ""),
+    ] {
+        host.prints(&format!("sudo sonic-db-cli CONFIG_DB HSET 'PORT|Ethernet0' mode {mode}"));
+        for (option, why) in [("", tagged), ("-u", untagged)] {
+            let done = host.exec(&format!("sudo config vlan member add {option} 100 Ethernet0"));
+            assert_eq!(done.status, if why.is_empty() { 0 } else { 2 }, "{mode} {option}");
+            assert!(done.err.contains(why), "{}", done.err);
+            host.exec("sudo config vlan member del 100 Ethernet0");
+        }
+    }
+}
+
+#[test]
 fn interfaces_are_shown_as_they_are_applied() {
     let mut host = host();
     assert_eq!(
