@@ -229,3 +229,59 @@ async fn juniper_junos_commits_confirmed_and_confirms() {
     assert!(failure.message.contains("locked by") && failure.message.contains("as before"), "{failure:?}");
     assert_eq!(switch.running_config(), before);
 }
+
+/// What SONiC's database holds of a port: its VLANs, its description and whether it is up.
+fn in_database(switch: &CliSwitch, port: &str) -> (String, String, String) {
+    let config: Value = serde_json::from_str(&switch.running_config()).unwrap();
+    let members = config["VLAN_MEMBER"].as_object().unwrap().iter();
+    let of_port = members.filter_map(|(key, member)| {
+        let (vlan, member_port) = key.split_once('|')?;
+        let mode = member["tagging_mode"].as_str().unwrap();
+        (member_port == port).then(|| format!("{} {mode}", &vlan[4..]))
+    });
+    let text = |name: &str| config["PORT"][port][name].as_str().unwrap_or_default().to_owned();
+    (of_port.collect::<Vec<_>>().join(", "), text("description"), text("admin_status"))
+}
+
+#[tokio::test]
+async fn sonic_holds_what_was_asked() {
+    const PORT: &str = "Ethernet4";
+    let switch = start("sonic", "sudo config vlan add 20\nsudo config vlan member add -u 20 Ethernet8").await;
+    let service = site(&switch, "sonic", "").serve().await;
+    let held = |port: &str| in_database(&switch, port);
+    let ours = |port: &str, mode: &str, native: Option<u16>, tagged: &[u16]| {
+        and(update(port, mode, native, tagged), "description", DESCRIPTION)
+    };
+    let steps = [
+        ("update_port", ours(PORT, "access", Some(100), &[]), ("100 untagged", DESCRIPTION, "up")),
+        ("update_port", ours(PORT, "access", Some(101), &[]), ("101 untagged", DESCRIPTION, "up")),
+        (
+            "update_port",
+            ours(PORT, "trunk", None, &[110, 111, 120]),
+            ("110 tagged, 111 tagged, 120 tagged", DESCRIPTION, "up"),
+        ),
+        (
+            "update_port",
+            ours(PORT, "trunk", Some(100), &[110, 112]),
+            ("100 untagged, 110 tagged, 112 tagged", DESCRIPTION, "up"),
+        ),
+        ("update_port", ours(PORT, "access", Some(150), &[]), ("150 untagged", DESCRIPTION, "up")),
+        ("reset_port", reset(PORT, 150), ("", "", "down")),
+        ("update_port", ours(PORT, "access", Some(100), &[]), ("100 untagged", DESCRIPTION, "up")),
+        ("reset_port", and(reset(PORT, 150), "default_vlan", 199), ("199 untagged", "", "up")),
+        ("detach_port", detach(PORT), ("", "", "down")),
+    ];
+    let other = held("Ethernet8");
+    for (method, params, (members, description, admin)) in steps {
+        applied(&service, &switch, method, params.clone()).await;
+        let expected = (members.to_owned(), description.to_owned(), admin.to_owned());
+        assert_eq!(held(PORT), expected, "{method} {params}\n{:#?}", switch.commands());
+        assert_eq!(switch.startup_config(), switch.running_config(), "{method} {params}");
+        // The same again configures nothing.
+        let before = switch.commands().len();
+        applied(&service, &switch, method, params.clone()).await;
+        let again = typed(&switch, before);
+        assert!(again.iter().all(|line| line.starts_with("show ")), "{method} {params}: {again:?}");
+    }
+    assert_eq!(held("Ethernet8"), other);
+}
