@@ -304,19 +304,19 @@ async fn attempt(lease: &mut Lease, case: &Case<'_>, deadline: Instant) -> Resul
     let is_seen = case.seen.is_some_and(|seen| running.same_as(seen));
     let running = case.way_back.but_for_gone(running, &profile);
     let is_after = running.same_as(&case.way_back.after);
+    let off = case.way_back.off_the_way(&running);
     let mut end = if case.way_back.is_undone(&running) {
         keep(session, case, Settled::Before, &reads, deadline).await?
     } else if is_after && case.accepts_after {
         keep(session, case, Settled::After, &reads, deadline).await?
-    } else if is_after || is_seen || case.way_back.is_on_the_way(&running) {
+    } else if is_after || is_seen || off.is_empty() {
         match case.way_back.undo_from(&running, &profile, &reads.schema) {
             Ok(payload) => repair(session, &payload, case, &reads, &profile, deadline).await?,
             Err(error) => Settled::Stuck(error.to_string()),
         }
     } else {
-        let paths: Vec<_> =
-            running.differences(&case.way_back.before).iter().map(ToString::to_string).collect();
-        Settled::Neither(paths.join(", "))
+        let off: Vec<String> = off.iter().map(ToString::to_string).collect();
+        Settled::Neither(off.join(", "))
     };
     let checks = case.startup != Startup::Leave && session.promises().startup;
     if checks && matches!(end, Settled::Before | Settled::After) {

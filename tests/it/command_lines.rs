@@ -285,3 +285,23 @@ async fn sonic_holds_what_was_asked() {
     }
     assert_eq!(held("Ethernet8"), other);
 }
+
+#[tokio::test]
+async fn a_line_that_sonic_refuses_in_its_middle_is_taken_back() {
+    const PORT: &str = "Ethernet4";
+    // As newer releases keep it, and refuse tagged members for it.
+    let switch = start("sonic", "sudo sonic-db-cli CONFIG_DB HSET 'PORT|Ethernet4' mode access").await;
+    let service = site(&switch, "sonic", "").serve().await;
+    applied(&service, &switch, "update_port", update(PORT, "access", 100, &[])).await;
+    let before = in_database(&switch, PORT);
+    let since = switch.commands().len();
+    let failure = service.call("update_port", update(PORT, "trunk", 101, &[110])).await.unwrap_err();
+    let lines = typed(&switch, since);
+    assert!(
+        failure.message.contains("Ethernet4 is in access mode!") && failure.message.contains("as before"),
+        "{failure:?}"
+    );
+    assert_eq!(in_database(&switch, PORT), before, "{lines:#?}");
+    // It went as far as to take the port out of its VLAN.
+    assert!(lines.iter().any(|line| line == "sudo config vlan member add -u 100 Ethernet4"), "{lines:#?}");
+}
