@@ -48,6 +48,8 @@ pub struct Promises {
     pub locks: bool,
     /// Running must be copied to a startup datastore to survive a reboot (RFC 6241 8.7).
     pub startup: bool,
+    /// What that datastore holds can be read.
+    pub reads_startup: bool,
 }
 
 /// One rpc-error, all seven fields of RFC 6241 4.3, in the device's own words.

@@ -305,3 +305,32 @@ async fn a_line_that_sonic_refuses_in_its_middle_is_taken_back() {
     // It went as far as to take the port out of its VLAN.
     assert!(lines.iter().any(|line| line == "sudo config vlan member add -u 100 Ethernet4"), "{lines:#?}");
 }
+
+#[tokio::test]
+async fn connections_and_rights_that_sonic_takes_away() {
+    const PORT: &str = "Ethernet4";
+    let switch = start("sonic", "").await;
+    let service = site(&switch, "sonic", "").serve().await;
+    applied(&service, &switch, "update_port", update(PORT, "access", 100, &[])).await;
+    let before = in_database(&switch, PORT);
+    // Before the command reaches the switch, and with its answer.
+    switch.fault(CliFault::once("member add -u 101 ", CliWhat::DropBefore).unwrap());
+    let failure = service.call("update_port", update(PORT, "access", 101, &[])).await.unwrap_err();
+    assert!(failure.message.contains("as before"), "{failure:?}");
+    assert_eq!(in_database(&switch, PORT), before);
+    switch.clear_faults();
+    switch.fault(CliFault::once("member add -u 101 ", CliWhat::DropAfter).unwrap());
+    applied(&service, &switch, "update_port", update(PORT, "access", 101, &[])).await;
+    assert_eq!(in_database(&switch, PORT).0, "101 untagged");
+    assert_eq!(switch.startup_config(), switch.running_config());
+    // Who is not root is told so.
+    let refusal = CliWhat::Refuse("sudo: a password is required\n".to_owned());
+    switch.fault(CliFault::every("^sudo", refusal).unwrap());
+    let before = in_database(&switch, PORT);
+    let failure = service.call("update_port", update(PORT, "access", 100, &[])).await.unwrap_err();
+    assert!(
+        failure.message.contains("sudo: a password is required") && failure.message.contains("as before"),
+        "{failure:?}"
+    );
+    assert_eq!(in_database(&switch, PORT), before);
+}

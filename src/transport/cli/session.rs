@@ -44,6 +44,7 @@ impl CliSession {
             // What keeps others out begins with the edit: until then they may change what was read.
             locks: false,
             startup: !habits.save.is_empty(),
+            reads_startup: false,
         };
         Self { shell, device, habits, promises, held: None, staged: None }
     }
