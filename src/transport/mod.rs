@@ -187,6 +187,12 @@ pub trait Session: Send {
     /// [commit, read running back].
     async fn commit(&mut self, how: &Commit, reads: &ReadSet, deadline: Instant) -> Committed;
 
+    /// What the device said of itself to lines of the last commit that it took, for people: empty
+    /// where it only says yes or no.
+    fn said(&mut self) -> String {
+        String::new()
+    }
+
     /// `[confirm, unlock]`, or `[confirm]` alone when a save must follow under the lock.
     async fn confirm(&mut self, persist_id: &str, then_unlock: bool, deadline: Instant) -> Result<(), Fault>;
 
