@@ -263,9 +263,10 @@ pub(super) async fn settle(lease: &mut Lease, case: &Case<'_>, deadline: Instant
             Ok(Settled::Open(why)) => why,
             Ok(settled) => return settled,
             Err(fault) => {
-                // Nothing that this attempt holds may be in the way of the next.
-                let is_free = match &mut lease.session {
-                    Some(session) if matches!(fault, Fault::Rejected(_)) => {
+                // Nothing that this attempt holds may be in the way of the next, and a session that is
+                // refused what everyone may read is not where it should be.
+                let is_free = match (&mut lease.session, &fault) {
+                    (Some(session), Fault::Rejected(errors)) if Fault::is_in_use(errors) => {
                         session.release(true, half_way(deadline)).await.is_ok()
                     }
                     _ => false,
