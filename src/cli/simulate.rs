@@ -42,7 +42,7 @@ pub struct SimulateArgs {
     /// leaf2:^commit:drop-after
     ///
     /// After the name a regular expression for the command, with @N or @every as above; then
-    /// refuse=TEXT, say=TEXT, noise=TEXT, prompt=TEXT, ask=TEXT, flood=BYTES, drop-before,
+    /// refuse=TEXT, say=TEXT, noise=TEXT, prompt=TEXT, ask=TEXT, first=LINE, flood=BYTES, drop-before,
     /// drop-after, drop-inside, hang-before, hang-after, delay=TIME or late-echo=TIME.
     #[arg(long = "cli-fault", value_name = "NAME:COMMAND[@N]:WHAT", value_parser = cli_switch::parse_fault)]
     cli_faults: Vec<(String, CliFault)>,

@@ -9,18 +9,19 @@ use regex::Captures;
 use super::{PortScope, Scope, ScopeError};
 use crate::device::CliHabits;
 use crate::device::cli::{LineRule, PortField, SetTo};
-use crate::openconfig::{Mode, PortState, table_entry_of};
+use crate::openconfig::{Interface, Mode, PortState, table_entry_of};
 use crate::slice::{Slice, Value};
 use crate::vlan::{VlanId, VlanSet};
 
-/// Follows the lines from what runs to what shall run.
-pub(super) fn follow(lines: &str, scope: &Scope, habits: &CliHabits) -> Result<(), ScopeError> {
+/// Follows the lines from what runs to what shall run; what a port is behind each line about it.
+pub(super) fn follow(lines: &str, scope: &Scope, habits: &CliHabits) -> Result<Vec<Slice>, ScopeError> {
     let mut follower = Follower {
         scope,
         habits,
         ports: scope.ports.keys().map(|port| (port.as_str(), state(&scope.running, port))).collect(),
         entries: entries(&scope.running),
         section: Section::None,
+        between: Vec::new(),
     };
     for line in lines.split_terminator('\n') {
         let outside = |why| ScopeError::Outside { path: line.to_owned(), why };
@@ -29,7 +30,8 @@ pub(super) fn follow(lines: &str, scope: &Scope, habits: &CliHabits) -> Result<(
         }
         follower.line(line).map_err(outside)?;
     }
-    follower.arrived()
+    follower.arrived()?;
+    Ok(follower.between)
 }
 
 fn state(slice: &Slice, port: &str) -> PortState {
@@ -47,6 +49,7 @@ struct Follower<'a> {
     ports: BTreeMap<&'a str, PortState>,
     entries: BTreeSet<VlanId>,
     section: Section<'a>,
+    between: Vec<Slice>,
 }
 
 /// What following lines are about.
@@ -244,6 +247,12 @@ impl<'a> Follower<'a> {
             new.mode = new.mode.filter(|_| new.access.or(new.native).is_some());
         }
         self.judge(port, scope, &old, &new)?;
+        if new != old {
+            let kind = self.scope.running.leaf(&Interface::new(port).kind).unwrap_or_default();
+            let mut slice = Slice::default();
+            new.write(port, kind, &self.habits.in_force, &mut slice);
+            self.between.push(slice);
+        }
         self.ports.insert(port, new);
         Ok(())
     }
@@ -433,7 +442,7 @@ mod tests {
         }
         scope.wanted.set_leaf(entry(200).child("vlan-id"), "200");
         scope.vlan_entries.insert(entry(100), EntryScope { removes: true, ..EntryScope::default() });
-        assert_eq!(follow("delete vlans blue\n", &scope, habits), Ok(()));
+        assert_eq!(follow("delete vlans blue\n", &scope, habits), Ok(Vec::new()));
         for wrong in ["delete vlans red\n", "delete vlans green\n", ""] {
             assert!(follow(wrong, &scope, habits).is_err(), "{wrong:?}");
         }
@@ -449,7 +458,7 @@ mod tests {
         let state = PortState { access: Some(VlanId::known(100)), ..PortState::default() };
         state.write("eth1", "iana-if-type:ethernetCsmacd", &habits.in_force, &mut scope.wanted);
         let lines = "interface eth1\nshutdown\nswitchport access vlan 100\nno shutdown\nexit\n";
-        assert_eq!(follow(&format!("vlan 100\nexit\n{lines}"), &scope, habits), Ok(()));
+        assert!(follow(&format!("vlan 100\nexit\n{lines}"), &scope, habits).is_ok());
         assert!(follow(&format!("vlan 101\nexit\n{lines}"), &scope, habits).is_err());
     }
 }

@@ -151,8 +151,14 @@ fn is_open(mode: Option<&str>, list: Option<&Value>) -> bool {
 }
 
 /// Checks that every change of `payload` is within `scope`, and that no port is or becomes, between
-/// two of them, a trunk of every VLAN.
-pub fn guard(payload: &Payload, scope: &Scope, profile: &Profile, schema: &Schema) -> Result<(), ScopeError> {
+/// two of them, a trunk of every VLAN. What ports are on the way there, one in each slice: where the
+/// payload is lines, of which each takes effect by itself.
+pub fn guard(
+    payload: &Payload,
+    scope: &Scope,
+    profile: &Profile,
+    schema: &Schema,
+) -> Result<Vec<Slice>, ScopeError> {
     let xml = match (payload, &profile.speaks) {
         (Payload::Netconf(xml), Speaks::Netconf(_)) => xml,
         (Payload::Cli(lines), Speaks::Cli(habits)) => return cli::follow(lines, scope, habits),
@@ -161,7 +167,8 @@ pub fn guard(payload: &Payload, scope: &Scope, profile: &Profile, schema: &Schem
     let changes = read(xml, schema)?;
     let outside = |path: &Path, why| ScopeError::Outside { path: path.to_string(), why };
     changes.iter().try_for_each(|change| check(change, scope).map_err(|why| outside(&change.path, why)))?;
-    follow_lists(&changes, scope).map_err(|(path, why)| outside(path, why.to_owned()))
+    follow_lists(&changes, scope).map_err(|(path, why)| outside(path, why.to_owned()))?;
+    Ok(Vec::new())
 }
 
 fn check(change: &Change, scope: &Scope) -> Result<(), String> {

@@ -59,7 +59,7 @@ fn scope() -> Scope {
 }
 
 fn judge(xml: &str, scope: &Scope) -> Result<(), ScopeError> {
-    guard(&Payload::Netconf(xml.to_owned()), scope, &sample("leaf1").profile, &SCHEMA)
+    guard(&Payload::Netconf(xml.to_owned()), scope, &sample("leaf1").profile, &SCHEMA).map(drop)
 }
 
 /// Each case replaces one text of [`PAYLOAD`] by another and names a part of the answer.

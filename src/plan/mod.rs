@@ -17,7 +17,7 @@ use target::Target;
 use crate::device::{Device, Profile};
 use crate::guard::{EntryScope, PortScope, Scope, ScopeError, guard};
 use crate::intent::{Caller, Intent, Request, Subject};
-use crate::openconfig::Interface;
+use crate::openconfig::{Interface, Mode, PortState};
 use crate::path::Path;
 use crate::render::{self, Payload, RenderError};
 use crate::schema::{Schema, Violation};
@@ -218,6 +218,10 @@ pub struct WayBack {
     pub ports: BTreeMap<String, PortScope>,
     #[serde(default)]
     pub vlan_entries: BTreeMap<Path, EntryScope>,
+    /// What ports are between two lines, there or back, and what could not be told otherwise to be on
+    /// the way; one port in each.
+    #[serde(default)]
+    pub between: Vec<Slice>,
 }
 
 impl Batch {
@@ -244,10 +248,12 @@ impl Batch {
         }
         scope.wanted = after.clone();
         let payload = render::payload(&edits, &before, &after, &device.profile, schema)?;
-        guard(&payload, &scope, &device.profile, schema)?;
+        let there = guard(&payload, &scope, &device.profile, schema)?;
         let (ports, vlan_entries) = (scope.inverted(&before), scope.inverted_entries(&before));
-        let way_back = WayBack { reads, before, after, restored, ports, vlan_entries };
-        let inverse = way_back.undo_from(&way_back.after, &device.profile, schema)?;
+        let between = Vec::new();
+        let mut way_back = WayBack { reads, before, after, restored, ports, vlan_entries, between };
+        let (inverse, back) = way_back.followed_from(&way_back.after, &device.profile, schema)?;
+        there.into_iter().chain(back).for_each(|step| way_back.pass(step));
         Ok(Self { payload, inverse, way_back, digest: hex(hash) })
     }
 }
@@ -261,6 +267,16 @@ impl WayBack {
         profile: &Profile,
         schema: &Schema,
     ) -> Result<Payload, PlanError> {
+        self.followed_from(running, profile, schema).map(|(payload, _)| payload)
+    }
+
+    /// The same with what ports are on the way.
+    fn followed_from(
+        &self,
+        running: &Slice,
+        profile: &Profile,
+        schema: &Schema,
+    ) -> Result<(Payload, Vec<Slice>), PlanError> {
         let mut edits = changes(running, &self.restored);
         port::narrow_before_widen(&mut edits, &self.restored);
         let scope = Scope {
@@ -271,16 +287,37 @@ impl WayBack {
             wanted: self.restored.clone(),
         };
         let payload = render::payload(&edits, running, &self.restored, profile, schema)?;
-        guard(&payload, &scope, profile, schema)?;
-        Ok(payload)
+        let between = guard(&payload, &scope, profile, schema)?;
+        Ok((payload, between))
     }
 
-    /// Whether every touched path holds what it held before or what it should hold now: the
-    /// device is somewhere on the way, and nobody else changed these paths.
-    pub fn is_on_the_way(&self, running: &Slice) -> bool {
-        let not_before = running.differences(&self.restored);
-        let not_after = running.differences(&self.after);
-        not_before.iter().all(|path| !not_after.contains(path) || self.is_half_way(running, path))
+    /// The touched paths that hold neither what they held before nor what they should hold now, nor
+    /// anything between: others changed them. None: the device is somewhere on the way.
+    pub fn off_the_way(&self, running: &Slice) -> Vec<Path> {
+        let mut off = self.off_the_ends(running, &self.restored, &self.after);
+        let between = |port: &str| {
+            let now = PortState::of(running, port).map(as_shown);
+            self.between.iter().any(|step| now.is_some() && PortState::of(step, port).map(as_shown) == now)
+        };
+        off.retain(|path| !port_of(path).is_some_and(between));
+        off
+    }
+
+    fn off_the_ends(&self, running: &Slice, restored: &Slice, after: &Slice) -> Vec<Path> {
+        let not_after = running.differences(after);
+        let mut off = running.differences(restored);
+        off.retain(|path| not_after.contains(path) && !self.is_half_way(running, path));
+        off
+    }
+
+    /// Notes what a port is on the way, unless its ends tell.
+    fn pass(&mut self, step: Slice) {
+        let port = step.iter().find_map(|(path, _)| port_of(path));
+        let entries = [port.map(Interface::entry).unwrap_or_default()];
+        let (restored, after) = (self.restored.within(&entries), self.after.within(&entries));
+        if !self.between.contains(&step) && !self.off_the_ends(&step, &restored, &after).is_empty() {
+            self.between.push(step);
+        }
     }
 
     /// Whether a list of VLANs holds what both ends have in common and nothing that neither has: a
@@ -325,6 +362,29 @@ impl WayBack {
     /// Whether the change is off the device. What is shared may be there or not.
     pub fn is_undone(&self, running: &Slice) -> bool {
         running.same_as(&self.before) || running.same_as(&self.restored)
+    }
+}
+
+/// The port that a path is of.
+fn port_of(path: &Path) -> Option<&str> {
+    let entry = path.steps().get(1).filter(|step| step.name == "interface")?;
+    entry.keys.first().map(|(_, port)| port.as_str())
+}
+
+/// What every device shows of it: some keep nothing for the mode that a port is not in, and some know
+/// members of VLANs and no modes, so that a trunk of a native VLAN alone is an access port.
+fn as_shown(state: PortState) -> PortState {
+    let list = state.vlans.filter(|list| !list.is_empty());
+    match (state.mode, &list) {
+        (Some(Mode::Trunk), Some(_)) => PortState { access: None, vlans: list, ..state },
+        (Some(Mode::Trunk), None) => PortState {
+            mode: state.native.map(|_| Mode::Access),
+            access: state.native,
+            native: None,
+            vlans: None,
+            ..state
+        },
+        _ => PortState { native: None, vlans: None, ..state },
     }
 }
 

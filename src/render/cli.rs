@@ -301,7 +301,19 @@ mod tests {
                 let request = request(intent.clone(), device.clone());
                 let plan = plan(&request, &before, &SCHEMA).unwrap();
                 match Batch::new(&[&plan], device, &SCHEMA) {
-                    Ok(batch) => prop_assert_eq!(plan.is_empty(), batch.payload.text().is_empty()),
+                    Ok(batch) => {
+                        prop_assert_eq!(plan.is_empty(), batch.payload.text().is_empty());
+                        // A device that stops in between is taken back from there.
+                        for step in &batch.way_back.between {
+                            let stopped = PortState::of(step, "eth1").unwrap();
+                            let stopped = running(&stopped, "eth1", &device.profile);
+                            let off = batch.way_back.off_the_way(&stopped);
+                            let off: Vec<_> = off.iter().filter(|path| port_of(path).is_some()).collect();
+                            prop_assert!(off.is_empty(), "{}: {off:?}\n{stopped:?}\n{step:?}", device.profile.name);
+                            let back = batch.way_back.undo_from(&stopped, &device.profile, &SCHEMA);
+                            prop_assert!(back.is_ok(), "{}: {back:?}\n{step:?}", device.profile.name);
+                        }
+                    }
                     // What cannot be written is refused, not bent.
                     Err(PlanError::Render(RenderError::Value { what: "description", value, .. })) => {
                         let wanted = matches!(&intent, Intent::Attach(attach)

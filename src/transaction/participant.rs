@@ -424,8 +424,13 @@ impl<'l> Participant<'l> {
                 let differ = running.differences(&batch.way_back.after);
                 self.seen = ours(running);
                 let paths: Vec<String> = differ.iter().map(ToString::to_string).collect();
-                let cause =
+                let mut cause =
                     format!("the device accepted the change and does not hold it: {}", paths.join(", "));
+                // A refusal in words that the profile does not know is among them.
+                let said = self.session()?.said();
+                if !said.is_empty() {
+                    cause += &format!("; it said: {said}");
+                }
                 let failure = Failure { phase: Phase::Verify, cause, lost: false, blamed: Some(paths) };
                 self.failure = Some(failure);
                 Err(Failed)

@@ -29,13 +29,15 @@ pub(super) struct Case<'a> {
     /// What was read back right after our commit, where our lock kept others out: ours, whatever it is.
     pub seen: Option<&'a Slice>,
     pub startup: Startup,
+    /// The device refused to save the change, or was not asked: what it holds in startup is older.
+    pub never_saved: bool,
 }
 
 /// What has to become of the startup datastore, where there is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Startup {
     Leave,
-    /// It must hold what running ends as, and is not written again.
+    /// It must hold what running ends as, and is not written again where it can be read.
     Check,
     /// What running ends as is copied to it, unless it is there.
     Save,
@@ -85,6 +87,7 @@ impl Participant<'_> {
                 Reached::Saving => Startup::Check,
                 _ => Startup::Save,
             },
+            never_saved: false,
         };
         let started = Instant::now();
         // What is not found out by then is taken back, which takes time too.
@@ -146,6 +149,10 @@ impl Participant<'_> {
                 true => Startup::Save,
                 false => Startup::Leave,
             },
+            never_saved: self
+                .failure
+                .as_ref()
+                .is_some_and(|failure| failure.phase == Phase::Save && !failure.lost),
         };
         let settled = settle(&mut self.lease, &case, budget.deadline).await;
         self.timings.0.push((Phase::Undo, started.elapsed()));
@@ -217,6 +224,7 @@ impl Lease {
             committed: record.phase != Phase::Stage,
             seen: None,
             startup: if saves { Startup::Save } else { Startup::Leave },
+            never_saved: false,
         };
         let started = Instant::now();
         let settled = settle(self, &case, budget.forward).await;
@@ -255,9 +263,10 @@ pub(super) async fn settle(lease: &mut Lease, case: &Case<'_>, deadline: Instant
             Ok(Settled::Open(why)) => why,
             Ok(settled) => return settled,
             Err(fault) => {
-                // Nothing that this attempt holds may be in the way of the next.
-                let is_free = match &mut lease.session {
-                    Some(session) if matches!(fault, Fault::Rejected(_)) => {
+                // Nothing that this attempt holds may be in the way of the next, and a session that is
+                // refused what everyone may read is not where it should be.
+                let is_free = match (&mut lease.session, &fault) {
+                    (Some(session), Fault::Rejected(errors)) if Fault::is_in_use(errors) => {
                         session.release(true, half_way(deadline)).await.is_ok()
                     }
                     _ => false,
@@ -304,28 +313,36 @@ async fn attempt(lease: &mut Lease, case: &Case<'_>, deadline: Instant) -> Resul
     let is_seen = case.seen.is_some_and(|seen| running.same_as(seen));
     let running = case.way_back.but_for_gone(running, &profile);
     let is_after = running.same_as(&case.way_back.after);
+    let off = case.way_back.off_the_way(&running);
     let mut end = if case.way_back.is_undone(&running) {
         keep(session, case, Settled::Before, &reads, deadline).await?
     } else if is_after && case.accepts_after {
         keep(session, case, Settled::After, &reads, deadline).await?
-    } else if is_after || is_seen || case.way_back.is_on_the_way(&running) {
+    } else if is_after || is_seen || off.is_empty() {
         match case.way_back.undo_from(&running, &profile, &reads.schema) {
             Ok(payload) => repair(session, &payload, case, &reads, &profile, deadline).await?,
             Err(error) => Settled::Stuck(error.to_string()),
         }
     } else {
-        let paths: Vec<_> =
-            running.differences(&case.way_back.before).iter().map(ToString::to_string).collect();
-        Settled::Neither(paths.join(", "))
+        let off: Vec<String> = off.iter().map(ToString::to_string).collect();
+        Settled::Neither(off.join(", "))
     };
     let checks = case.startup != Startup::Leave && session.promises().startup;
     if checks && matches!(end, Settled::Before | Settled::After) {
         // A device that refuses every save still holds in startup what it held.
-        let startup = session.read(Store::Startup, &reads, deadline).await?;
+        let is_readable = session.promises().reads_startup;
+        let is_saved = match is_readable {
+            true => case.is_at(&end, &session.read(Store::Startup, &reads, deadline).await?),
+            false => false,
+        };
         match case.startup {
-            _ if case.is_at(&end, &startup) => {}
-            Startup::Save => session.save(deadline).await?,
-            _ => end = Settled::Unsaved,
+            _ if is_saved => {}
+            // What cannot be looked at is made so: what runs by now is known.
+            Startup::Check if is_readable => end = Settled::Unsaved,
+            _ => match session.save(deadline).await {
+                Err(Fault::Rejected(_)) if case.never_saved && !is_readable => {}
+                saved => saved?,
+            },
         }
     }
     session.release(true, deadline).await?;

@@ -48,6 +48,8 @@ pub struct Promises {
     pub locks: bool,
     /// Running must be copied to a startup datastore to survive a reboot (RFC 6241 8.7).
     pub startup: bool,
+    /// What that datastore holds can be read.
+    pub reads_startup: bool,
 }
 
 /// One rpc-error, all seven fields of RFC 6241 4.3, in the device's own words.
@@ -184,6 +186,12 @@ pub trait Session: Send {
 
     /// [commit, read running back].
     async fn commit(&mut self, how: &Commit, reads: &ReadSet, deadline: Instant) -> Committed;
+
+    /// What the device said of itself to lines of the last commit that it took, for people: empty
+    /// where it only says yes or no.
+    fn said(&mut self) -> String {
+        String::new()
+    }
 
     /// `[confirm, unlock]`, or `[confirm]` alone when a save must follow under the lock.
     async fn confirm(&mut self, persist_id: &str, then_unlock: bool, deadline: Instant) -> Result<(), Fault>;

@@ -38,8 +38,14 @@ struct Opened {
     staged: Vec<(Path, String)>,
 }
 
-static PROMISES: Promises =
-    Promises { candidate: true, timed: Timed::Persist, atomic: true, locks: true, startup: false };
+static PROMISES: Promises = Promises {
+    candidate: true,
+    timed: Timed::Persist,
+    atomic: true,
+    locks: true,
+    startup: false,
+    reads_startup: false,
+};
 
 #[async_trait]
 impl Connector for AtOnce {

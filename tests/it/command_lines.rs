@@ -258,3 +258,108 @@ async fn the_spanning_tree_is_told_in_each_systems_words() {
         assert_eq!(left, ["shutdown", edge, "spanning-tree bpduguard enable"], "{system}");
     }
 }
+
+/// What SONiC's database holds of a port: its VLANs, its description and whether it is up.
+fn in_database(switch: &CliSwitch, port: &str) -> (String, String, String) {
+    let config: Value = serde_json::from_str(&switch.running_config()).unwrap();
+    let members = config["VLAN_MEMBER"].as_object().unwrap().iter();
+    let of_port = members.filter_map(|(key, member)| {
+        let (vlan, member_port) = key.split_once('|')?;
+        let mode = member["tagging_mode"].as_str().unwrap();
+        (member_port == port).then(|| format!("{} {mode}", &vlan[4..]))
+    });
+    let text = |name: &str| config["PORT"][port][name].as_str().unwrap_or_default().to_owned();
+    (of_port.collect::<Vec<_>>().join(", "), text("description"), text("admin_status"))
+}
+
+#[tokio::test]
+async fn sonic_holds_what_was_asked() {
+    const PORT: &str = "Ethernet4";
+    let switch = start("sonic", "sudo config vlan add 20\nsudo config vlan member add -u 20 Ethernet8").await;
+    let service = site(&switch, "sonic", "").serve().await;
+    let held = |port: &str| in_database(&switch, port);
+    let ours = |port: &str, mode: &str, native: Option<u16>, tagged: &[u16]| {
+        and(update(port, mode, native, tagged), "description", DESCRIPTION)
+    };
+    let steps = [
+        ("update_port", ours(PORT, "access", Some(100), &[]), ("100 untagged", DESCRIPTION, "up")),
+        ("update_port", ours(PORT, "access", Some(101), &[]), ("101 untagged", DESCRIPTION, "up")),
+        (
+            "update_port",
+            ours(PORT, "trunk", None, &[110, 111, 120]),
+            ("110 tagged, 111 tagged, 120 tagged", DESCRIPTION, "up"),
+        ),
+        (
+            "update_port",
+            ours(PORT, "trunk", Some(100), &[110, 112]),
+            ("100 untagged, 110 tagged, 112 tagged", DESCRIPTION, "up"),
+        ),
+        ("update_port", ours(PORT, "access", Some(150), &[]), ("150 untagged", DESCRIPTION, "up")),
+        ("reset_port", reset(PORT, 150), ("", "", "down")),
+        ("update_port", ours(PORT, "access", Some(100), &[]), ("100 untagged", DESCRIPTION, "up")),
+        ("reset_port", and(reset(PORT, 150), "default_vlan", 199), ("199 untagged", "", "up")),
+        ("detach_port", detach(PORT), ("", "", "down")),
+    ];
+    let other = held("Ethernet8");
+    for (method, params, (members, description, admin)) in steps {
+        applied(&service, &switch, method, params.clone()).await;
+        let expected = (members.to_owned(), description.to_owned(), admin.to_owned());
+        assert_eq!(held(PORT), expected, "{method} {params}\n{:#?}", switch.commands());
+        assert_eq!(switch.startup_config(), switch.running_config(), "{method} {params}");
+        // The same again configures nothing.
+        let before = switch.commands().len();
+        applied(&service, &switch, method, params.clone()).await;
+        let again = typed(&switch, before);
+        assert!(again.iter().all(|line| line.starts_with("show ")), "{method} {params}: {again:?}");
+    }
+    assert_eq!(held("Ethernet8"), other);
+}
+
+#[tokio::test]
+async fn a_line_that_sonic_refuses_in_its_middle_is_taken_back() {
+    const PORT: &str = "Ethernet4";
+    // As newer releases keep it, and refuse tagged members for it.
+    let switch = start("sonic", "sudo sonic-db-cli CONFIG_DB HSET 'PORT|Ethernet4' mode access").await;
+    let service = site(&switch, "sonic", "").serve().await;
+    applied(&service, &switch, "update_port", update(PORT, "access", 100, &[])).await;
+    let before = in_database(&switch, PORT);
+    let since = switch.commands().len();
+    let failure = service.call("update_port", update(PORT, "trunk", 101, &[110])).await.unwrap_err();
+    let lines = typed(&switch, since);
+    assert!(
+        failure.message.contains("Ethernet4 is in access mode!") && failure.message.contains("as before"),
+        "{failure:?}"
+    );
+    assert_eq!(in_database(&switch, PORT), before, "{lines:#?}");
+    // It went as far as to take the port out of its VLAN.
+    assert!(lines.iter().any(|line| line == "sudo config vlan member add -u 100 Ethernet4"), "{lines:#?}");
+}
+
+#[tokio::test]
+async fn connections_and_rights_that_sonic_takes_away() {
+    const PORT: &str = "Ethernet4";
+    let switch = start("sonic", "").await;
+    let service = site(&switch, "sonic", "").serve().await;
+    applied(&service, &switch, "update_port", update(PORT, "access", 100, &[])).await;
+    let before = in_database(&switch, PORT);
+    // Before the command reaches the switch, and with its answer.
+    switch.fault(CliFault::once("member add -u 101 ", CliWhat::DropBefore).unwrap());
+    let failure = service.call("update_port", update(PORT, "access", 101, &[])).await.unwrap_err();
+    assert!(failure.message.contains("as before"), "{failure:?}");
+    assert_eq!(in_database(&switch, PORT), before);
+    switch.clear_faults();
+    switch.fault(CliFault::once("member add -u 101 ", CliWhat::DropAfter).unwrap());
+    applied(&service, &switch, "update_port", update(PORT, "access", 101, &[])).await;
+    assert_eq!(in_database(&switch, PORT).0, "101 untagged");
+    assert_eq!(switch.startup_config(), switch.running_config());
+    // Who is not root is told so.
+    let refusal = CliWhat::Refuse("sudo: a password is required\n".to_owned());
+    switch.fault(CliFault::every("^sudo", refusal).unwrap());
+    let before = in_database(&switch, PORT);
+    let failure = service.call("update_port", update(PORT, "access", 100, &[])).await.unwrap_err();
+    assert!(
+        failure.message.contains("sudo: a password is required") && failure.message.contains("as before"),
+        "{failure:?}"
+    );
+    assert_eq!(in_database(&switch, PORT), before);
+}

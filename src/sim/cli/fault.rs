@@ -46,6 +46,8 @@ pub enum CliWhat {
     Ask(String),
     /// So many bytes before the answer.
     Flood(usize),
+    /// Someone else enters this line at the same session before.
+    First(String),
 }
 
 impl CliFault {
@@ -98,6 +100,7 @@ fn what(text: &str) -> Option<CliWhat> {
         "noise" => Some(CliWhat::Noise(words()?)),
         "prompt" => Some(CliWhat::Prompt(value.to_owned())),
         "ask" => Some(CliWhat::Ask(value.to_owned())),
+        "first" => Some(CliWhat::First(value.to_owned())),
         "delay" => Some(CliWhat::Delay(duration(value)?)),
         "late-echo" => Some(CliWhat::LateEcho(duration(value)?)),
         "flood" => Some(CliWhat::Flood(value.parse().ok()?)),

@@ -1,7 +1,9 @@
 //! A SONiC host: commands that change its configuration database, and a shell around them.
 
+mod config;
+mod show;
+
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -10,20 +12,22 @@ use tokio::time::Instant;
 use super::CliSpec;
 use super::os::{Executed, Os, Reply};
 use super::ports::Natural;
-use super::statements::words;
 use super::system::{System, fill};
 
 /// CONFIG_DB, as far as it goes here.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 struct Database {
     #[serde(rename = "PORT")]
-    ports: BTreeMap<Natural, BTreeMap<String, String>>,
+    ports: Table,
     #[serde(rename = "VLAN")]
-    vlans: BTreeMap<Natural, BTreeMap<String, String>>,
+    vlans: Table,
     /// By `Vlan100|Ethernet0`.
     #[serde(rename = "VLAN_MEMBER")]
-    members: BTreeMap<Natural, BTreeMap<String, String>>,
+    members: Table,
 }
+
+type Table = BTreeMap<Natural, Fields>;
+type Fields = BTreeMap<String, String>;
 
 pub(super) struct Sonic {
     system: Arc<System>,
@@ -31,28 +35,42 @@ pub(super) struct Sonic {
     hostname: String,
     running: Database,
     startup: Database,
+    /// PORT_TABLE of APPL_DB, which is what `show interfaces` shows. A field that goes from a port in
+    /// CONFIG_DB stays here: portmgrd passes on those that are there.
+    applied: Table,
     sessions: u32,
 }
 
-/// What is said on the error output.
-type Refused = String;
+/// What is said on the error output, and the status.
+struct Failed {
+    said: String,
+    status: u32,
+}
 
 impl Sonic {
     pub fn new(system: Arc<System>, spec: &CliSpec) -> Self {
         let names = if spec.ports.is_empty() { &system.ports } else { &spec.ports };
-        let port = |name: &String| {
-            let fields = [("admin_status", "up"), ("mtu", "9100")];
-            let fields = fields.map(|(name, value)| (name.to_owned(), value.to_owned()));
-            (Natural(name.clone()), fields.into())
+        let port = |(n, name): (usize, &String)| {
+            let lanes: Vec<String> = (4 * n..4 * n + 4).map(|lane| lane.to_string()).collect();
+            let fields = [
+                ("admin_status", "up".to_owned()),
+                ("alias", format!("etp{}", n + 1)),
+                ("lanes", lanes.join(",")),
+                ("mtu", "9100".to_owned()),
+                ("speed", "100000".to_owned()),
+            ];
+            (Natural(name.clone()), fields.map(|(name, value)| (name.to_owned(), value)).into())
         };
         let mut device = Self {
             user: spec.username.clone(),
             hostname: spec.hostname.clone().unwrap_or_else(|| system.hostname.clone()),
-            running: Database { ports: names.iter().map(port).collect(), ..Database::default() },
+            running: Database { ports: names.iter().enumerate().map(port).collect(), ..Database::default() },
             startup: Database::default(),
+            applied: Table::new(),
             sessions: 0,
             system,
         };
+        device.apply();
         for line in spec.config.lines() {
             device.command(line);
         }
@@ -60,33 +78,28 @@ impl Sonic {
         device
     }
 
-    /// Commands with `&&` between them.
+    /// As portmgrd does whenever a port changes.
+    fn apply(&mut self) {
+        for (name, fields) in &self.running.ports {
+            self.applied.entry(name.clone()).or_default().extend(fields.clone());
+        }
+    }
+
+    /// One line of a shell: commands with `&&` between them, each if the one before it succeeded.
     fn command(&mut self, line: &str) -> Executed {
         let mut all = Executed::default();
-        for part in line.split("&&") {
-            let Some(words) = words(part) else { continue };
-            let mut words: Vec<&str> = words.iter().map(String::as_str).collect();
-            let is_root = words.first() == Some(&"sudo");
-            if is_root {
-                words.remove(0);
-            }
-            let done = match words[..] {
-                [] => Ok(String::new()),
-                ["config", ..] if !is_root => Err(self.system.says("not-root").to_owned()),
-                ["config", ref command @ ..] => self.config(command),
-                ["show", ..] | ["sonic-cfggen", ..] => self.show(&words),
-                [program, ..] => {
-                    let program = [("program".to_owned(), program.to_owned())].into();
-                    all.status = 127;
-                    all.err += &fill(self.system.says("no-program"), &program);
-                    return all;
-                }
-            };
-            match done {
+        let Some(commands) = split(line) else {
+            all.err = self.system.says("no-syntax").to_owned();
+            all.status = 2;
+            return all;
+        };
+        for words in commands {
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            match self.program(&words) {
                 Ok(said) => all.out += &said,
-                Err(why) => {
-                    all.err += &why;
-                    all.status = 2;
+                Err(Failed { said, status }) => {
+                    all.err += &said;
+                    all.status = status;
                     return all;
                 }
             }
@@ -94,146 +107,95 @@ impl Sonic {
         all
     }
 
-    /// As click, which SONiC's commands are made with, words a failure.
-    fn fail(&self, command: &str, why: &str) -> Refused {
-        let values = [("command", command), ("why", why)];
-        fill(
-            self.system.says("failed"),
-            &values.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
-        )
-    }
-
-    fn config(&mut self, command: &[&str]) -> Result<String, Refused> {
-        match command {
-            ["vlan", "add", vlan] => {
-                let name = self.vlan(vlan).map_err(|why| self.fail("vlan add [OPTIONS] <vid>", &why))?;
-                if self.running.vlans.contains_key(&name) {
-                    return Err(self.fail("vlan add [OPTIONS] <vid>", &format!("{} already exists.", name.0)));
-                }
-                self.running.vlans.insert(name, [("vlanid".to_owned(), (*vlan).to_owned())].into());
-            }
-            ["vlan", "del", vlan] => {
-                let fail = |why: &str| self.fail("vlan del [OPTIONS] <vid>", why);
-                let name = self.existing(vlan).map_err(|why| fail(&why))?;
-                if self.running.members.keys().any(|key| key.0.starts_with(&format!("{}|", name.0))) {
-                    return Err(fail(&format!(
-                        "VLAN ID {vlan} can not be removed. First remove all members assigned to this VLAN."
-                    )));
-                }
-                self.running.vlans.remove(&name);
-            }
-            ["vlan", "member", "add", "-u" | "--untagged", vlan, port] => self.add(vlan, port, "untagged")?,
-            ["vlan", "member", "add", vlan, port] => self.add(vlan, port, "tagged")?,
-            ["vlan", "member", "del", vlan, port] => {
-                let fail = |why: &str| self.fail("vlan member del [OPTIONS] <vid> <port>", why);
-                let name = self.existing(vlan).map_err(|why| fail(&why))?;
-                let key = Natural(format!("{}|{port}", name.0));
-                if !self.running.members.contains_key(&key) {
-                    return Err(fail(&format!("{port} is not a member of {}", name.0)));
-                }
-                self.running.members.remove(&key);
-            }
-            ["interface", what @ ("startup" | "shutdown"), port] => {
-                let status = if *what == "startup" { "up" } else { "down" };
-                self.port(port, what, "admin_status", status)?;
-            }
-            ["interface", "mtu", port, mtu] => match mtu.parse::<u32>() {
-                Ok(68..=9216) => self.port(port, "mtu", "mtu", mtu)?,
-                _ => {
-                    return Err(self.fail(
-                        "interface mtu [OPTIONS] <interface_name> <interface_mtu>",
-                        "Invalid port MTU",
-                    ));
-                }
-            },
-            ["save", "-y"] => {
-                self.startup = self.running.clone();
-                return Ok(self.system.says("saved").to_owned());
-            }
-            [.., last] => {
-                return Err(self.fail("[OPTIONS] COMMAND [ARGS]...", &format!("No such command \"{last}\".")));
-            }
-            [] => return Err(self.fail("[OPTIONS] COMMAND [ARGS]...", "Missing command.")),
-        }
-        Ok(String::new())
-    }
-
-    fn vlan(&self, vlan: &str) -> Result<Natural, String> {
-        let number: u16 = vlan.parse().map_err(|_| format!("{vlan} is not integer"))?;
-        match number {
-            1 => Err("Vlan1 is default VLAN".to_owned()),
-            2..=4094 => Ok(Natural(format!("Vlan{number}"))),
-            _ => Err(format!("Invalid VLAN ID {vlan} (2-4094)")),
-        }
-    }
-
-    fn existing(&self, vlan: &str) -> Result<Natural, String> {
-        let name = self.vlan(vlan)?;
-        match self.running.vlans.contains_key(&name) {
-            true => Ok(name),
-            false => Err(format!("{} does not exist", name.0)),
-        }
-    }
-
-    fn add(&mut self, vlan: &str, port: &str, mode: &str) -> Result<(), Refused> {
-        let fail = |why: &str| self.fail("vlan member add [OPTIONS] <vid> port", why);
-        let name = self.existing(vlan).map_err(|why| fail(&why))?;
-        let key = Natural(format!("{}|{port}", name.0));
-        if self.running.members.contains_key(&key) {
-            return Err(fail(&format!("{port} is already a member of {}", name.0)));
-        }
-        if !self.running.ports.contains_key(&Natural(port.to_owned())) {
-            return Err(fail(&format!("{port} does not exist")));
-        }
-        let of_port = |(key, fields): (&Natural, &BTreeMap<String, String>)| {
-            key.0.ends_with(&format!("|{port}")) && fields.values().any(|mode| mode == "untagged")
+    fn program(&mut self, words: &[&str]) -> Result<String, Failed> {
+        let (words, is_root) = match words {
+            ["sudo", rest @ ..] => (rest, true),
+            words => (words, false),
         };
-        if mode == "untagged" && self.running.members.iter().any(of_port) {
-            return Err(fail(&format!("{port} is already untagged member!")));
-        }
-        self.running.members.insert(key, [("tagging_mode".to_owned(), mode.to_owned())].into());
-        Ok(())
-    }
-
-    fn port(&mut self, port: &str, command: &str, field: &str, value: &str) -> Result<(), Refused> {
-        let why = self
-            .fail(&format!("interface {command} [OPTIONS] <interface_name>"), self.system.says("no-port"));
-        let fields = self.running.ports.get_mut(&Natural(port.to_owned())).ok_or(why)?;
-        fields.insert(field.to_owned(), value.to_owned());
-        Ok(())
-    }
-
-    fn show(&self, words: &[&str]) -> Result<String, Refused> {
         match words {
-            ["show", "runningconfiguration", "all"] | ["sonic-cfggen", "-d", "--print-data"] => {
-                Ok(json(&self.running))
-            }
-            ["show", "vlan", "config"] => {
-                let mut rows =
-                    String::from("Name       VID  Member      Mode\n-------  -----  ----------  --------\n");
-                for (name, fields) in &self.running.vlans {
-                    let vlan = fields.get("vlanid").map_or("", String::as_str);
-                    let before = format!("{}|", name.0);
-                    let of_vlan = |(key, fields): (&Natural, &BTreeMap<String, String>)| {
-                        let port = key.0.strip_prefix(&before)?.to_owned();
-                        Some((port, fields.get("tagging_mode").cloned().unwrap_or_default()))
-                    };
-                    let members: Vec<_> = self.running.members.iter().filter_map(of_vlan).collect();
-                    if members.is_empty() {
-                        writeln!(rows, "{:7}  {vlan:>5}", name.0).ok();
-                    }
-                    for (port, mode) in members {
-                        writeln!(rows, "{:7}  {vlan:>5}  {port:10}  {mode}", name.0).ok();
-                    }
-                }
-                Ok(rows)
-            }
-            [.., last] => {
-                Err(self.fail("[OPTIONS] COMMAND [ARGS]...", &format!("No such command \"{last}\".")))
-            }
             [] => Ok(String::new()),
+            ["config", ..] if !is_root => {
+                Err(Failed { said: self.system.says("not-root").to_owned(), status: 1 })
+            }
+            ["config", command @ ..] => self.config(command),
+            ["sonic-db-cli", "CONFIG_DB", command @ ..] => self.redis(command),
+            ["show", what @ ..] => self.show(what),
+            ["sonic-cfggen", "-d", "--print-data"] => Ok(json(&self.running)),
+            ["echo", words @ ..] => Ok(words.join(" ") + "\n"),
+            [program, ..] => {
+                let said = self.says("no-program", &[("program", program)]);
+                Err(Failed { said, status: 127 })
+            }
         }
     }
+
+    /// The database itself: nothing is checked.
+    fn redis(&mut self, command: &[&str]) -> Result<String, Failed> {
+        let port = |key: &str| Some(Natural(key.strip_prefix("PORT|")?.to_owned()));
+        let answer = match command {
+            ["HSET", key, field, value] if let Some(port) = port(key) => {
+                let fields = self.running.ports.entry(port).or_default();
+                fields.insert((*field).to_owned(), (*value).to_owned()).is_none()
+            }
+            ["HDEL", key, field] if let Some(port) = port(key) => {
+                self.running.ports.get_mut(&port).is_some_and(|fields| fields.remove(*field).is_some())
+            }
+            _ => return Err(Failed { said: self.system.says("no-redis").to_owned(), status: 1 }),
+        };
+        self.apply();
+        Ok(format!("{}\n", u8::from(answer)))
+    }
+
+    fn says(&self, occasion: &str, values: &[(&str, &str)]) -> String {
+        let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        fill(self.system.says(occasion), &values.iter().map(own).collect())
+    }
+
+    /// As click, which SONiC's commands are made with, words a command that it does not take: the
+    /// command, what it wants and why it failed.
+    fn usage(&self, command: &str, wants: &str, why: &str) -> Failed {
+        Failed {
+            said: self.says("usage", &[("command", command), ("wants", wants), ("why", why)]),
+            status: 2,
+        }
+    }
+}
+
+/// The commands of a line and their words, without quotes. None: there is more in it than that.
+fn split(line: &str) -> Option<Vec<Vec<String>>> {
+    let mut commands = vec![Vec::new()];
+    let mut rest = line.trim_start();
+    while !rest.is_empty() {
+        if let Some(after) = rest.strip_prefix("&&") {
+            commands.last().filter(|words| !words.is_empty())?;
+            commands.push(Vec::new());
+            rest = after.trim_start();
+            continue;
+        }
+        let mut word = String::new();
+        while let Some(c) = rest.chars().next() {
+            let after = &rest[c.len_utf8()..];
+            match c {
+                ' ' => break,
+                '&' if after.starts_with('&') => break,
+                '\'' => {
+                    let (quoted, after) = after.split_once('\'')?;
+                    word.push_str(quoted);
+                    rest = after;
+                    continue;
+                }
+                '"' | '\\' | '$' | '`' | ';' | '|' | '&' | '<' | '>' | '(' | ')' | '*' | '?' | '#' => {
+                    return None;
+                }
+                c => word.push(c),
+            }
+            rest = after;
+        }
+        commands.last_mut()?.push(word);
+        rest = rest.trim_start();
+    }
+    let is_whole = commands.len() == 1 || commands.last().is_some_and(|words| !words.is_empty());
+    is_whole.then_some(commands)
 }
 
 fn json(database: &Database) -> String {

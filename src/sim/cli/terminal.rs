@@ -112,6 +112,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Terminal<S> {
                     return Ok(true);
                 }
             }
+            Some(CliWhat::First(line)) => {
+                self.shared.device().os.enter(self.session, line, Instant::now());
+            }
             _ => {}
         }
         let Reply { text, close } = self.shared.device().os.enter(self.session, &line, Instant::now());

@@ -31,6 +31,8 @@ pub struct CliSession {
     held: Option<String>,
     /// The change whose candidate we are in.
     staged: Option<String>,
+    /// What was said to lines of a change that were taken.
+    said: Vec<String>,
 }
 
 impl CliSession {
@@ -44,8 +46,9 @@ impl CliSession {
             // What keeps others out begins with the edit: until then they may change what was read.
             locks: false,
             startup: !habits.save.is_empty(),
+            reads_startup: false,
         };
-        Self { shell, device, habits, promises, held: None, staged: None }
+        Self { shell, device, habits, promises, held: None, staged: None, said: Vec::new() }
     }
 
     /// Runs one command that must succeed. A refusal is the device's own words.
@@ -140,7 +143,8 @@ impl CliSession {
             let flight: Vec<String> = last.iter().chain(&looks).cloned().collect();
             let (texts, ended) = self.flight(&flight, deadline).await;
             if !texts.is_empty() || ended.is_ok() {
-                let printed = texts.iter().skip(usize::from(last.is_some()));
+                let (first, printed) = texts.split_at(texts.len().min(usize::from(last.is_some())));
+                self.said.extend(first.iter().filter(|text| !text.trim().is_empty()).cloned());
                 let printed = rules.into_iter().zip(&looks).zip(printed);
                 let running = ended.and_then(|()| self.understood(&wanted, reads, printed));
                 return Committed { commit: Ok(()), running };
@@ -183,7 +187,7 @@ impl CliSession {
         let commands: Vec<String> = commands.into_iter().collect();
         for (n, command) in commands.iter().enumerate() {
             match self.command(command, deadline).await {
-                Ok(_) => {}
+                Ok(output) => self.said.extend(told(&output)),
                 Err(Fault::NotSent(cause)) if n > 0 => return Err(Fault::Lost(cause)),
                 Err(fault) => return Err(fault),
             }
@@ -324,6 +328,7 @@ impl Session for CliSession {
         let Payload::Cli(lines) = payload else {
             return Err(not_sent("the payload is for another transport"));
         };
+        self.said.clear();
         if !self.promises.candidate {
             self.held = Some(lines.clone());
             return Ok(());
@@ -346,6 +351,12 @@ impl Session for CliSession {
             _ => self.look(reads, deadline).await,
         };
         Committed { commit, running }
+    }
+
+    fn said(&mut self) -> String {
+        let said = std::mem::take(&mut self.said);
+        let lines = said.iter().flat_map(|text| text.lines()).map(str::trim).filter(|line| !line.is_empty());
+        shown(&lines.collect::<Vec<_>>().join("; "))
     }
 
     async fn confirm(&mut self, id: &str, _: bool, deadline: Instant) -> Result<(), Fault> {
@@ -432,6 +443,12 @@ fn joined(lines: &str, habits: &CliHabits) -> Vec<String> {
         }
     }
     chained
+}
+
+/// What a command that was taken printed all the same.
+fn told(output: &Output) -> Option<String> {
+    let said = output.errors.clone() + &output.text;
+    (!said.trim().is_empty()).then_some(said)
 }
 
 fn unreadable(command: &str, why: &str) -> Fault {

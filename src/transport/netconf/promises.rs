@@ -40,6 +40,7 @@ pub fn promises(hello: &Hello, habits: &NetconfHabits) -> Result<(Promises, Extr
         // Lock and unlock belong to the base protocol.
         locks: true,
         startup: offers("startup:1.0"),
+        reads_startup: offers("startup:1.0"),
     };
     Ok((promises, Extras { rollback_on_error, cancel_commit, writable_running }))
 }

@@ -8,6 +8,7 @@ mod crash;
 mod forever;
 mod groups;
 mod joining;
+mod lines;
 mod networks;
 mod others;
 mod pairs;
@@ -28,7 +29,7 @@ use mercury::device::{
 };
 use mercury::engine::Engine;
 use mercury::intent::{Attach, Caller, Intent, PortName, PortVlans};
-use mercury::report::{Call, Change, DeviceNames, Target};
+use mercury::report::{Call, Change, DeviceNames, Refusal, Target};
 use mercury::rpc::ironic::NAMES;
 use mercury::schema::Schema;
 use mercury::sim::{FaultSpec, Nth, Personality, Switch, SwitchSpec, What};

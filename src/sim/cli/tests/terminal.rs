@@ -130,6 +130,12 @@ async fn each_fault() {
         ("hang-before", save.to_owned(), false, false),
         ("hang-after", save.to_owned(), false, true),
         ("prompt=Router#", format!("{save}Building configuration...\r\n[OK]\r\nRouter#"), false, true),
+        (
+            "first=disable",
+            format!("{save}{}^\r\n% Invalid input detected at '^' marker.\r\n\r\nSwitch>", " ".repeat(7)),
+            false,
+            false,
+        ),
         ("flood=8", format!("{save}flood fl{ok}"), false, true),
     ] {
         let mut person = Person::at(&CliSpec::new("cisco_ios"));

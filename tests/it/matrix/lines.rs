@@ -1,0 +1,436 @@
+//! What bad input gets on command lines: over SSH, from simulated switches that say the wrong thing,
+//! nothing, too much or in another language, or hang up. Each row is told what is to become of one
+//! change; what the switch holds then is asked of the switch.
+
+use futures_util::StreamExt as _;
+use mercury::sim::cli::{self, CliSpec, CliSwitch};
+use secrecy::SecretString;
+
+use super::*;
+
+const PORT: &str = "GigabitEthernet0/1";
+const CONFIG: &str = "vlan 100,101,110\nexit\ninterface GigabitEthernet0/1\nswitchport access vlan 100\n\
+                      switchport mode access\nexit";
+/// The longest that one command may take, and a whole change.
+const COMMAND: Duration = Duration::from_millis(700);
+const CHANGE: Duration = Duration::from_secs(7);
+
+/// The device's enable secret is another than the inventory's.
+const OTHER_SECRET: &str = "other";
+
+struct Row {
+    name: &'static str,
+    banner: Option<&'static str>,
+    /// None: the device asks for none.
+    enable_secret: Option<&'static str>,
+    /// As [`cli::CliFault`] reads them.
+    faults: &'static [&'static str],
+    /// None: there was no plan.
+    end: Option<End>,
+    /// What the answer says, in these words.
+    says: &'static [&'static str],
+    /// Whether the switch holds the change afterwards; none: it is not known.
+    holds: Option<bool>,
+}
+
+const ROW: Row = Row {
+    name: "",
+    banner: None,
+    enable_secret: None,
+    faults: &[],
+    end: Some(End::Applied),
+    says: &[],
+    holds: Some(true),
+};
+
+/// Nothing was changed: it failed in this phase, with these words.
+const fn untouched(
+    name: &'static str,
+    faults: &'static [&'static str],
+    phase: Phase,
+    says: &'static [&'static str],
+) -> Row {
+    Row { name, faults, end: Some(End::RolledBack(phase)), says, holds: Some(false), ..ROW }
+}
+
+/// It stands all the same.
+const fn stands(name: &'static str, faults: &'static [&'static str]) -> Row {
+    Row { name, faults, ..ROW }
+}
+
+/// It failed in this phase, with these words, and was taken back.
+const fn undone(
+    name: &'static str,
+    faults: &'static [&'static str],
+    phase: Phase,
+    says: &'static [&'static str],
+) -> Row {
+    Row { name, faults, end: Some(End::RolledBack(phase)), says, holds: Some(false), ..ROW }
+}
+
+/// What the switch holds is told as not known.
+const fn unknown(
+    name: &'static str,
+    faults: &'static [&'static str],
+    says: &'static [&'static str],
+    holds: Option<bool>,
+) -> Row {
+    Row { name, faults, end: Some(End::Unknown), says, holds, ..ROW }
+}
+
+const NO_PROMPT: &str = "deadline passed before the prompt came back";
+const CLOSED: &str = "session closed";
+
+// The change makes a trunk of an access port. Most faults come at one of: reading, a line in the middle
+// (the mode), the last line (the access VLAN), saving.
+const ROWS: &[Row] = &[
+    stands("nothing wrong", &[]),
+    // What is said before the first prompt.
+    Row {
+        name: "a banner with prompts",
+        banner: Some("\nSwitch# is property of X > Y\n### no # entry ###\nSwitch>\nlogin> \n"),
+        ..ROW
+    },
+    Row {
+        banner: Some("Swi"),
+        ..untouched("half a prompt, at login", &[], Phase::Connect, &[NO_PROMPT, "`Switch#`"])
+    },
+    Row {
+        banner: Some("Type help for help >"),
+        ..untouched(
+            "a banner at the prompt",
+            &[],
+            Phase::Connect,
+            &[NO_PROMPT, "`Type help for help >Switch#`"],
+        )
+    },
+    Row {
+        name: "a banner in other languages",
+        banner: Some("Nur f\u{fc}r Befugte #\n\u{4ec5}\u{9650}\u{6388}\u{6743}\u{7528}\u{6237}>\n"),
+        ..ROW
+    },
+    // Enable.
+    Row { enable_secret: Some("secret"), ..stands("a secret that is right", &[]) },
+    Row {
+        enable_secret: Some(OTHER_SECRET),
+        ..untouched(
+            "a secret that is wrong",
+            &[],
+            Phase::Connect,
+            &["enable refused", "does not take our secret"],
+        )
+    },
+    Row {
+        enable_secret: Some("secret"),
+        ..untouched(
+            "enable refused",
+            &["^enable@every:refuse=% Error in authentication."],
+            Phase::Connect,
+            &["enable refused", "% Error in authentication."],
+        )
+    },
+    Row {
+        enable_secret: Some("secret"),
+        ..untouched(
+            "enable that never comes back",
+            &["^enable@every:hang-before"],
+            Phase::Connect,
+            &[NO_PROMPT],
+        )
+    },
+    // A wrong prompt, half a prompt.
+    untouched(
+        "a wrong prompt, reading",
+        &["^show run@1:prompt=Router#"],
+        Phase::Lock,
+        &[NO_PROMPT, "`Router#`"],
+    ),
+    untouched("half a prompt, reading", &["^show run@1:prompt=Swi"], Phase::Lock, &[NO_PROMPT, "`Swi`"]),
+    undone(
+        "a wrong prompt, configuring",
+        &["^switchport mode trunk:prompt=Router(config-if)#"],
+        Phase::Commit,
+        &[NO_PROMPT, "`Router(config-if)#`"],
+    ),
+    undone(
+        "half a prompt, configuring",
+        &["^switchport mode trunk:prompt=Switch(conf"],
+        Phase::Commit,
+        &[NO_PROMPT, "`Switch(conf`"],
+    ),
+    stands("half a prompt, last line", &["^no switchport access:prompt=Switch(conf"]),
+    stands("half a prompt, saving", &["^copy run:prompt=Dest"]),
+    stands("the prompt of another mode", &["^switchport mode trunk:prompt=Switch#"]),
+    // A question that nobody expects.
+    untouched(
+        "a question, reading",
+        &["^show run@1:ask=Continue? [y/n]"],
+        Phase::Lock,
+        &[NO_PROMPT, "Continue? [y/n]"],
+    ),
+    undone(
+        "a question, configuring",
+        &["^switchport mode trunk:ask=This may drop traffic. Proceed? [confirm]"],
+        Phase::Commit,
+        &[NO_PROMPT, "Proceed? [confirm]"],
+    ),
+    stands("a question, saving", &["^copy run@1:ask=Overwrite the previous NVRAM configuration?[confirm]"]),
+    unknown(
+        "a question, every time we save",
+        &["^copy run@every:ask=Overwrite?[confirm]"],
+        &["phase: Save", "Overwrite?[confirm]"],
+        Some(false),
+    ),
+    // Megabytes.
+    stands("a megabyte, reading", &["^show run@1:flood=1000036"]),
+    stands("a megabyte, configuring", &["^switchport mode trunk:flood=1000036"]),
+    untouched("far too much, reading", &["^show run@1:flood=40000000"], Phase::Lock, &["no answer"]),
+    undone(
+        "far too much, configuring",
+        &["^switchport mode trunk:flood=40000000"],
+        Phase::Commit,
+        &["no answer"],
+    ),
+    undone(
+        "a little before the prompt, configuring",
+        &["^switchport mode trunk:flood=10"],
+        Phase::Commit,
+        &[NO_PROMPT, "`flood flooSwitch(config-if)#`"],
+    ),
+    // The connection goes.
+    untouched("gone before reading", &["^show run@1:drop-before"], Phase::Lock, &[CLOSED]),
+    untouched("gone in the middle of a line, reading", &["^show run@1:drop-inside"], Phase::Lock, &[CLOSED]),
+    undone("gone before the line", &["^switchport mode trunk:drop-before"], Phase::Commit, &[CLOSED]),
+    undone("gone behind the line", &["^switchport mode trunk:drop-after"], Phase::Commit, &[CLOSED]),
+    undone(
+        "gone in the middle of a line, configuring",
+        &["^switchport mode trunk:drop-inside"],
+        Phase::Commit,
+        &[CLOSED],
+    ),
+    stands("gone behind the last line", &["^no switchport access:drop-after"]),
+    stands("gone in the middle of the last line", &["^no switchport access:drop-inside"]),
+    stands("gone before saving", &["^copy run@1:drop-before"]),
+    stands("gone in the middle of a line, saving", &["^copy run@1:drop-inside"]),
+    unknown("gone whenever we save", &["^copy run@every:drop-before"], &["phase: Save", CLOSED], Some(false)),
+    // The way back is cut off too.
+    unknown(
+        "gone, and gone on the way back",
+        &["^switchport mode trunk:drop-before", "^no switchport trunk@every:drop-before"],
+        &["phase: Commit", CLOSED],
+        None,
+    ),
+    // Echo.
+    stands("an echo that is late", &["^show@every:late-echo=50ms", "^switchport@every:late-echo=50ms"]),
+    untouched("an echo that is too late, reading", &["^show run@1:late-echo=5s"], Phase::Lock, &[NO_PROMPT]),
+    undone(
+        "an echo that is too late, configuring",
+        &["^switchport mode trunk:late-echo=5s"],
+        Phase::Commit,
+        &[NO_PROMPT],
+    ),
+    // Errors.
+    undone(
+        "an error",
+        &[
+            "^switchport mode trunk:refuse=Command rejected: An interface whose trunk encapsulation is \"Auto\"",
+        ],
+        Phase::Commit,
+        &["the device refused", "trunk encapsulation is \"Auto\""],
+    ),
+    undone(
+        "an error in another language",
+        &["^switchport mode trunk:refuse=% Ung\u{fc}ltiger Befehl"],
+        Phase::Verify,
+        &["does not hold it", "% Ung\u{fc}ltiger Befehl"],
+    ),
+    Row {
+        end: None,
+        ..untouched(
+            "an error in another language, reading",
+            &["^show run@every:refuse=% \u{65e0}\u{6548}\u{7684}\u{547d}\u{4ee4}"],
+            Phase::Plan,
+            &["no port GigabitEthernet0/1"],
+        )
+    },
+    undone(
+        "a refused save",
+        &["^copy run@every:refuse=%Error opening nvram: (Device or resource busy)"],
+        Phase::Save,
+        &["%Error opening nvram"],
+    ),
+    // Somebody else's hand.
+    untouched(
+        "set up in somebody's configuration mode",
+        &["^terminal length@every:first=configure terminal"],
+        Phase::Connect,
+        &["terminal length 0", "% Invalid input"],
+    ),
+    undone(
+        "configuration mode left by someone else",
+        &["^switchport mode trunk:first=end"],
+        Phase::Commit,
+        &["the device refused", "% Invalid input"],
+    ),
+    undone(
+        "privileges taken by someone else",
+        &["^switchport mode trunk:first=end", "^show run@2:first=disable"],
+        Phase::Commit,
+        &["% Invalid input"],
+    ),
+    // Silence.
+    untouched("silence, reading", &["^show run@1:hang-before"], Phase::Lock, &[NO_PROMPT]),
+    untouched("silence, every time we read", &["^show run@every:hang-before"], Phase::Lock, &[NO_PROMPT]),
+    undone("silence before the line", &["^switchport mode trunk:hang-before"], Phase::Commit, &[NO_PROMPT]),
+    undone("silence behind the line", &["^switchport mode trunk:hang-after"], Phase::Commit, &[NO_PROMPT]),
+    stands("silence behind the last line", &["^no switchport access:hang-after"]),
+    stands("silence, saving", &["^copy run@1:hang-before"]),
+    unknown(
+        "silence, whenever we save",
+        &["^copy run@every:hang-before"],
+        &["phase: Save", NO_PROMPT],
+        Some(false),
+    ),
+];
+
+/// An engine over one switch with a command line.
+struct Site {
+    switch: CliSwitch,
+    engine: Engine,
+    locks: tempfile::TempDir,
+}
+
+impl Site {
+    async fn of(row: &Row) -> Self {
+        let spec = CliSpec {
+            password: Some(SecretString::from("secret")),
+            enable_secret: row.enable_secret.map(SecretString::from),
+            banner: row.banner.map(str::to_owned),
+            config: CONFIG.to_owned(),
+            faults: row.faults.iter().map(|fault| fault.parse().unwrap()).collect(),
+            ..CliSpec::new("cisco_ios")
+        };
+        let switch = cli::start(spec, ([127, 0, 0, 1], 0).into()).await.unwrap();
+        let mut device = device(&super::spec("leaf1", Personality::Running), switch.addr().port());
+        let mut profile = Profile::clone(&Profiles::default().get("cisco_ios").unwrap());
+        if let Speaks::Cli(habits) = &mut profile.speaks {
+            Arc::make_mut(habits).command_timeout = COMMAND;
+        }
+        device.profile = Arc::new(profile);
+        device.endpoint.address = switch.addr().ip().to_string();
+        device.endpoint.host_key = HostKey::Pinned(switch.host_key().to_owned());
+        device.endpoint.credential = Credential::Password(SecretString::from("secret"));
+        device.endpoint.enable_secret = Some(SecretString::from("secret"));
+        let locks = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+        let devices = [("leaf1".to_owned(), Arc::new(device))].into();
+        let world = Arc::new(World {
+            access: Default::default(),
+            inventory: Inventory { devices, ..Inventory::default() },
+            schema: SCHEMA.clone(),
+            locks_dir: locks.path().to_owned(),
+            request_timeout: CHANGE,
+            lock_wait: CHANGE / 2,
+            queue_per_device: 64,
+        });
+        let engine = Engine::new(world, Arc::new(mercury::transport::connector), 64);
+        Self { switch, engine, locks }
+    }
+
+    async fn change(&self) -> Result<Change, Refusal> {
+        let tagged = "110".parse().unwrap();
+        let trunk = PortVlans::Trunk { native: VlanId::new(101).ok(), tagged };
+        self.engine.change(call(&[("leaf1", PORT)], &trunk)).await
+    }
+
+    fn journal(&self) -> String {
+        let files = std::fs::read_dir(self.locks.path()).unwrap();
+        files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap()).collect()
+    }
+
+    /// What the switch itself says of a port, running and saved.
+    fn port(&self, port: &str) -> [Vec<String>; 2] {
+        [self.switch.running_config(), self.switch.startup_config()].map(|config| {
+            let lines = config.lines().skip_while(|line| *line != format!("interface {port}")).skip(1);
+            let mut lines: Vec<_> =
+                lines.take_while(|line| line.starts_with(' ')).map(|line| line.trim().to_owned()).collect();
+            lines.sort();
+            lines
+        })
+    }
+}
+
+/// What is wrong with what became of a row; nothing if it is as it says.
+async fn played(row: &Row) -> String {
+    let site = Site::of(row).await;
+    let (before, other) = (site.port(PORT), site.port("GigabitEthernet0/2"));
+    let after = [
+        "switchport mode trunk",
+        "switchport trunk allowed vlan 101,110",
+        "switchport trunk native vlan 101",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    let Ok(change) = tokio::time::timeout(CHANGE * 5, site.change()).await else {
+        return format!("it hangs; {:#?}", site.switch.commands());
+    };
+    let mut wrong = Vec::new();
+    let (end, told, phases) = match &change {
+        Ok(change) => {
+            let device = &change.devices[0];
+            let phases: Vec<Phase> = device.timings.0.iter().map(|(phase, _)| *phase).collect();
+            (end_of(change, 0), format!("{:?}", device.outcome), phases)
+        }
+        Err(refusal) => (None, refusal.to_string(), Vec::new()),
+    };
+    if end != row.end {
+        wrong.push(format!("not {:?}", row.end));
+    }
+    // Quotes are told with a backslash before them.
+    let is_missing = |words: &&&str| !told.replace('\\', "").contains(**words);
+    wrong.extend(row.says.iter().filter(is_missing).map(|words| format!("no word of {words}")));
+    let [running, saved] = site.port(PORT);
+    let expected = row.holds.map(|holds| if holds { after.clone() } else { before[0].clone() });
+    if expected.as_ref().is_some_and(|expected| *expected != running) {
+        wrong.push(format!("it holds {running:?}"));
+    }
+    // An unknown end says nothing of what is saved.
+    if row.end != Some(End::Unknown) && expected.as_ref().is_some_and(|expected| *expected != saved) {
+        wrong.push(format!("saved is {saved:?}"));
+    }
+    if site.port("GigabitEthernet0/2") != other {
+        wrong.push("another port was changed".to_owned());
+    }
+    let is_unknown = row.end == Some(End::Unknown);
+    let is_changed =
+        is_unknown || matches!(row.end, Some(End::RolledBack(phase)) if !phase.is_before_change());
+    if is_changed && !phases.contains(&Phase::Undo) {
+        wrong.push(format!("nothing was undone: {phases:?}"));
+    }
+    if site.journal().is_empty() == is_unknown {
+        wrong.push(format!("the journal holds {:?}", site.journal()));
+    }
+    // When the switch is well again, so is the next change.
+    site.switch.clear_faults();
+    if !row.faults.is_empty() || row.holds == Some(true) {
+        let again = site.change().await;
+        let is_there = site.port(PORT).iter().all(|lines| *lines == after);
+        let is_well = again.as_ref().is_ok_and(|change| matches!(change.outcome, "applied" | "unchanged"));
+        if !is_well || !is_there || !site.journal().is_empty() {
+            wrong.push(format!("and then {again:?}: {:?}", site.port(PORT)));
+        }
+    }
+    if wrong.is_empty() {
+        return String::new();
+    }
+    let typed: Vec<String> = site.switch.commands().into_iter().map(|command| command.line).collect();
+    format!("{}\n    {told} {phases:?}\n    {}", wrong.join("; "), typed.join(" | "))
+}
+
+#[tokio::test]
+async fn what_bad_input_gets() {
+    let mut wrong = Wrong::default();
+    let rows = futures_util::stream::iter(ROWS).map(|row| async move { (row.name, played(row).await) });
+    let played: Vec<_> = rows.buffer_unordered(6).collect().await;
+    played.iter().for_each(|(name, problem)| wrong.cell(name, problem));
+    wrong.none();
+}
