@@ -289,7 +289,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
+        #![proptest_config(ProptestConfig::with_cases(16))]
 
         /// The guard follows what each profile's templates write, there and back, from any state.
         #[test]
@@ -305,8 +305,8 @@ mod tests {
                         prop_assert_eq!(plan.is_empty(), batch.payload.text().is_empty());
                         // A device that stops in between is taken back from there.
                         for step in &batch.way_back.between {
-                            let stopped = PortState::of(step, "eth1").unwrap();
-                            let stopped = running(&stopped, "eth1", &device.profile);
+                            let stopped = PortState::of(step, port).unwrap();
+                            let stopped = running(&stopped, port, &device.profile);
                             let off = batch.way_back.off_the_way(&stopped);
                             let off: Vec<_> = off.iter().filter(|path| port_of(path).is_some()).collect();
                             prop_assert!(off.is_empty(), "{}: {off:?}\n{stopped:?}\n{step:?}", device.profile.name);
