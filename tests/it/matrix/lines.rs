@@ -12,8 +12,8 @@ const PORT: &str = "GigabitEthernet0/1";
 const CONFIG: &str = "vlan 100,101,110\nexit\ninterface GigabitEthernet0/1\nswitchport access vlan 100\n\
                       switchport mode access\nexit";
 /// The longest that one command may take, and a whole change.
-const COMMAND: Duration = Duration::from_millis(700);
-const CHANGE: Duration = Duration::from_secs(7);
+const COMMAND: Duration = Duration::from_secs(2);
+const CHANGE: Duration = Duration::from_secs(20);
 
 /// The device's enable secret is another than the inventory's.
 const OTHER_SECRET: &str = "other";
@@ -430,7 +430,7 @@ async fn played(row: &Row) -> String {
 async fn what_bad_input_gets() {
     let mut wrong = Wrong::default();
     let rows = futures_util::stream::iter(ROWS).map(|row| async move { (row.name, played(row).await) });
-    let played: Vec<_> = rows.buffer_unordered(6).collect().await;
+    let played: Vec<_> = rows.buffer_unordered(18).collect().await;
     played.iter().for_each(|(name, problem)| wrong.cell(name, problem));
     wrong.none();
 }
