@@ -427,7 +427,7 @@ impl<'l> Participant<'l> {
                 let mut cause =
                     format!("the device accepted the change and does not hold it: {}", paths.join(", "));
                 // A refusal in words that the profile does not know is among them.
-                let said = self.session()?.said();
+                let said = self.lease.session.as_mut().map(|session| session.said()).unwrap_or_default();
                 if !said.is_empty() {
                     cause += &format!("; it said: {said}");
                 }

@@ -263,10 +263,10 @@ pub(super) async fn settle(lease: &mut Lease, case: &Case<'_>, deadline: Instant
             Ok(Settled::Open(why)) => why,
             Ok(settled) => return settled,
             Err(fault) => {
-                // Nothing that this attempt holds may be in the way of the next, and a session that is
-                // refused what everyone may read is not where it should be.
-                let is_free = match (&mut lease.session, &fault) {
-                    (Some(session), Fault::Rejected(errors)) if Fault::is_in_use(errors) => {
+                // Nothing that this attempt holds may be in the way of the next. Where there is no lock
+                // to wait for, a session that is refused may be out of its mode.
+                let is_free = match &mut lease.session {
+                    Some(session) if session.promises().locks && matches!(fault, Fault::Rejected(_)) => {
                         session.release(true, half_way(deadline)).await.is_ok()
                     }
                     _ => false,

@@ -20,6 +20,8 @@ use crate::transport::{
 
 /// Longest command, in bytes, that several lines are joined to.
 const LONGEST: usize = 32 << 10;
+/// Lines of what one command said that are told to people.
+const MOST_SAID: usize = 8;
 
 /// A session on a command line.
 pub struct CliSession {
@@ -144,7 +146,7 @@ impl CliSession {
             let (texts, ended) = self.flight(&flight, deadline).await;
             if !texts.is_empty() || ended.is_ok() {
                 let (first, printed) = texts.split_at(texts.len().min(usize::from(last.is_some())));
-                self.said.extend(first.iter().filter(|text| !text.trim().is_empty()).cloned());
+                self.said.extend(first.iter().filter_map(|text| told("", text)));
                 let printed = rules.into_iter().zip(&looks).zip(printed);
                 let running = ended.and_then(|()| self.understood(&wanted, reads, printed));
                 return Committed { commit: Ok(()), running };
@@ -187,7 +189,7 @@ impl CliSession {
         let commands: Vec<String> = commands.into_iter().collect();
         for (n, command) in commands.iter().enumerate() {
             match self.command(command, deadline).await {
-                Ok(output) => self.said.extend(told(&output)),
+                Ok(output) => self.said.extend(told(&output.errors, &output.text)),
                 Err(Fault::NotSent(cause)) if n > 0 => return Err(Fault::Lost(cause)),
                 Err(fault) => return Err(fault),
             }
@@ -354,9 +356,7 @@ impl Session for CliSession {
     }
 
     fn said(&mut self) -> String {
-        let said = std::mem::take(&mut self.said);
-        let lines = said.iter().flat_map(|text| text.lines()).map(str::trim).filter(|line| !line.is_empty());
-        shown(&lines.collect::<Vec<_>>().join("; "))
+        shown(&std::mem::take(&mut self.said).join("; "))
     }
 
     async fn confirm(&mut self, id: &str, _: bool, deadline: Instant) -> Result<(), Fault> {
@@ -445,10 +445,11 @@ fn joined(lines: &str, habits: &CliHabits) -> Vec<String> {
     chained
 }
 
-/// What a command that was taken printed all the same.
-fn told(output: &Output) -> Option<String> {
-    let said = output.errors.clone() + &output.text;
-    (!said.trim().is_empty()).then_some(said)
+/// What was printed by a command that was taken, in one line.
+fn told(errors: &str, text: &str) -> Option<String> {
+    let lines = errors.lines().chain(text.lines()).map(str::trim).filter(|line| !line.is_empty());
+    let said = lines.take(MOST_SAID).collect::<Vec<_>>().join("; ");
+    (!said.is_empty()).then(|| shown(&said))
 }
 
 fn unreadable(command: &str, why: &str) -> Fault {
