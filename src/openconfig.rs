@@ -166,6 +166,16 @@ pub(crate) fn network_instance_of(profile: &Profile) -> Option<Path> {
     Some(Path::default().child(NETWORK_INSTANCES).entry("network-instance", "name", name))
 }
 
+/// The port that a path is of.
+pub(crate) fn port_of(path: &Path) -> Option<&str> {
+    let entry = match path.steps() {
+        [root, entry, ..] if INTERFACES.ends_with(&root.name) => entry,
+        [root, _, entry, ..] if SPANNING_TREE.ends_with(&root.name) => entry,
+        _ => return None,
+    };
+    entry.keys.first().map(|(_, port)| port.as_str())
+}
+
 /// The VLAN and the entry of the table that a path is in.
 pub(crate) fn table_entry_of(path: &Path) -> Option<(VlanId, Path)> {
     let entry = path.steps().get(3).filter(|step| step.name == "vlan")?;

@@ -13,7 +13,7 @@ use minijinja::{Value, context};
 
 use crate::device::cli::{CliHabits, Expression, LineRule, ReadRule, SetTo, ShellHabits};
 use crate::device::{Profile, Speaks};
-use crate::openconfig::{INTERFACES, Interface, PortState};
+use crate::openconfig::{Interface, PortState, port_of};
 use crate::plan;
 use crate::slice::Slice;
 use crate::transport::cli::{Output, refusal, understood};
@@ -317,12 +317,8 @@ fn what(rule: &LineRule, line: &str) -> String {
 }
 
 fn ports(slice: &Slice) -> Vec<String> {
-    let name = |steps: &[std::sync::Arc<crate::path::Step>]| {
-        let is_port = INTERFACES.ends_with(&steps.first()?.name);
-        let (_, name) = steps.get(1)?.keys.first()?;
-        is_port.then(|| name.clone())
-    };
-    let names: BTreeSet<String> = slice.iter().filter_map(|(path, _)| name(path.steps())).collect();
+    let names: BTreeSet<String> =
+        slice.iter().filter_map(|(path, _)| port_of(path).map(str::to_owned)).collect();
     names.into_iter().collect()
 }
 

@@ -17,7 +17,7 @@ use target::Target;
 use crate::device::{Device, Profile};
 use crate::guard::{EntryScope, PortScope, Scope, ScopeError, guard};
 use crate::intent::{Caller, Intent, Request, Subject};
-use crate::openconfig::{Interface, Mode, PortState};
+use crate::openconfig::{Interface, Mode, PortState, port_of};
 use crate::path::Path;
 use crate::render::{self, Payload, RenderError};
 use crate::schema::{Schema, Violation};
@@ -363,12 +363,6 @@ impl WayBack {
     pub fn is_undone(&self, running: &Slice) -> bool {
         running.same_as(&self.before) || running.same_as(&self.restored)
     }
-}
-
-/// The port that a path is of.
-fn port_of(path: &Path) -> Option<&str> {
-    let entry = path.steps().get(1).filter(|step| step.name == "interface")?;
-    entry.keys.first().map(|(_, port)| port.as_str())
 }
 
 /// What every device shows of it: some keep nothing for the mode that a port is not in, and some know

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::device::Device;
 use crate::guard::{EntryScope, PortScope, Scope};
-use crate::openconfig::{INTERFACES, Interface, network_instance, table_entry};
+use crate::openconfig::{INTERFACES, Interface, network_instance, port_of, table_entry};
 use crate::path::Path;
 use crate::plan::target::Target;
 use crate::plan::{PlanError, Risk};
@@ -129,9 +129,7 @@ fn unusable(port: &str, why: &'static str) -> PlanError {
 fn users(running: &Slice, vlan: VlanId, vlan_name: Option<&str>, uplinks: &[String]) -> Vec<String> {
     let mut users: Vec<String> = Vec::new();
     for (path, value) in running.iter() {
-        let Some((_, name)) = path.steps().get(1).and_then(|interface| interface.keys.first()) else {
-            continue;
-        };
+        let Some(name) = port_of(path) else { continue };
         let is_vlan = |text: &String| text.parse() == Ok(vlan);
         let uses = match (path.name(), value) {
             ("native-vlan", Value::Leaf(id)) => is_vlan(id),
@@ -140,9 +138,9 @@ fn users(running: &Slice, vlan: VlanId, vlan_name: Option<&str>, uplinks: &[Stri
             ("trunk-vlans", Value::Set(_)) => running.vlans(path).is_some_and(|list| list.contains(vlan)),
             _ => false,
         };
-        let is_list_of_uplink = path.name() == "trunk-vlans" && uplinks.contains(name);
-        if uses && !is_list_of_uplink && users.last() != Some(name) {
-            users.push(name.clone());
+        let is_list_of_uplink = path.name() == "trunk-vlans" && uplinks.iter().any(|uplink| uplink == name);
+        if uses && !is_list_of_uplink && users.last().is_none_or(|last| last != name) {
+            users.push(name.to_owned());
         }
     }
     users

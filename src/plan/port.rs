@@ -6,7 +6,8 @@ use crate::device::{Device, OnDetach};
 use crate::guard::{EntryScope, PortScope, Scope};
 use crate::intent::{Attach, Description, Detach, Intent, PortName, PortVlans, Request};
 use crate::openconfig::{
-    EDGE, Interface, NETWORK_INSTANCES, PortState, StpPort, SwitchedVlan, network_instance, table_entry,
+    EDGE, Interface, NETWORK_INSTANCES, PortState, StpPort, SwitchedVlan, network_instance, port_of,
+    table_entry,
 };
 use crate::path::Path;
 use crate::plan::target::Target;
@@ -299,8 +300,7 @@ fn rank(edit: &Edit, after: &Slice, trunks: &mut BTreeMap<String, bool>) -> u8 {
         return 0;
     }
     let removes = edit.operation == Operation::Remove;
-    let entry = edit.target.steps().get(1).and_then(|step| step.keys.first());
-    let port = entry.map_or("", |(_, name)| name.as_str());
+    let port = port_of(&edit.target).unwrap_or_default();
     let becomes_trunk = *trunks.entry(port.to_owned()).or_insert_with(|| {
         let vlans = Interface::new(port).switched_vlan(after);
         after.leaf(&vlans.mode) == Some("TRUNK")

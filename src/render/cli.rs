@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::device::cli::PortField;
 use crate::device::{CliHabits, Profile};
-use crate::openconfig::{Interface, Mode, PortState, table_entry_of};
+use crate::openconfig::{Interface, Mode, PortState, port_of, table_entry_of};
 use crate::path::Path;
 use crate::render::RenderError;
 use crate::slice::{Edit, Operation, Slice};
@@ -134,18 +134,6 @@ fn named(name: String) -> Value {
 fn name_in(slice: &Slice, entry: &Path, vlan: VlanId) -> Option<String> {
     let name = || slice.leaf(&entry.child("config").child("name")).map(str::to_owned);
     slice.has_entry(entry).then(|| name().unwrap_or_else(|| format!("VLAN{:04}", vlan.as_u16())))
-}
-
-fn port_of(target: &Path) -> Option<&str> {
-    match target.steps() {
-        [root, interface, ..] if root.name == "interfaces" && interface.name == "interface" => {
-            interface.keys.first().map(|(_, name)| name.as_str())
-        }
-        [root, _, interface, ..] if root.name == "stp" && interface.name == "interface" => {
-            interface.keys.first().map(|(_, name)| name.as_str())
-        }
-        _ => None,
-    }
 }
 
 fn check(pattern: &Regex, value: &str, what: &'static str) -> Result<(), RenderError> {
