@@ -139,6 +139,14 @@ impl Profile {
         }
     }
 
+    /// Whether a port has an MTU of its own.
+    pub fn has_mtu(&self) -> bool {
+        match &self.speaks {
+            Speaks::Netconf(_) => true,
+            Speaks::Cli(habits) => habits.has_word_for(PortField::Mtu),
+        }
+    }
+
     /// How it speaks NETCONF; none: it does not.
     pub fn netconf(&self) -> Option<&NetconfHabits> {
         match &self.speaks {

@@ -30,3 +30,39 @@ fn a_device_type_leads_to_the_profile_of_its_name() {
     assert!(unknown.starts_with("no profile is called new_os, or is for"), "{unknown}");
     assert!(types.profile("older_os").is_err());
 }
+
+/// What networking-generic-switch 10.2 drives, by its own names, but for those that have no profile yet.
+#[test]
+fn the_device_types_of_others_lead_to_profiles() {
+    let profiles = Profiles::default();
+    let types = DeviceTypes { profiles: &profiles, chosen: BTreeMap::new() };
+    for device_type in [
+        "netconf_openconfig",
+        "netmiko_arista_eos",
+        "netmiko_aruba_aoscx",
+        "netmiko_brocade_fastiron",
+        "netmiko_cisco_ios",
+        "netmiko_cisco_nxos",
+        "netmiko_cisco_s300",
+        "netmiko_cumulus",
+        "netmiko_cumulus_nvue",
+        "netmiko_dell_enterprise_sonic",
+        "netmiko_dell_force10",
+        "netmiko_dell_os10",
+        "netmiko_hp_comware",
+        "netmiko_hpe_comware",
+        "netmiko_huawei",
+        "netmiko_huawei_vrpv8",
+        "netmiko_juniper",
+        "netmiko_mellanox_mlnxos",
+        "netmiko_ovs_linux",
+        "netmiko_ruijie",
+        "netmiko_sonic",
+    ] {
+        let profile = types.profile(device_type).unwrap_or_else(|why| panic!("{why}"));
+        assert!(profiles.get(&profile).is_ok(), "{device_type}");
+    }
+    for missing in ["dell_powerconnect", "nokia_srl", "pluribus", "supermicro_smis"] {
+        assert!(types.profile(&format!("netmiko_{missing}")).is_err(), "{missing} has a profile: say so");
+    }
+}

@@ -111,7 +111,7 @@ pub fn scenarios(port: &str, profile: &Profile) -> Result<Vec<Scenario>, IntentE
         on_port("description changed", &theirs, described(&own)),
         on_port("description changed back", &ours, described(&other)),
     ];
-    if has_mtu(profile) {
+    if profile.has_mtu() {
         all.push(on_port("mtu 1500 -> 9000", &mtu, Attach { mtu: Some(9000), ..access(100) }));
     }
     all.push(on_port("port disabled", &on_access(100), Attach { enabled: Some(false), ..access(100) }));
@@ -249,7 +249,7 @@ pub fn running(state: &PortState, port: &str, profile: &Profile) -> Slice {
         // A system that is always told whether a port is up always says so.
         state.enabled = state.enabled.or(in_force.enabled.is_none().then_some(true));
         // And so does one on which no line takes an MTU away; one without lines for it never does.
-        state.mtu = state.mtu.or((!may_have_no_mtu(profile)).then_some(1500)).filter(|_| has_mtu(profile));
+        state.mtu = state.mtu.or((!may_have_no_mtu(profile)).then_some(1500)).filter(|_| profile.has_mtu());
         let (edge, guard) = profile.spanning_tree();
         state.stp_edge = state.stp_edge.filter(|_| edge);
         state.bpdu_guard = state.bpdu_guard.filter(|_| guard);
@@ -281,18 +281,6 @@ fn words(state: &PortState) -> String {
     words.extend(state.bpdu_guard.map(|guard| format!("BPDU guard {guard}")));
     words.extend(state.enabled.map(|enabled| format!("enabled {enabled}")));
     words.join(", ")
-}
-
-/// Whether a port has an MTU of its own there.
-fn has_mtu(profile: &Profile) -> bool {
-    match &profile.speaks {
-        // A template that writes one needs a line for it.
-        Speaks::Cli(habits) => {
-            habits.has_word_for(PortField::Mtu)
-                || habits.templates.texts().iter().any(|(_, _, text)| text.contains(".mtu"))
-        }
-        Speaks::Netconf(_) => true,
-    }
 }
 
 /// Whether a line of the profile takes an MTU away: other systems always show one.

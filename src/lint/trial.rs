@@ -9,7 +9,7 @@ use regex::Regex;
 
 use super::Finding;
 use super::scenarios::{Scenario, crossed, scenarios};
-use crate::device::cli::{CliHabits, Format, Templates};
+use crate::device::cli::{CliHabits, Format, PortField, Templates};
 use crate::device::{Profile, TemplateError};
 use crate::guard::ScopeError;
 use crate::plan::PlanError;
@@ -94,6 +94,7 @@ pub(super) fn trial(
     if findings.is_empty() {
         findings.extend(needless(&file, habits, &lines));
     }
+    findings.extend(dead(habits));
     findings.extend(never_fit(habits));
     findings
 }
@@ -137,6 +138,25 @@ fn failed(
         other => Finding::error(file, other.to_string(), None),
     };
     Finding { during: Some(scenario.name.clone()), ..finding }
+}
+
+/// Lines of templates that are never written, because no rule says an MTU.
+fn dead(habits: &CliHabits) -> Vec<Finding> {
+    if habits.has_word_for(PortField::Mtu) {
+        return Vec::new();
+    }
+    let mut findings = Vec::new();
+    for (_, place, text) in habits.templates.texts() {
+        let lines = (1..).zip(text.lines()).filter(|(_, line)| line.contains("after.mtu"));
+        findings.extend(lines.map(|(line, _)| {
+            Finding::warning(
+                &format!("{place}:{line}"),
+                "no [[cli.lines]] has an `mtu`, so it is never asked for".to_owned(),
+                Some("say what the line does, or take it out of the template"),
+            )
+        }));
+    }
+    findings
 }
 
 /// Rules of lines that no template writes. Those of another profile that this one is like are its own matter.

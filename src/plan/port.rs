@@ -166,8 +166,13 @@ impl Target {
         if let Some(description) = &attach.description {
             self.after.set_leaf(interface.description.clone(), description.as_str());
         }
-        if let Some(mtu) = attach.mtu {
-            self.after.set_leaf(interface.mtu.clone(), &mtu.to_string());
+        match attach.mtu {
+            Some(mtu) if device.profile.has_mtu() => {
+                self.after.set_leaf(interface.mtu.clone(), &mtu.to_string());
+            }
+            // It is the network's, which every call of Neutron names.
+            Some(mtu) => self.risks.push(Risk::NoMtu { mtu }),
+            None => {}
         }
         let disabled_by_us = device.on_detach == OnDetach::Disable;
         if let Some(enabled) = attach.enabled.or(disabled_by_us.then_some(true)) {

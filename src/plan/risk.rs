@@ -43,6 +43,10 @@ pub enum Risk {
     SetsMtu {
         mtu: String,
     },
+    /// The network's, where a port has none of its own.
+    NoMtu {
+        mtu: u16,
+    },
     GuardsBpdus,
     OverwritesDescription {
         old: String,
@@ -119,6 +123,10 @@ impl fmt::Display for Risk {
                 f,
                 "the MTU becomes {mtu}: larger frames are dropped, and whether that counts the Ethernet \
                  header is the switch's own way"
+            ),
+            Risk::NoMtu { mtu } => write!(
+                f,
+                "the network's MTU of {mtu} is not set: a port has none of its own here, the switch's counts"
             ),
             Risk::GuardsBpdus => {
                 f.write_str("BPDU guard: from now on a bridge behind the port takes it down")

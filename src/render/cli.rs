@@ -259,6 +259,23 @@ mod tests {
         }
     }
 
+    /// Neutron names an MTU with every network: a switch that has one for all ports is no reason to refuse.
+    #[test]
+    fn where_a_port_has_no_mtu_the_networks_is_a_risk() {
+        let (device, habits) =
+            DEVICES.iter().find(|(device, _)| device.profile.name == "brocade_fastiron").unwrap();
+        let port = port_like(habits).unwrap();
+        let mut intent = crate::plan::tests::attach(PortVlans::Access { vlan: vlan(101) });
+        if let Intent::Attach(attach) = &mut intent {
+            (attach.port, attach.mtu) = (PortName::new(port, "port").unwrap(), Some(9000));
+        }
+        let before = running(&PortState::default(), port, &device.profile);
+        let plan = plan(&request(intent, device.clone()), &before, &SCHEMA).unwrap();
+        assert!(plan.risks.contains(&crate::plan::Risk::NoMtu { mtu: 9000 }), "{:?}", plan.risks);
+        let batch = Batch::new(&[&plan], device, &SCHEMA).unwrap();
+        assert!(batch.payload.text().contains("101") && !batch.payload.text().contains("9000"));
+    }
+
     /// The VLAN that is in force anyway is as good as any other.
     #[test]
     fn every_profile_takes_vlan_1() {
