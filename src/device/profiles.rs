@@ -18,8 +18,8 @@ use crate::device::cli::TemplateSources;
 /// all of them takes longer than the rest of a start.
 #[derive(Clone, Debug, Default)]
 pub struct Profiles {
-    /// Those that are an operator's in any way.
-    own: BTreeMap<String, Arc<Profile>>,
+    /// Those that are an operator's in any way; none: it cannot be read, and ours does not stand for it.
+    own: BTreeMap<String, Option<Arc<Profile>>>,
 }
 
 /// The texts of profiles and where they are from, by name.
@@ -53,27 +53,19 @@ impl Profiles {
                     texts.insert(name.clone(), (file, text.into()));
                     theirs.insert(name);
                 }
-                Err(why) => problems.about_file(&file, why),
+                Err(why) => {
+                    problems.about_file(&file, why);
+                    profiles.own.insert(name, None);
+                }
             }
         }
         for name in texts.keys() {
-            let Some(layers) = layers(name, &texts, problems) else { continue };
-            let of_templates = |layer: &str| Some(templates?.join(layer)).filter(|own| own.is_dir());
-            if layers.iter().all(|layer| !theirs.contains(*layer) && of_templates(layer).is_none()) {
-                continue;
-            }
-            let mut sources = TemplateSources::default();
-            for layer in layers.iter().rev() {
-                sources.lay(TemplateSources::builtin(layer));
-                match of_templates(layer).map(|own| TemplateSources::read(&own)).transpose() {
-                    Ok(own) => sources.lay(own),
-                    Err(error) => problems.about_file(Path::new(&error.place), &error.why),
-                }
-            }
-            let texts = of_layers(&layers, &texts);
-            if let Some(profile) = read_layers(&texts, problems, |table| Profile::read(name, table, &sources))
-            {
-                profiles.own.insert(name.clone(), Arc::new(profile));
+            let layers = layers(name, &texts, problems);
+            let is_theirs =
+                |layer: &&str| theirs.contains(*layer) || own_templates(templates, layer).is_some();
+            if layers.as_ref().is_none_or(|layers| layers.iter().any(is_theirs)) {
+                let profile = layers.and_then(|layers| compile(name, &layers, &texts, templates, problems));
+                profiles.own.insert(name.clone(), profile);
             }
         }
         profiles
@@ -82,7 +74,7 @@ impl Profiles {
     /// The profile of this name.
     pub fn get(&self, name: &str) -> Result<Arc<Profile>, String> {
         if let Some(own) = self.own.get(name) {
-            return Ok(own.clone());
+            return own.clone().ok_or_else(|| format!("profile \"{name}\" cannot be read"));
         }
         match builtin(name) {
             Some(read) => read.map_err(|errors| errors.to_string()),
@@ -105,7 +97,7 @@ impl Profiles {
     /// What other inventories call one of them; it is not read for that.
     pub fn aliases(&self, name: &str) -> BTreeSet<String> {
         if let Some(own) = self.own.get(name) {
-            return own.aliases.clone();
+            return own.as_ref().map(|own| own.aliases.clone()).unwrap_or_default();
         }
         let problems = Problems::default();
         let layers = layers(name, &TEXTS, &problems).unwrap_or_default();
@@ -114,7 +106,7 @@ impl Profiles {
 
     /// Adds one, or puts it in the place of the one of its name.
     pub fn insert(&mut self, profile: Profile) {
-        self.own.insert(profile.name.clone(), Arc::new(profile));
+        self.own.insert(profile.name.clone(), Some(Arc::new(profile)));
     }
 }
 
@@ -123,16 +115,35 @@ fn builtin(name: &str) -> Option<Result<Arc<Profile>, ConfigErrors>> {
     let (name, cell) = BUILTIN.get_key_value(name)?;
     let read = cell.get_or_init(|| {
         let problems = Problems::default();
-        let layers = layers(name, &TEXTS, &problems).unwrap_or_default();
-        let mut sources = TemplateSources::default();
-        for layer in layers.iter().rev() {
-            sources.lay(TemplateSources::builtin(layer));
-        }
-        let texts = of_layers(&layers, &TEXTS);
-        let profile = read_layers(&texts, &problems, |table| Profile::read(name, table, &sources));
-        problems.finish(profile.map(Arc::new))
+        let layers = layers(name, &TEXTS, &problems);
+        let profile = layers.and_then(|layers| compile(name, &layers, &TEXTS, None, &problems));
+        problems.finish(profile)
     });
     Some(read.clone())
+}
+
+/// The profile that these layers make. `templates`: an operator's, with a directory a layer.
+fn compile(
+    name: &str,
+    layers: &[&str],
+    texts: &Texts,
+    templates: Option<&Path>,
+    problems: &Problems,
+) -> Option<Arc<Profile>> {
+    let mut sources = TemplateSources::default();
+    for layer in layers.iter().rev() {
+        sources.lay(TemplateSources::builtin(layer));
+        match own_templates(templates, layer).map(|own| TemplateSources::read(&own)).transpose() {
+            Ok(own) => sources.lay(own),
+            Err(error) => problems.about_file(Path::new(&error.place), &error.why),
+        }
+    }
+    let texts = of_layers(layers, texts);
+    read_layers(&texts, problems, |table| Profile::read(name, table, &sources)).map(Arc::new)
+}
+
+fn own_templates(templates: Option<&Path>, layer: &str) -> Option<PathBuf> {
+    Some(templates?.join(layer)).filter(|own| own.is_dir())
 }
 
 fn text(file: &'static File) -> Option<(String, (PathBuf, Cow<'static, str>))> {
@@ -188,5 +199,21 @@ mod tests {
             assert_eq!(name, profile.name);
             assert_eq!(builtin.aliases(name), profile.aliases);
         }
+    }
+
+    #[test]
+    fn ours_does_not_stand_for_an_operators_that_is_broken() {
+        let own = tempfile::tempdir().unwrap();
+        std::fs::write(own.path().join("cisco_ios.toml"), "description = \"half\"\n").unwrap();
+        std::fs::write(own.path().join("juniper_junos.toml"), "like = \"no_such_os\"\n").unwrap();
+        let problems = Problems::default();
+        let profiles = Profiles::read(Some(own.path()), None, &problems);
+        assert!(!problems.into_found().is_empty());
+        // EOS is like IOS: it is broken with it.
+        for name in ["cisco_ios", "arista_eos", "juniper_junos"] {
+            let why = profiles.get(name).unwrap_err();
+            assert!(why.contains("cannot be read"), "{why}");
+        }
+        assert!(profiles.get("sonic").is_ok());
     }
 }
