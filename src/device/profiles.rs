@@ -74,7 +74,8 @@ impl Profiles {
     /// The profile of this name.
     pub fn get(&self, name: &str) -> Result<Arc<Profile>, String> {
         if let Some(own) = self.own.get(name) {
-            return own.clone().ok_or_else(|| format!("profile \"{name}\" cannot be read"));
+            // What is wrong with it was said where it was read.
+            return own.clone().ok_or_else(|| format!("unknown profile \"{name}\""));
         }
         match builtin(name) {
             Some(read) => read.map_err(|errors| errors.to_string()),
@@ -212,7 +213,7 @@ mod tests {
         // EOS is like IOS: it is broken with it.
         for name in ["cisco_ios", "arista_eos", "juniper_junos"] {
             let why = profiles.get(name).unwrap_err();
-            assert!(why.contains("cannot be read"), "{why}");
+            assert!(why.contains("unknown profile"), "{why}");
         }
         assert!(profiles.get("sonic").is_ok());
     }

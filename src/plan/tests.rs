@@ -4,24 +4,13 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::device::sample;
-use crate::intent::{Attach, Caller, Description, Detach, PortName, PortVlans};
-use crate::rpc::ironic::NAMES;
+use crate::intent::{Attach, Description, Detach, PortName, PortVlans};
+pub(crate) use crate::lint::scenarios::request;
 use crate::slice::{Operation, Value};
 use crate::vlan::VlanId;
 
 /// Reading the modules takes longer than planning with them.
 pub(crate) static SCHEMA: LazyLock<Arc<Schema>> = LazyLock::new(|| Schema::builtin().unwrap());
-
-pub(crate) fn request(intent: Intent, device: Device) -> Request {
-    Request {
-        intent,
-        device: Arc::new(device),
-        physical_network: None,
-        caller: Caller::default(),
-        names: &NAMES,
-        level: 0,
-    }
-}
 
 pub(crate) fn vlan(id: i64) -> VlanId {
     VlanId::new(id).unwrap()

@@ -72,6 +72,13 @@ pub fn ports() -> Vec<String> {
     (1..=PORTS).map(|n| format!("eth{n}")).chain(single).collect()
 }
 
+/// A file that knows the host key of a simulated switch.
+fn known_hosts(keys: &Netconfd, name: &str, port: u16, host_key: &str) -> PathBuf {
+    let file = keys.dir().join(format!("known_hosts.{name}"));
+    fs::write(&file, format!("[127.0.0.1]:{port} {host_key}\n")).expect("the directory is ours");
+    file
+}
+
 impl Target {
     pub fn netconfd(server: &Netconfd) -> Self {
         Self {
@@ -103,9 +110,7 @@ impl Target {
     /// A simulated Cisco IOS, which has its own names for the ports eth1, eth2, ...
     pub fn cisco_ios(keys: &Netconfd, switch: &CliSwitch) -> Self {
         let port = switch.addr().port();
-        let known_hosts = keys.dir().join("known_hosts.cisco_ios");
-        fs::write(&known_hosts, format!("[127.0.0.1]:{port} {}\n", switch.host_key()))
-            .expect("the directory is ours");
+        let known_hosts = known_hosts(keys, "cisco_ios", port, switch.host_key());
         Self {
             name: "simulated Cisco IOS",
             port,
@@ -121,9 +126,7 @@ impl Target {
     /// The simulator, where the key of `keys` may log in.
     pub fn simulator(keys: &Netconfd, switch: &Switch) -> Self {
         let port = switch.addr().port();
-        let known_hosts = keys.dir().join("known_hosts.simulator");
-        fs::write(&known_hosts, format!("[127.0.0.1]:{port} {}\n", switch.host_key()))
-            .expect("the directory is ours");
+        let known_hosts = known_hosts(keys, "simulator", port, switch.host_key());
         Self {
             name: "simulator",
             port,

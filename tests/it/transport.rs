@@ -7,15 +7,13 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use mercury::device::{
-    Credential, Device, Endpoint, HostKey, NetconfHabits, OnDetach, OpenConfigHabits, Profile, Save, Speaks,
-    SshHabits,
+    Credential, Device, Endpoint, HostKey, NetconfHabits, OpenConfigHabits, Profile, Save, Speaks, SshHabits,
 };
 use mercury::path::Path;
 use mercury::render::Payload;
 use mercury::schema::Schema;
 use mercury::transport::netconf::NetconfConnector;
 use mercury::transport::{Cause, Commit, Connector, Fault, ReadSet, Session, Store, Timed};
-use mercury::vlan::VlanSet;
 use secrecy::SecretString;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -65,30 +63,7 @@ fn connector(endpoint: Endpoint, confirm: Option<Timed>, ssh_algorithms: &[&str]
         ssh,
         speaks: Speaks::Netconf(netconf.clone()),
     };
-    let device = Arc::new(Device {
-        name: "switch".to_owned(),
-        mac_address: None,
-        datapath_id: None,
-        hostnames: Default::default(),
-        endpoint,
-        profile: Arc::new(profile),
-        allowed_vlans: VlanSet::default(),
-        idle_vlans: VlanSet::default(),
-        allowed_ports: Some(Vec::new()),
-        protected_ports: Vec::new(),
-        port_names: Vec::new(),
-        on_detach: OnDetach::Disable,
-        create_missing_vlans: false,
-        save: Save::Never,
-        trunk_ports: Vec::new(),
-        physical_networks: Default::default(),
-        manage_vlans: false,
-        stp_edge: false,
-        bpdu_guard: false,
-        protected_vlans: Default::default(),
-        frozen: None,
-        sessions: None,
-    });
+    let device = Arc::new(Device { endpoint, save: Save::Never, ..Device::stand_in(Arc::new(profile)) });
     NetconfConnector::new(device, netconf)
 }
 

@@ -83,18 +83,16 @@ impl Wanted {
                         commands.push((rule, text(&rule.command, &context! { port })?));
                     }
                 }
-                _ if rule.all.is_some() && (ports.is_none() || rule.each_port) => {
-                    let (all, none) = (rule.all.as_ref(), None::<Vec<String>>);
-                    commands.push((rule, text(all.unwrap_or(&rule.command), &context! { ports => none })?));
+                None if rule.each_port && rule.all.is_none() => {
+                    return Err("the profile does not say how every port is read".to_owned());
                 }
-                None if !rule.each_port => {
-                    let none: Option<Vec<String>> = None;
-                    commands.push((rule, text(&rule.command, &context! { ports => none })?));
-                }
-                None => return Err("the profile does not say how every port is read".to_owned()),
-                Some(ports) => {
+                Some(ports) if !rule.each_port => {
                     ports.iter().try_for_each(|port| check(habits, port))?;
                     commands.push((rule, text(&rule.command, &context! { ports })?));
+                }
+                _ => {
+                    let (all, none) = (rule.all.as_ref(), None::<Vec<String>>);
+                    commands.push((rule, text(all.unwrap_or(&rule.command), &context! { ports => none })?));
                 }
             }
         }

@@ -23,10 +23,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use mercury::device::{
-    Credential, Device, Endpoint, HostKey, Inventory, NetconfHabits, OnDetach, Profile, Profiles, Save,
-    Speaks,
-};
+use mercury::device::{Credential, Device, HostKey, Inventory, NetconfHabits, Profile, Profiles, Speaks};
 use mercury::engine::Engine;
 use mercury::intent::{Attach, Caller, Intent, PortName, PortVlans};
 use mercury::report::{Call, Change, DeviceNames, Refusal, Target};
@@ -258,37 +255,13 @@ fn device(spec: &SwitchSpec, port: u16) -> Device {
         let habits = NetconfHabits { confirm: Some(Timed::AnyCommit), ..profile.netconf().unwrap().clone() };
         profile.speaks = Speaks::Netconf(habits);
     }
-    Device {
-        name: spec.name.clone(),
-        mac_address: None,
-        datapath_id: None,
-        hostnames: Default::default(),
-        endpoint: Endpoint {
-            address: "in-memory".to_owned(),
-            port,
-            username: "admin".to_owned(),
-            credential: Credential::NotLoaded,
-            enable_secret: None,
-            host_key: HostKey::Pinned(String::new()),
-        },
-        profile: Arc::new(profile),
-        allowed_vlans: "100-199".parse().unwrap(),
-        idle_vlans: Default::default(),
-        allowed_ports: None,
-        protected_ports: Vec::new(),
-        port_names: Vec::new(),
-        on_detach: OnDetach::Disable,
-        create_missing_vlans: false,
-        save: Save::Each,
-        trunk_ports: spec.startup_xml.is_some().then(|| networks::UPLINK.to_owned()).into_iter().collect(),
-        physical_networks: Default::default(),
-        manage_vlans: true,
-        stp_edge: false,
-        bpdu_guard: false,
-        protected_vlans: Default::default(),
-        frozen: None,
-        sessions: None,
-    }
+    let mut device = Device::stand_in(Arc::new(profile));
+    device.name = spec.name.clone();
+    (device.endpoint.address, device.endpoint.port) = ("in-memory".to_owned(), port);
+    device.allowed_vlans = "100-199".parse().unwrap();
+    device.trunk_ports =
+        spec.startup_xml.is_some().then(|| networks::UPLINK.to_owned()).into_iter().collect();
+    device
 }
 
 pub fn spec(name: &str, personality: Personality) -> SwitchSpec {
