@@ -51,8 +51,6 @@ const OTHERS: &[(&str, Fate)] = &[
     ("ngs_port_default_mtu", MTU),
     ("ngs_trunk_port_mtu", MTU),
     ("ngs_bounce_ports_on_plug", Fate::Unless("false", "a port is never bounced")),
-    ("ngs_port_stp_edge", Fate::Unless("false", "spanning tree is left alone")),
-    ("ngs_port_bpdu_guard", Fate::Unless("false", "spanning tree is left alone")),
     ("ngs_verify_tls", RESTCONF),
     ("ngs_restconf_scheme", RESTCONF),
     ("ngs_restconf_content_type", RESTCONF),
@@ -96,6 +94,7 @@ fn device(source: Source, section: &Section, name: &str, types: &DeviceTypes) ->
     take.switch_id("ngs_mac_address");
     limits(&mut take);
     ports(&mut take);
+    spanning_tree(&mut take, types);
     if let Some((entry, saves)) = take.truth("ngs_save_configuration") {
         take.set("save", if saves { "each" } else { "never" }, &entry.span);
     }
@@ -127,6 +126,26 @@ fn limits(take: &mut Take) {
     {
         if let Some((entry, names)) = take.list(option) {
             take.set(key, names, &entry.span);
+        }
+    }
+}
+
+/// Asked of a system that has no words for it, it is left out there, too.
+fn spanning_tree(take: &mut Take, types: &DeviceTypes) {
+    let (can_edge, can_guard) = take.profile(types).map_or((true, true), |profile| profile.spanning_tree());
+    for (option, key, can) in
+        [("ngs_port_stp_edge", "stp_edge", can_edge), ("ngs_port_bpdu_guard", "bpdu_guard", can_guard)]
+    {
+        match take.truth(option) {
+            Some((entry, true)) if !can => {
+                take.remark(
+                    entry,
+                    "the profile has no words for it, and the spanning tree is left alone",
+                    true,
+                );
+            }
+            Some((entry, wanted)) => take.set(key, wanted, &entry.span),
+            None => {}
         }
     }
 }

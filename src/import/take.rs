@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use secrecy::SecretString;
 
@@ -9,7 +10,7 @@ use super::ini::{Entry, Section};
 use super::{DeviceTypes, Imported, Remark, Setting, absolute, literal};
 use crate::config::reader::Source;
 use crate::device::credentials::password;
-use crate::device::{DatapathId, Mac};
+use crate::device::{DatapathId, Mac, Profile};
 
 /// The options that are left, and what became of the others.
 pub(super) struct Take<'a> {
@@ -161,6 +162,11 @@ impl<'a> Take<'a> {
             _ => "mac_address",
         };
         self.set(key, value, &entry.span);
+    }
+
+    /// The profile that [`Take::device_type`] led to; none: there is none.
+    pub(super) fn profile(&self, types: &DeviceTypes) -> Option<Arc<Profile>> {
+        types.profiles.get(self.imported.literal("profile")?.trim_matches('"')).ok()
     }
 
     pub(super) fn device_type(&mut self, types: &DeviceTypes) {
