@@ -2,16 +2,17 @@
 //! unknown, reach another port or VLAN, or carry, even in between, a VLAN that the port neither had
 //! nor is to have; and together they must come to what was planned.
 
+mod end;
+mod port;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use regex::Captures;
-
-use super::{PortScope, Scope, ScopeError};
+use super::{Scope, ScopeError};
 use crate::device::CliHabits;
-use crate::device::cli::{LineRule, PortField, SetTo};
-use crate::openconfig::{Interface, Mode, PortState, table_entry_of};
+use crate::device::cli::{LineRule, PortField};
+use crate::openconfig::{PortState, table_entry_of};
 use crate::slice::{Slice, Value};
-use crate::vlan::{VlanId, VlanSet};
+use crate::vlan::VlanId;
 
 /// Follows the lines from what runs to what shall run; what a port is behind each line about it.
 pub(super) fn follow(lines: &str, scope: &Scope, habits: &CliHabits) -> Result<Vec<Slice>, ScopeError> {
@@ -57,12 +58,6 @@ enum Section<'a> {
     None,
     Port(&'a str),
     Vlan(VlanId),
-}
-
-/// The VLANs that a port carries.
-enum Carries {
-    All,
-    These(VlanSet),
 }
 
 impl<'a> Follower<'a> {
@@ -173,239 +168,6 @@ impl<'a> Follower<'a> {
             _ => Err(format!("VLAN {vlan} is not to be named {name:?}")),
         }
     }
-
-    fn port(
-        &mut self,
-        port: &'a str,
-        rule: &LineRule,
-        captures: &Captures,
-        this_vlan: Option<VlanId>,
-    ) -> Result<(), String> {
-        let scope = &self.scope.ports[port];
-        if self.scope.protected.iter().any(|pattern| pattern.matches(port)) {
-            return Err(format!("port {port} is protected"));
-        }
-        let old = self.ports.get(port).cloned().unwrap_or_default();
-        let mut new = old.clone();
-        for (name, field) in PortField::ALL {
-            let Some(text) = captures.name(name).map(|group| group.as_str()) else { continue };
-            match field {
-                PortField::Description if rule.is_json => {
-                    new.description = Some(serde_json::from_str(text).map_err(|error| error.to_string())?);
-                }
-                PortField::Access | PortField::Native => new.set(field, &read_vlan(text)?.to_string())?,
-                PortField::Vlans => new.set(field, plain(text)?)?,
-                _ => new.set(field, text)?,
-            }
-        }
-        for (field, value) in &rule.set {
-            match value {
-                SetTo::Text(text) => new.set(*field, text)?,
-                SetTo::ThisVlan => {
-                    let vlan = this_vlan.ok_or("it stands under no VLAN")?;
-                    match field {
-                        PortField::Vlans => {
-                            new.vlans.get_or_insert_default().insert(vlan);
-                        }
-                        _ => new.set(*field, &vlan.to_string())?,
-                    }
-                }
-            }
-        }
-        let list = |name| {
-            let read = |text: &str| VlanSet::parse_list(plain(text)?).map_err(|error| error.to_string());
-            captures.name(name).map(|group| read(group.as_str())).transpose()
-        };
-        if let Some(add) = list("add")? {
-            // A port without any mode carries nothing, so its list begins here.
-            if old.mode.or(self.habits.in_force.mode).is_none() {
-                new.vlans.get_or_insert_default();
-            }
-            // To add to a list that is not there narrows nothing.
-            let into =
-                new.vlans.as_mut().ok_or("a VLAN is added where no list is, which carries every VLAN")?;
-            add.iter().for_each(|vlan| into.insert(vlan));
-        }
-        if let Some(gone) = list("remove")? {
-            let from = new.vlans.as_ref().ok_or("a VLAN is taken from a list that is not there")?;
-            new.vlans = Some(from.iter().filter(|vlan| !gone.contains(*vlan)).collect());
-        }
-        rule.unset.iter().for_each(|field| match (field, this_vlan) {
-            (PortField::Vlans, Some(vlan)) => {
-                let rest = |list: &VlanSet| list.iter().filter(|other| *other != vlan).collect();
-                new.vlans = new.vlans.as_ref().map(rest);
-            }
-            // What is another VLAN stays.
-            (PortField::Access, Some(vlan)) if new.access != Some(vlan) => {}
-            (PortField::Native, Some(vlan)) if new.native != Some(vlan) => {}
-            (PortField::Mode, Some(_)) => {}
-            (field, _) => new.unset(*field),
-        });
-        // The mode goes with the last VLAN.
-        let is_empty = new.vlans.as_ref().is_none_or(VlanSet::is_empty);
-        if this_vlan.is_some() && rule.unset.contains(&PortField::Mode) && is_empty {
-            new.mode = new.mode.filter(|_| new.access.or(new.native).is_some());
-        }
-        self.judge(port, scope, &old, &new)?;
-        if new != old {
-            let kind = self.scope.running.leaf(&Interface::new(port).kind).unwrap_or_default();
-            let mut slice = Slice::default();
-            new.write(port, kind, &self.habits.in_force, &mut slice);
-            self.between.push(slice);
-        }
-        self.ports.insert(port, new);
-        Ok(())
-    }
-
-    /// One step of a port.
-    fn judge(&self, port: &str, scope: &PortScope, old: &PortState, new: &PortState) -> Result<(), String> {
-        let gained = gained(old, new);
-        if let Some(vlan) = gained.iter().find(|vlan| !scope.vlans.contains(*vlan)) {
-            return Err(format!("VLAN {vlan} is not one this port may get"));
-        }
-        if scope.keeps.is_some() && (old.access, old.native, old.mode) != (new.access, new.native, new.mode) {
-            return Err("of an uplink only the list of VLANs is changed".to_owned());
-        }
-        // On the way back it has yet to get some of what it shall keep.
-        let (had, has) = (self.carries(old), self.carries(new));
-        let kept = |keeps: &VlanSet| keeps.iter().all(|vlan| has.contains(vlan) || !had.contains(vlan));
-        if !scope.keeps.as_ref().is_none_or(kept) {
-            return Err("the uplink would lose a VLAN that was not named".to_owned());
-        }
-        let (was, will) = (state(&self.scope.running, port), state(&self.scope.wanted, port));
-        if new.description != old.description
-            && new.description.is_some()
-            && new.description != will.description
-        {
-            return Err("this description was not asked for".to_owned());
-        }
-        if new.mtu != old.mtu && new.mtu != will.mtu {
-            return Err("this MTU was not asked for".to_owned());
-        }
-        for (name, now, then, planned) in [
-            ("STP edge", new.stp_edge, old.stp_edge, will.stp_edge),
-            ("BPDU guard", new.bpdu_guard, old.bpdu_guard, will.bpdu_guard),
-        ] {
-            if now != then && now != planned {
-                return Err(format!("this {name} was not asked for"));
-            }
-        }
-        let may = |vlan| self.carries(&was).contains(vlan) || self.carries(&will).contains(vlan);
-        match self.carries(new) {
-            _ if new.enabled == Some(false) => Ok(()),
-            Carries::All if matches!(self.carries(&was), Carries::All) || scope.opens => Ok(()),
-            Carries::All => Err("the port would carry every VLAN here".to_owned()),
-            Carries::These(list) => match list.iter().find(|vlan| !may(*vlan)) {
-                Some(vlan) => {
-                    Err(format!("here the port would carry VLAN {vlan}, which it neither had nor gets"))
-                }
-                None => Ok(()),
-            },
-        }
-    }
-
-    fn carries(&self, state: &PortState) -> Carries {
-        let in_force = &self.habits.in_force;
-        match state.mode.or(in_force.mode) {
-            // Without a mode a port with an access VLAN of its own begins in that.
-            None | Some(Mode::Access) => {
-                Carries::These(state.access.or(in_force.access).into_iter().collect())
-            }
-            Some(Mode::Trunk) => match &state.vlans {
-                None => Carries::All,
-                Some(list) => Carries::These(list.iter().chain(state.native).collect()),
-            },
-        }
-    }
-
-    /// Whether the lines came to what was planned, no less and no more.
-    fn arrived(&self) -> Result<(), ScopeError> {
-        let (running, wanted) = (&self.scope.running, &self.scope.wanted);
-        // Where there need not be a mode, an access port without a VLAN is as good as none.
-        let says_mode = |state: &PortState| state.mode != Some(Mode::Access) || state.access.is_some();
-        let with_default = |state: &PortState, of: &Self| PortState {
-            mode: of
-                .habits
-                .in_force
-                .mode
-                .map_or(state.mode.filter(|_| says_mode(state)), |mode| Some(state.mode.unwrap_or(mode))),
-            enabled: state.enabled.or(of.habits.in_force.enabled),
-            access: state.access.or(of.habits.in_force.access),
-            native: state.native.or(of.habits.in_force.native),
-            mtu: state.mtu.or(of.habits.in_force.mtu),
-            // Where there need not be a mode, an empty list says nothing but in a trunk.
-            vlans: state.vlans.clone().filter(|list| {
-                !list.is_empty() || of.habits.in_force.mode.is_some() || state.mode == Some(Mode::Trunk)
-            }),
-            ..state.clone()
-        };
-        for (port, found) in &self.ports {
-            let planned = state(wanted, port);
-            let modes = (found.mode, planned.mode);
-            let (mut found, mut planned) = (with_default(found, self), with_default(&planned, self));
-            if modes.0 == modes.1 {
-                (found.mode, planned.mode) = modes;
-            }
-            if found != planned {
-                let why = format!("the lines leave {}", different(&found, &planned));
-                return Err(ScopeError::Outside { path: format!("port {port}"), why });
-            }
-        }
-        let planned = entries(wanted);
-        let asked = self.scope.vlan_entries.keys().filter_map(table_entry_of).map(|(vlan, _)| vlan);
-        match asked.into_iter().find(|vlan| self.entries.contains(vlan) != planned.contains(vlan)) {
-            Some(vlan) => {
-                let word = if planned.contains(&vlan) { "not created" } else { "not deleted" };
-                let why = format!("{word} by these lines ({} were there)", entries(running).len());
-                Err(ScopeError::Outside { path: format!("VLAN {vlan}"), why })
-            }
-            None => Ok(()),
-        }
-    }
-}
-
-impl Carries {
-    fn contains(&self, vlan: VlanId) -> bool {
-        match self {
-            Carries::All => true,
-            Carries::These(list) => list.contains(vlan),
-        }
-    }
-}
-
-/// The fields in which two states differ, in words.
-fn different(found: &PortState, planned: &PortState) -> String {
-    let words = |state: &PortState| {
-        let list = |list: &VlanSet| if list.is_empty() { "none".to_owned() } else { list.to_string() };
-        [
-            ("mode", state.mode.map(|mode| mode.as_str().to_ascii_lowercase())),
-            ("access", state.access.map(|vlan| vlan.to_string())),
-            ("native", state.native.map(|vlan| vlan.to_string())),
-            ("vlans", state.vlans.as_ref().map(list)),
-            ("description", state.description.as_ref().map(|text| format!("{text:?}"))),
-            ("enabled", state.enabled.map(|enabled| enabled.to_string())),
-            ("mtu", state.mtu.map(|mtu| mtu.to_string())),
-            ("STP edge", state.stp_edge.map(|edge| edge.to_string())),
-            ("BPDU guard", state.bpdu_guard.map(|guard| guard.to_string())),
-        ]
-    };
-    let unset = |value: Option<String>| value.unwrap_or_else(|| "unset".to_owned());
-    let pairs = words(found).into_iter().zip(words(planned)).filter(|(found, planned)| found != planned);
-    let told: Vec<String> = pairs
-        .map(|((field, found), (_, planned))| {
-            format!("{field} {}, planned is {}", unset(found), unset(planned))
-        })
-        .collect();
-    told.join("; ")
-}
-
-/// Every VLAN that a step puts on a port.
-fn gained(old: &PortState, new: &PortState) -> VlanSet {
-    let single = [(old.access, new.access), (old.native, new.native)];
-    let single = single.into_iter().filter(|(old, new)| old != new).filter_map(|(_, new)| new);
-    let had = |vlan: &VlanId| old.vlans.as_ref().is_some_and(|list| list.contains(*vlan));
-    let listed = new.vlans.iter().flat_map(VlanSet::iter).filter(|vlan| !had(vlan));
-    single.chain(listed).collect()
 }
 
 /// A VLAN in plain decimal.
@@ -426,7 +188,7 @@ fn plain(text: &str) -> Result<&str, String> {
 mod tests {
     use super::*;
     use crate::device::{Profiles, Speaks};
-    use crate::guard::EntryScope;
+    use crate::guard::{EntryScope, PortScope};
     use crate::openconfig::{network_instance_of, table_entry};
 
     #[test]
