@@ -336,6 +336,16 @@ pub(crate) fn sample(name: &str) -> Device {
     Device { name: name.to_owned(), ..Device::stand_in(profile) }
 }
 
+/// A profile of the site's own, `site_os`, from its text.
+#[cfg(test)]
+pub(crate) fn own_profile(text: &str) -> std::sync::Arc<Profile> {
+    let own = tempfile::tempdir().unwrap();
+    std::fs::write(own.path().join("site_os.toml"), text).unwrap();
+    let problems = crate::config::reader::Problems::default();
+    let profiles = Profiles::read(Some(own.path()), None, &problems);
+    problems.finish(Some(profiles)).unwrap().get("site_os").unwrap()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -39,6 +39,11 @@ fn state(slice: &Slice, port: &str) -> PortState {
     PortState::of(slice, port).unwrap_or_default()
 }
 
+fn holds(state: &PortState, vlan: VlanId) -> bool {
+    [state.access, state.native].contains(&Some(vlan))
+        || state.vlans.as_ref().is_some_and(|list| list.contains(vlan))
+}
+
 /// The VLANs of the table.
 fn entries(slice: &Slice) -> BTreeSet<VlanId> {
     slice.iter().filter_map(|(path, _)| table_entry_of(path)).map(|(vlan, _)| vlan).collect()
@@ -74,6 +79,9 @@ impl<'a> Follower<'a> {
             self.section = Section::None;
         }
         let vlan = group("vlan").map(read_vlan).transpose()?;
+        if let Some(again) = group("vlan_again").filter(|again| group("vlan") != Some(again)) {
+            return Err(format!("it names VLAN {again}, too, which is another"));
+        }
         // With a port in the line it is the port's VLAN, and nothing of the table.
         if let Some(vlan) = vlan.filter(|_| group("port").is_none()) {
             self.table(vlan, rule, group("name"))?;
@@ -90,8 +98,12 @@ impl<'a> Follower<'a> {
         if let Some(name) = group("port") {
             let known = self.ports.keys().copied().find(|port| *port == name);
             let port = known.ok_or_else(|| format!("port {name} was not asked for"))?;
-            if this_vlan.is_none() {
-                self.section = Section::Port(port);
+            match vlan {
+                Some(vlan) if !self.may_name(port, vlan) => {
+                    return Err(format!("VLAN {vlan} is none of port {name}"));
+                }
+                _ if this_vlan.is_none() => self.section = Section::Port(port),
+                _ => {}
             }
             return self.port(port, rule, &captures, this_vlan);
         }
@@ -144,15 +156,20 @@ impl<'a> Follower<'a> {
         }
     }
 
+    /// Whether a line may be about this VLAN on this port: it has it, had it, or may get it. What carries
+    /// nothing by itself still touches what is there under this name.
+    fn may_name(&self, port: &str, vlan: VlanId) -> bool {
+        let in_slice = |slice: &Slice| holds(&state(slice, port), vlan);
+        let may_get = self.scope.ports[port].vlans.contains(vlan);
+        may_get || in_slice(&self.scope.running) || in_slice(&self.scope.wanted)
+    }
+
     /// Whether one of the ports has it or is to have it: where a port is made a member in the VLAN's
     /// section, the section is entered before the port has it.
     fn is_held(&self, vlan: VlanId) -> bool {
-        let holds = |state: &PortState| {
-            [state.access, state.native].contains(&Some(vlan))
-                || state.vlans.as_ref().is_some_and(|list| list.contains(vlan))
-        };
-        let in_one = |slice: &Slice| self.ports.keys().any(|port| holds(&state(slice, port)));
-        in_one(&self.scope.running) || in_one(&self.scope.wanted) || self.ports.values().any(holds)
+        let in_one = |slice: &Slice| self.ports.keys().any(|port| holds(&state(slice, port), vlan));
+        let has = |state| holds(state, vlan);
+        in_one(&self.scope.running) || in_one(&self.scope.wanted) || self.ports.values().any(has)
     }
 
     fn name(&self, vlan: VlanId, name: &str) -> Result<(), String> {
@@ -187,9 +204,9 @@ fn plain(text: &str) -> Result<&str, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::device::{Profiles, Speaks};
+    use crate::device::{Profiles, Speaks, own_profile};
     use crate::guard::{EntryScope, PortScope};
-    use crate::openconfig::{network_instance_of, table_entry};
+    use crate::openconfig::{Mode, network_instance_of, table_entry};
 
     #[test]
     fn a_vlan_that_is_deleted_by_its_name_is_the_one_that_was_asked_for() {
@@ -207,6 +224,39 @@ mod tests {
         assert_eq!(follow("delete vlans blue\n", &scope, habits), Ok(Vec::new()));
         for wrong in ["delete vlans red\n", "delete vlans green\n", ""] {
             assert!(follow(wrong, &scope, habits).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_line_about_a_vlan_of_a_port_names_one_vlan_that_is_the_ports() {
+        let text = r#"
+            like = "sonic"
+            [[cli.lines]]
+            match = 'member (?<port>\S+) (?<vlan>\d+) of bridge (?<vlan_again>\d+)'
+            set = { mode = "trunk", vlans = "$vlan" }
+            [[cli.lines]]
+            match = 'tag (?<port>\S+) (?<vlan>\d+)'
+        "#;
+        let profile = &own_profile(text);
+        let Speaks::Cli(habits) = &profile.speaks else { panic!("it has a command line") };
+        let mut scope = Scope::default();
+        let port = PortScope { vlans: "100".parse().unwrap(), ..PortScope::default() };
+        scope.ports.insert("eth1".to_owned(), port);
+        let list = |list: &str| PortState {
+            mode: Some(Mode::Trunk),
+            vlans: Some(list.parse().unwrap()),
+            ..PortState::default()
+        };
+        let kind = "iana-if-type:ethernetCsmacd";
+        list("7").write("eth1", kind, &habits.in_force, &mut scope.running);
+        list("7,100").write("eth1", kind, &habits.in_force, &mut scope.wanted);
+        let lines = "tag eth1 100\nmember eth1 100 of bridge 100\n";
+        assert_eq!(follow(lines, &scope, habits).map(|between| between.len()), Ok(1));
+        assert!(follow(&format!("tag eth1 7\n{lines}"), &scope, habits).is_ok());
+        for wrong in ["tag eth1 101\n", "member eth1 100 of bridge 101\n", "member eth1 100 of bridge 0100\n"]
+        {
+            let why = follow(&format!("{wrong}{lines}"), &scope, habits).unwrap_err().to_string();
+            assert!(why.contains("VLAN"), "{wrong}: {why}");
         }
     }
 

@@ -121,7 +121,8 @@ pub struct LineRule {
     /// Where it stands, `file:line`.
     pub place: String,
     /// Fits the whole line. Groups: `port`, `vlan` and `name` of the table's entry, and the fields
-    /// `mode`, `access`, `native`, `vlans`, `add`, `remove`, `description`, `mtu`.
+    /// `mode`, `access`, `native`, `vlans`, `add`, `remove`, `description`, `mtu`. Where a line names its
+    /// VLAN twice the second is `vlan_again`, and no other.
     pub pattern: Regex,
     /// Fields that it gives a value that does not stand in it.
     pub set: BTreeMap<PortField, SetTo>,

@@ -20,8 +20,20 @@ use crate::vlan::VlanSet;
 const SECOND: Duration = Duration::from_secs(1);
 
 /// The groups that a line's pattern may have.
-const GROUPS: [&str; 10] =
-    ["port", "vlan", "name", "mode", "access", "native", "vlans", "add", "remove", "description"];
+const GROUPS: [&str; 12] = [
+    "port",
+    "vlan",
+    "vlan_again",
+    "name",
+    "mode",
+    "access",
+    "native",
+    "vlans",
+    "add",
+    "remove",
+    "description",
+    "mtu",
+];
 
 impl CliHabits {
     /// Reads the table. `sources` are the profile's templates.
@@ -272,9 +284,8 @@ fn whole(text: &str) -> Result<Regex, WordError> {
 
 fn line_pattern(text: &str) -> Result<Regex, String> {
     let pattern = whole(text).map_err(|error| error.to_string())?;
-    let unknown = pattern.capture_names().flatten().find(|name| !GROUPS.contains(name) && *name != "mtu");
-    match unknown {
-        Some(name) => Err(format!("no line has a group `{name}` (known: {}, mtu)", GROUPS.join(", "))),
+    match pattern.capture_names().flatten().find(|name| !GROUPS.contains(name)) {
+        Some(name) => Err(format!("no line has a group `{name}` (known: {})", GROUPS.join(", "))),
         None => Ok(pattern),
     }
 }
