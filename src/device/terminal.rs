@@ -11,6 +11,8 @@ use crate::device::ports::last_line;
 pub struct TerminalHabits {
     /// The last line while it waits for a command, in any mode.
     pub prompt: Regex,
+    /// The line above it that is shown with it and tells the mode; none: the prompt is one line.
+    pub above: Option<Regex>,
     /// Prompts of modes that may configure; none: every one.
     pub privileged: Option<Regex>,
     /// Prompts of a configuration mode; none: there is no such mode.
@@ -60,6 +62,7 @@ impl TerminalHabits {
         let pattern = |key| table.get(key).and_then(|item| line_pattern(&item));
         let word = |key| table.get(key).and_then(|item| item.filled_text());
         let prompt = table.required("prompt").and_then(|item| line_pattern(&item));
+        let above = pattern("above");
         let privileged = pattern("privileged");
         let configuring = pattern("configuring");
         let enable = word("enable");
@@ -91,6 +94,7 @@ impl TerminalHabits {
         }
         Some(Self {
             prompt: prompt?,
+            above,
             privileged,
             configuring,
             enable,

@@ -137,6 +137,7 @@ fn habits(setup: &[&str]) -> TerminalHabits {
     let setup = setup.iter().map(|command| Setup { command: command.to_string(), optional: false });
     TerminalHabits {
         prompt: regex(r"^[\w.-]+(\([^)]*\))?[>#]\s*$"),
+        above: None,
         privileged: Some(regex(r"#\s*$")),
         configuring: Some(regex(r"\(config[^)]*\)#\s*$")),
         enable: Some("enable".to_owned()),

@@ -103,7 +103,8 @@ struct Finder<'h> {
 impl<'h> Finder<'h> {
     fn new(wire: Wire, habits: &'h TerminalHabits) -> Self {
         let spent = vec![false; habits.questions.len()];
-        Self { wire, habits, screen: Screen::default(), received: 0, spent, pressed: None }
+        let screen = Screen::below(habits.above.clone());
+        Self { wire, habits, screen, received: 0, spent, pressed: None }
     }
 
     async fn find(&mut self) -> Result<Prompt, Cause> {
@@ -122,16 +123,20 @@ impl<'h> Finder<'h> {
             candidate = line;
         };
         if candidate == first {
-            return Ok(Prompt::new(&candidate, echoes_enter));
+            return Ok(self.prompt(&candidate, echoes_enter));
         }
         // The Enter went out before the prompt was there, so how it was echoed tells nothing.
-        self.screen = Screen::default();
+        self.screen.restart(&[]);
         self.press(self.habits.enter).await?;
         loop {
             if self.line_like_a_prompt().await? == candidate {
-                return Ok(Prompt::new(&candidate, !self.screen.complete().is_empty()));
+                return Ok(self.prompt(&candidate, !self.screen.complete().is_empty()));
             }
         }
+    }
+
+    fn prompt(&self, line: &str, echoes_enter: bool) -> Prompt {
+        Prompt::new(line, self.screen.heading(), echoes_enter)
     }
 
     /// Reads until the last line looks like a prompt, or like one and the same once more.
@@ -141,7 +146,7 @@ impl<'h> Finder<'h> {
             let Some(line) = self.screen.line() else { continue };
             let line = line.trim();
             let prompt = |line: &str| self.habits.prompt.is_match(line);
-            if prompt(line) || doubled(line).is_some_and(prompt) {
+            if self.screen.is_headed() && (prompt(line) || doubled(line).is_some_and(prompt)) {
                 return Ok(line.to_owned());
             }
             if line.is_empty() || self.pressed.as_deref() == Some(line) {

@@ -9,6 +9,8 @@ const LEAST_NAME: usize = 16;
 pub(super) struct Prompt {
     /// As last seen.
     text: String,
+    /// The line above it, where that tells the mode.
+    heading: Option<String>,
     /// What is the same in all modes: the device's name.
     name: String,
     /// Whether the device ends the line when Enter is pressed.
@@ -16,15 +18,21 @@ pub(super) struct Prompt {
 }
 
 impl Prompt {
-    pub(super) fn new(line: &str, echoes_enter: bool) -> Self {
+    pub(super) fn new(line: &str, heading: Option<&str>, echoes_enter: bool) -> Self {
         let text = line.trim().to_owned();
         let name = inner(&text);
         let end = name.find(|c: char| "(>#$%]".contains(c) || c.is_whitespace());
-        Self { name: name[..end.unwrap_or(name.len())].to_owned(), text, echoes_enter }
+        let name = name[..end.unwrap_or(name.len())].to_owned();
+        Self { text, heading: heading.map(str::to_owned), name, echoes_enter }
     }
 
     pub(super) fn text(&self) -> &str {
         &self.text
+    }
+
+    /// What tells the mode.
+    pub(super) fn mode(&self) -> &str {
+        self.heading.as_deref().unwrap_or(&self.text)
     }
 
     pub(super) fn echoes_enter(&self) -> bool {
@@ -32,8 +40,9 @@ impl Prompt {
     }
 
     /// Notes the line it stands at now.
-    pub(super) fn moved(&mut self, line: &str) {
+    pub(super) fn moved(&mut self, line: &str, heading: Option<&str>) {
         line.trim().clone_into(&mut self.text);
+        self.heading = heading.map(str::to_owned);
     }
 
     /// Whether a line is this device's prompt, in whatever mode.
@@ -73,14 +82,14 @@ mod tests {
             ("switch [standalone: master] >", &["switch [standalone: master] (config) #"]),
             ("#", &["(config)#"]),
         ] {
-            let prompt = Prompt::new(first, true);
+            let prompt = Prompt::new(first, None, true);
             assert!(prompt.is_named(first));
             for other in others {
                 assert!(prompt.is_named(other), "{first} {other}");
             }
         }
         for (first, other) in [("switch>", "switch2>"), ("switch>", "my-switch>"), ("sw#", "sw_1#")] {
-            assert!(!Prompt::new(first, true).is_named(other), "{first} {other}");
+            assert!(!Prompt::new(first, None, true).is_named(other), "{first} {other}");
         }
     }
 }

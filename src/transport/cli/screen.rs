@@ -1,5 +1,7 @@
 //! What a terminal would show of a stream of bytes, as lines.
 
+use regex::Regex;
+
 const ESCAPE: char = '\u{1b}';
 /// Where a device may put its cursor: far enough for any line, near enough to hold.
 const MOST_COLUMNS: usize = 1 << 12;
@@ -17,6 +19,10 @@ pub(super) struct Screen {
     rewritten: bool,
     /// What a pager wrote on this line, which is no output.
     pager: Option<String>,
+    /// The line above a prompt, which is none either.
+    above: Option<Regex>,
+    /// The last that came.
+    heading: Option<String>,
     state: State,
     /// The beginning of a character that has not come in full.
     rest: Vec<u8>,
@@ -42,6 +48,27 @@ impl Screen {
         let mut screen = Self::default();
         screen.feed(bytes);
         screen
+    }
+
+    /// An empty one, where such lines above a prompt are part of it.
+    pub(super) fn below(above: Option<Regex>) -> Self {
+        Self { above, ..Self::default() }
+    }
+
+    /// Begins anew with these bytes.
+    pub(super) fn restart(&mut self, bytes: &[u8]) {
+        *self = Self::below(self.above.take());
+        self.feed(bytes);
+    }
+
+    /// The line above the prompt, if one has come.
+    pub(super) fn heading(&self) -> Option<&str> {
+        self.heading.as_deref()
+    }
+
+    /// Whether what stands above a prompt has come, where something does.
+    pub(super) fn is_headed(&self) -> bool {
+        self.above.is_none() || self.heading.is_some()
     }
 
     /// The lines that are complete, each with its `\n`.
@@ -89,6 +116,10 @@ impl Screen {
                 return;
             }
             line = rest;
+        }
+        if self.above.as_ref().is_some_and(|above| above.is_match(&line)) {
+            self.heading = Some(line);
+            return;
         }
         self.complete.push_str(&line);
         self.complete.push('\n');

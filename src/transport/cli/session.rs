@@ -68,6 +68,8 @@ impl CliSession {
         let habits = self.habits.clone();
         let (rules, commands): (Vec<_>, Vec<_>) =
             wanted.commands(&habits).map_err(|why| not_sent(&why))?.into_iter().unzip();
+        // Within a candidate some systems show what is in it, and not what runs.
+        self.shell.leave_configuration(deadline).await?;
         let (texts, ended) = self.flight(&commands, deadline).await;
         ended?;
         self.understood(&wanted, reads, rules.into_iter().zip(&commands).zip(&texts))

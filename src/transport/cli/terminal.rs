@@ -71,12 +71,12 @@ impl Terminal {
 
     /// Whether it stands in a configuration mode.
     pub fn is_configuring(&self) -> bool {
-        self.habits.configuring.as_ref().is_some_and(|pattern| pattern.is_match(self.prompt()))
+        self.habits.configuring.as_ref().is_some_and(|pattern| pattern.is_match(self.prompt.mode()))
     }
 
     /// Whether it stands in a mode that may configure.
     pub fn is_privileged(&self) -> bool {
-        self.habits.privileged.as_ref().is_none_or(|pattern| pattern.is_match(self.prompt()))
+        self.habits.privileged.as_ref().is_none_or(|pattern| pattern.is_match(self.prompt.mode()))
     }
 
     /// Enters the configuration mode, where there is one. `Rejected`: the device stayed where it was.
@@ -107,7 +107,8 @@ impl Terminal {
         if self.is_configuring() == configuring {
             return Ok(());
         }
-        let message = format!("after `{command}` it stands at {}: {}", self.prompt(), output.text.trim());
+        let message =
+            format!("after `{command}` it stands at {}: {}", self.prompt.mode(), output.text.trim());
         Err(Fault::Rejected(vec![DeviceError {
             error_type: "application".to_owned(),
             tag: "operation-failed".to_owned(),
@@ -137,7 +138,7 @@ impl Terminal {
         }
         wire.busy = true;
         let mut sent = 0;
-        let mut exchange = Exchange::new(command, secret, self.habits.questions.len());
+        let mut exchange = Exchange::new(command, secret, &self.habits);
         let result = match timeout_at(deadline, self.exchange(&mut exchange, &mut sent)).await {
             Ok(result) => result,
             Err(_) if sent == 0 => Err(Cause::Deadline("sending a command")),
@@ -182,7 +183,7 @@ impl Terminal {
             }
         }
         let line = exchange.screen.line().unwrap_or_default();
-        self.prompt.moved(&line);
+        self.prompt.moved(&line, exchange.screen.heading());
         Ok(())
     }
 }
@@ -195,16 +196,16 @@ fn refusal(asked: usize) -> Cause {
 }
 
 impl<'c> Exchange<'c> {
-    fn new(command: &'c str, secret: Option<&'c SecretString>, questions: usize) -> Self {
+    fn new(command: &'c str, secret: Option<&'c SecretString>, habits: &TerminalHabits) -> Self {
         Self {
             command,
             secret,
             asked_for_secret: 0,
-            screen: Screen::default(),
+            screen: Screen::below(habits.above.clone()),
             raw: Some(Vec::new()),
             echoed: false,
             doubted: false,
-            spent: vec![false; questions],
+            spent: vec![false; habits.questions.len()],
             pressed: None,
             received: 0,
         }
@@ -216,7 +217,7 @@ impl<'c> Exchange<'c> {
         if let Some(raw) = &mut self.raw {
             raw.extend_from_slice(bytes);
             if let Some(end) = end_of_echo(raw, self.command, prompt) {
-                self.screen = Screen::of(&raw[end..]);
+                self.screen.restart(&raw[end..]);
                 self.echoed = true;
                 self.raw = None;
             } else if raw.len() > MOST_ECHO {
@@ -238,6 +239,9 @@ impl<'c> Exchange<'c> {
         let lines = self.screen.complete().len();
         let line = if first { line.trim_start() } else { &line };
         if prompt.is(line, habits) {
+            if !self.screen.is_headed() {
+                return Next::Wait;
+            }
             if self.echoed {
                 return Next::Ready;
             }

@@ -189,3 +189,38 @@ async fn enable_refused() {
     .await;
     assert_eq!(cause(opened), "the secret is empty or holds a control character");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_prompt_of_two_lines_tells_its_mode_in_the_upper() {
+    const TWO_LINES: &str = r#"
+        above = '^--\{.*\}--\[.*\]--\s*$'
+        prompt = '^[A-Z]:[\w.\-]+#\s*$'
+        configuring = '^--\{[^}]* candidate '
+        configure = "enter candidate"
+        leave = "enter running"
+    "#;
+    let running = "\r\n--{ + running }--[  ]--\r\nA:leaf1# ";
+    let candidate = "\r\n--{ * candidate private x }--[  ]--\r\nA:leaf1# ";
+    let (terminal, mut peer) = login_as(habits_of(TWO_LINES), None, async |peer| {
+        // The lower line by itself is no prompt.
+        peer.stutters("Welcome\r\nA:leaf1# \r\n").await;
+        peer.stutters(candidate).await;
+        peer.takes("\n").await;
+        peer.stutters(&format!("\r\n{candidate}")).await;
+        // It was left in a candidate by somebody.
+        peer.answers("enter running", running).await;
+    })
+    .await;
+    let mut terminal = terminal.unwrap();
+    assert_eq!((terminal.prompt(), terminal.is_configuring()), ("A:leaf1#", false));
+    let answer = format!("set / interface lag1 vlan-tagging true\r\nA:leaf1# \r\n{running}");
+    let (output, ()) = tokio::join!(terminal.run("info", soon()), peer.answers("info", &answer));
+    assert_eq!(output.unwrap().text, "set / interface lag1 vlan-tagging true\nA:leaf1# \n\n");
+    let entering = terminal.enter_configuration(soon());
+    let (entered, ()) = tokio::join!(entering, peer.answers("enter candidate", candidate));
+    assert!(entered.is_ok() && terminal.is_configuring());
+    // The command is taken, and the mode is as it was.
+    let leaving = terminal.leave_configuration(soon());
+    let (left, ()) = tokio::join!(leaving, peer.answers("enter running", candidate));
+    assert!(left.is_err());
+}

@@ -1,7 +1,8 @@
-//! Terminals against a scripted device at the other end of a pipe.
+//! Terminals against a scripted device at the other end of a pipe, and a session on a shell that is none.
 
 mod answers;
 mod logins;
+mod sessions;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -79,8 +80,12 @@ impl Peer {
 }
 
 fn habits(more: &str) -> Arc<TerminalHabits> {
+    habits_of(&format!("{more}\n{HABITS}"))
+}
+
+fn habits_of(text: &str) -> Arc<TerminalHabits> {
     let problems = Problems::default();
-    let read = read_text(Path::new("p.toml"), &format!("{more}\n{HABITS}"), &problems, TerminalHabits::read);
+    let read = read_text(Path::new("p.toml"), text, &problems, TerminalHabits::read);
     Arc::new(problems.finish(read).unwrap())
 }
 
@@ -98,10 +103,19 @@ async fn login<T>(
     secret: Option<&str>,
     device: impl AsyncFnOnce(&mut Peer) -> T,
 ) -> (Result<Terminal, Cause>, Peer) {
+    login_as(habits(more), secret, device).await
+}
+
+/// The same with habits of their own.
+async fn login_as<T>(
+    habits: Arc<TerminalHabits>,
+    secret: Option<&str>,
+    device: impl AsyncFnOnce(&mut Peer) -> T,
+) -> (Result<Terminal, Cause>, Peer) {
     let (ours, io) = duplex(1 << 16);
     let mut peer = Peer { io };
     let secret = secret.map(SecretString::from);
-    let opening = Terminal::open(Box::new(ours), habits(more), secret.as_ref(), &refused, soon());
+    let opening = Terminal::open(Box::new(ours), habits, secret.as_ref(), &refused, soon());
     let (opened, _) = tokio::join!(opening, device(&mut peer));
     (opened, peer)
 }
