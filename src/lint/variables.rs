@@ -70,7 +70,8 @@ pub(super) fn undefined(file: &Path, habits: &CliHabits) -> Vec<Finding> {
     let of_row = |name: &str| {
         name == "row" || name.strip_prefix("row.").is_some_and(|field| names.contains(root(field)))
     };
-    for expression in habits.port_meaning.values().chain(&habits.vlan_name) {
+    let of_port = habits.port_meaning.values().chain(&habits.port_hidden).chain(&habits.port_unread);
+    for expression in of_port.chain(&habits.vlan_name) {
         check(&place(expression), expression, &of_row, Some(ROW_HINT));
     }
     if let Some(staging) = &habits.staging {

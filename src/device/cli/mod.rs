@@ -37,6 +37,10 @@ pub struct CliHabits {
     pub reads: Vec<ReadRule>,
     /// What the fields that were read mean, by the name of the model's field.
     pub port_meaning: BTreeMap<PortField, Expression>,
+    /// Whether the port that was read is none that could be set: it is as if it were not there.
+    pub port_hidden: Option<Expression>,
+    /// Why what was read of a port has no meaning here; none or nothing: it has.
+    pub port_unread: Option<Expression>,
     pub vlan_name: Option<Expression>,
     /// Whether a port keeps what it has for the mode that it is not in.
     pub keeps_other_mode: bool,

@@ -71,9 +71,15 @@ impl CliHabits {
         table.tables("lines", |table| lines.extend(LineRule::read(table)));
         let mut reads = Vec::new();
         table.tables("reads", |table| reads.extend(ReadRule::read(table)));
-        let meaning =
-            |(name, item): (String, Item)| Some((item.of(field(&name))?, item.read(Expression::new)?));
-        let port_meaning = table.entries("port").into_iter().filter_map(meaning).collect();
+        let (mut port_meaning, mut port_hidden, mut port_unread) = (BTreeMap::new(), None, None);
+        for (name, item) in table.entries("port") {
+            let expression = item.read(Expression::new);
+            match name.as_str() {
+                "hidden" => port_hidden = expression,
+                "unread" => port_unread = expression,
+                name => port_meaning.extend(item.of(field(name)).zip(expression)),
+            }
+        }
         let vlan_name = table.table("vlan", |table| table.get("name")?.read(Expression::new));
         let mut in_force = PortState::default();
         for (name, item) in table.entries("in_force") {
@@ -92,6 +98,8 @@ impl CliHabits {
             lines,
             reads,
             port_meaning,
+            port_hidden,
+            port_unread,
             vlan_name,
             keeps_other_mode: keeps_other_mode.unwrap_or_default(),
             in_force,

@@ -9,7 +9,7 @@ use minijinja::value::Serde;
 use minijinja::{Value, context};
 
 use crate::device::Profile;
-use crate::device::cli::{CliHabits, Format, PortField, ReadRule};
+use crate::device::cli::{CliHabits, Expression, Format, PortField, ReadRule};
 use crate::openconfig::{
     INTERFACES, Interface, NETWORK_INSTANCES, PortState, SPANNING_TREE, network_instance_of, table_entry,
 };
@@ -109,7 +109,7 @@ fn check(habits: &CliHabits, port: &str) -> Result<(), String> {
     }
 }
 
-fn text(command: &crate::device::cli::Expression, context: &Value) -> Result<String, String> {
+fn text(command: &Expression, context: &Value) -> Result<String, String> {
     let text = command.fact(context).map_err(|error| error.to_string())?;
     text.ok_or_else(|| format!("the command {command:?} is empty"))
 }
@@ -151,7 +151,7 @@ impl Rows {
                 let rows = rows.try_iter().map_err(|_| "its rows are no list".to_owned())?;
                 for row in rows {
                     let context = context! { row };
-                    let field = |expression: &crate::device::cli::Expression| {
+                    let field = |expression: &Expression| {
                         expression.fact(&context).map_err(|error| error.to_string())
                     };
                     let mut read = Row::new();
@@ -248,10 +248,19 @@ fn port_meaning(
     slice: &mut Slice,
 ) -> Result<(), String> {
     let context = context! { row => filled(row, names) };
+    let fact = |expression: &Expression| expression.fact(&context).map_err(|error| error.to_string());
+    if let Some(hidden) = &habits.port_hidden
+        && hidden.value(&context).map_err(|error| error.to_string())?.is_true()
+    {
+        return Ok(());
+    }
+    if let Some(why) = habits.port_unread.as_ref().map(fact).transpose()?.flatten() {
+        return Err(format!("cannot be read: {why}"));
+    }
     let mut state = PortState::default();
     for (name, field) in PortField::ALL {
         let fact = match habits.port_meaning.get(&field) {
-            Some(expression) => expression.fact(&context).map_err(|error| error.to_string())?,
+            Some(expression) => fact(expression)?,
             None => row.get(name).cloned().flatten(),
         };
         match (fact, field) {
@@ -274,7 +283,7 @@ fn filled(row: &Row, names: &BTreeSet<&str>) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::device::{Profiles, Speaks};
+    use crate::device::{Profiles, Speaks, own_profile};
 
     /// What a profile in the binary makes of one command's output about ports.
     fn ports(profile: &str, output: &str) -> Result<Vec<String>, String> {
@@ -319,6 +328,63 @@ mod tests {
             "interface Ethernet1\n   no switchport\n   mtu 9214\n!\ninterface Ethernet2\n   shutdown\n";
         assert_eq!(ports("arista_eos", output), Ok(vec!["Ethernet2".to_owned()]));
         assert!(ports("arista_eos", "interface Ethernet1\n   switchport mode dot1q-tunnel\n").is_err());
+    }
+
+    #[test]
+    fn what_a_row_says_may_hide_its_port_or_have_no_meaning() {
+        let text = r#"
+            like = "sonic"
+            [[cli.reads]]
+            command = "show ports"
+            [[cli.reads.rules]]
+            match = '^(?<port>\S+) tag (?<tagged>\d+)$'
+            appends = true
+            [[cli.reads.rules]]
+            match = '^(?<port>\S+) address$'
+            set = { routed = "true" }
+            [[cli.reads]]
+            command = "show members"
+            only_adds = true
+            [[cli.reads.rules]]
+            match = '^(?<port>\S+) member (?<member>\d+)$'
+            appends = true
+            [cli.port]
+            hidden = "row.routed and not row.tagged"
+            unread = "'it has VLANs and an address' if row.routed else 'tags ' ~ row.tagged ~ ' in bridges ' ~ (row.member or 'none') if row.tagged != row.member else none"
+            mode = "'trunk' if row.tagged else none"
+            access = "none"
+            native = "none"
+            vlans = "row.tagged"
+            enabled = "none"
+            mtu = "none"
+            description = "none"
+            lag = "none"
+        "#;
+        let found = own_profile(text);
+        let Speaks::Cli(habits) = &found.speaks else { panic!("it has a command line") };
+        let read = |ports: &str, members: &str| {
+            let outputs = [(&habits.reads[0], ports), (&habits.reads[1], members)];
+            let slice = understood(&outputs, None, &found, habits)?;
+            let list =
+                |port| PortState::of(&slice, port).map(|state| state.vlans.unwrap_or_default().to_string());
+            Ok::<_, String>((list("eth1"), list("eth2")))
+        };
+        let both = Some("7,9".to_owned());
+        assert_eq!(
+            read("eth1 tag 7\neth1 tag 9\neth2 address\n", "eth1 member 7\neth1 member 9\n"),
+            Ok((both, None))
+        );
+        for (ports, members, words) in [
+            ("eth1 tag 7\n", "", "port eth1: cannot be read: tags 7 in bridges none"),
+            ("eth1 tag 7\n", "eth1 member 9\n", "port eth1: cannot be read: tags 7 in bridges 9"),
+            (
+                "eth1 tag 7\neth1 address\n",
+                "eth1 member 7\n",
+                "port eth1: cannot be read: it has VLANs and an address",
+            ),
+        ] {
+            assert_eq!(read(ports, members), Err(words.to_owned()));
+        }
     }
 
     #[test]
