@@ -15,13 +15,18 @@ use crate::slice::{Slice, Value};
 use crate::vlan::VlanId;
 
 /// Follows the lines from what runs to what shall run; what a port is behind each line about it.
-pub(super) fn follow(lines: &str, scope: &Scope, habits: &CliHabits) -> Result<Vec<Slice>, ScopeError> {
+pub(super) fn follow<'a>(
+    lines: &'a str,
+    scope: &'a Scope,
+    habits: &'a CliHabits,
+) -> Result<Vec<Slice>, ScopeError> {
     let mut follower = Follower {
         scope,
         habits,
         ports: scope.ports.keys().map(|port| (port.as_str(), state(&scope.running, port))).collect(),
         entries: entries(&scope.running),
         section: Section::None,
+        followed: BTreeSet::new(),
         between: Vec::new(),
     };
     for line in lines.split_terminator('\n') {
@@ -30,6 +35,7 @@ pub(super) fn follow(lines: &str, scope: &Scope, habits: &CliHabits) -> Result<V
             return Err(outside("it holds what a device may take for the end of a line".to_owned()));
         }
         follower.line(line).map_err(outside)?;
+        follower.followed.insert(line);
     }
     follower.arrived()?;
     Ok(follower.between)
@@ -55,6 +61,8 @@ struct Follower<'a> {
     ports: BTreeMap<&'a str, PortState>,
     entries: BTreeSet<VlanId>,
     section: Section<'a>,
+    /// The lines so far.
+    followed: BTreeSet<&'a str>,
     between: Vec<Slice>,
 }
 
@@ -75,6 +83,14 @@ impl<'a> Follower<'a> {
             return Err("the profile does not know what this line does".to_owned());
         };
         let group = |name: &str| captures.name(name).map(|group| group.as_str());
+        let here = |line: &String| {
+            let port = line.replace("$port", group("port").unwrap_or_default());
+            port.replace("$vlan", group("vlan").unwrap_or_default())
+        };
+        if let Some(missing) = rule.needs.iter().map(here).find(|line| !self.followed.contains(line.as_str()))
+        {
+            return Err(format!("it needs `{missing}` before it"));
+        }
         if rule.leaves {
             self.section = Section::None;
         }
@@ -234,6 +250,7 @@ mod tests {
             [[cli.lines]]
             match = 'member (?<port>\S+) (?<vlan>\d+) of bridge (?<vlan_again>\d+)'
             set = { mode = "trunk", vlans = "$vlan" }
+            needs = ["tag $port $vlan"]
             [[cli.lines]]
             match = 'tag (?<port>\S+) (?<vlan>\d+)'
         "#;
@@ -255,8 +272,14 @@ mod tests {
         assert!(follow(&format!("tag eth1 7\n{lines}"), &scope, habits).is_ok());
         for wrong in ["tag eth1 101\n", "member eth1 100 of bridge 101\n", "member eth1 100 of bridge 0100\n"]
         {
-            let why = follow(&format!("{wrong}{lines}"), &scope, habits).unwrap_err().to_string();
+            let why =
+                follow(&format!("tag eth1 100\n{wrong}{lines}"), &scope, habits).unwrap_err().to_string();
             assert!(why.contains("VLAN"), "{wrong}: {why}");
+        }
+        for untagged in ["", "tag eth1 7\n"] {
+            let why =
+                follow(&format!("{untagged}member eth1 100 of bridge 100\n"), &scope, habits).unwrap_err();
+            assert!(why.to_string().contains("it needs `tag eth1 100` before it"), "{why}");
         }
     }
 

@@ -262,6 +262,10 @@ pub fn running(state: &PortState, port: &str, profile: &Profile) -> Slice {
                 state.access = None;
             }
             state.vlans = state.vlans.filter(|list| !list.is_empty());
+            let has_none = state.access.is_none() && state.vlans.is_none();
+            if has_none && habits.has_mode_by_vlans() {
+                (state.mode, state.native) = (None, None);
+            }
         }
     }
     let mut slice = Slice::default();

@@ -39,8 +39,8 @@ pub struct CliHabits {
     pub port_meaning: BTreeMap<PortField, Expression>,
     /// Whether the port that was read is none that could be set: it is as if it were not there.
     pub port_hidden: Option<Expression>,
-    /// Why what was read of a port has no meaning here; none or nothing: it has.
-    pub port_unread: Option<Expression>,
+    /// Each says why what was read of a port has no meaning here; none or nothing: it has.
+    pub port_unread: Vec<Expression>,
     pub vlan_name: Option<Expression>,
     /// Whether a port keeps what it has for the mode that it is not in.
     pub keeps_other_mode: bool,
@@ -139,6 +139,9 @@ pub struct LineRule {
     pub leaves: bool,
     /// It stands only in the section of an entry of the VLAN table.
     pub in_vlan: bool,
+    /// Lines that stand before it, without which it does not do what it says: `$port` and `$vlan` are
+    /// what it has there.
+    pub needs: Vec<String>,
 }
 
 /// A value that a line gives without naming it.
@@ -209,6 +212,13 @@ impl CliHabits {
                 || rule.pattern.capture_names().flatten().any(|name| name == field.name())
         };
         self.lines.iter().any(says)
+    }
+
+    /// Whether a port is in a mode only by the VLANs that it has: no line gives it one without a VLAN.
+    pub fn has_mode_by_vlans(&self) -> bool {
+        let names = |rule: &LineRule, name| rule.pattern.capture_names().flatten().any(|known| known == name);
+        let gives = |rule: &&LineRule| rule.set.contains_key(&PortField::Mode) || names(rule, "mode");
+        self.lines.iter().filter(gives).all(|rule| names(rule, "vlan"))
     }
 }
 

@@ -72,12 +72,12 @@ impl CliHabits {
         let mut reads = Vec::new();
         table.tables("reads", |table| reads.extend(ReadRule::read(table)));
         let (mut port_meaning, mut port_hidden, mut port_unread) = (BTreeMap::new(), None, None);
+        let expression = |item: &Item| item.read(Expression::new);
         for (name, item) in table.entries("port") {
-            let expression = item.read(Expression::new);
             match name.as_str() {
-                "hidden" => port_hidden = expression,
-                "unread" => port_unread = expression,
-                name => port_meaning.extend(item.of(field(name)).zip(expression)),
+                "hidden" => port_hidden = expression(&item),
+                "unread" => port_unread = item.list(expression),
+                name => port_meaning.extend(item.of(field(name)).zip(expression(&item))),
             }
         }
         let vlan_name = table.table("vlan", |table| table.get("name")?.read(Expression::new));
@@ -99,7 +99,7 @@ impl CliHabits {
             reads,
             port_meaning,
             port_hidden,
-            port_unread,
+            port_unread: port_unread.unwrap_or_default(),
             vlan_name,
             keeps_other_mode: keeps_other_mode.unwrap_or_default(),
             in_force,
@@ -166,6 +166,7 @@ impl LineRule {
         let deletes_vlan = table.get("deletes_vlan").and_then(|item| item.boolean());
         let leaves = table.get("leaves").and_then(|item| item.boolean());
         let in_vlan = table.get("in_vlan").and_then(|item| item.boolean());
+        let needs = table.get("needs").and_then(|item| item.list(Item::filled_text));
         Some(Self {
             place: table.line(),
             pattern: pattern?,
@@ -175,6 +176,7 @@ impl LineRule {
             deletes_vlan: deletes_vlan.unwrap_or_default(),
             leaves: leaves.unwrap_or_default(),
             in_vlan: in_vlan.unwrap_or_default(),
+            needs: needs.unwrap_or_default(),
         })
     }
 }

@@ -41,6 +41,8 @@ pub(super) struct Rows {
     /// Those of which a line could not be read.
     unread: BTreeMap<String, String>,
     vlans: BTreeMap<VlanId, Row>,
+    /// Some of what tells about ports was not read.
+    is_partial: bool,
 }
 
 type Row = BTreeMap<String, Option<String>>;
@@ -131,7 +133,8 @@ pub(crate) fn understood(
         port => Some(port.into_iter().map(str::to_owned).collect()),
     };
     let wanted = Wanted { ports, table: outputs.iter().any(|(rule, _)| rule.of_table) };
-    let mut rows = Rows::default();
+    let is_read = |rule: &ReadRule| rule.of_table || outputs.iter().any(|(read, _)| read.place == rule.place);
+    let mut rows = Rows { is_partial: !habits.reads.iter().all(is_read), ..Rows::default() };
     for (rule, output) in outputs {
         rows.read(rule, output)?;
     }
@@ -208,7 +211,7 @@ impl Rows {
             if let Some(line) = self.unread.get(port) {
                 return Err(format!("port {name}: {}", cannot_be_read(line)));
             }
-            port_meaning(name, row, &names, profile, habits, &mut slice)
+            self.port(name, row, &names, profile, habits, &mut slice)
                 .map_err(|why| format!("port {name}: {why}"))?;
         }
         if let (true, Some(instance)) = (wanted.table, network_instance_of(profile)) {
@@ -233,44 +236,49 @@ impl Rows {
         }
         Ok(slice)
     }
+
+    /// What the row of one port says.
+    fn port(
+        &self,
+        port: &str,
+        row: &Row,
+        names: &BTreeSet<&str>,
+        profile: &Profile,
+        habits: &CliHabits,
+        slice: &mut Slice,
+    ) -> Result<(), String> {
+        let context = context! { row => filled(row, names) };
+        let fact = |expression: &Expression| expression.fact(&context).map_err(|error| error.to_string());
+        if let Some(hidden) = &habits.port_hidden
+            && hidden.value(&context).map_err(|error| error.to_string())?.is_true()
+        {
+            return Ok(());
+        }
+        // What is told in parts has no meaning before all of them are there.
+        for unread in habits.port_unread.iter().filter(|_| !self.is_partial) {
+            if let Some(why) = fact(unread)? {
+                return Err(format!("cannot be read: {why}"));
+            }
+        }
+        let mut state = PortState::default();
+        for (name, field) in PortField::ALL {
+            let fact = match habits.port_meaning.get(&field) {
+                Some(expression) => fact(expression)?,
+                None => row.get(name).cloned().flatten(),
+            };
+            match (fact, field) {
+                (None, _) => {}
+                (Some(lag), PortField::Lag) => slice.set_leaf(Interface::new(port).aggregate_id, &lag),
+                (Some(fact), field) => state.set(field, &fact).map_err(|why| format!("{name}: {why}"))?,
+            }
+        }
+        state.write(port, &profile.openconfig.interface_type, &habits.in_force, slice);
+        Ok(())
+    }
 }
 
 fn cannot_be_read(line: &str) -> String {
     format!("cannot be read: {line:?}")
-}
-
-fn port_meaning(
-    port: &str,
-    row: &Row,
-    names: &BTreeSet<&str>,
-    profile: &Profile,
-    habits: &CliHabits,
-    slice: &mut Slice,
-) -> Result<(), String> {
-    let context = context! { row => filled(row, names) };
-    let fact = |expression: &Expression| expression.fact(&context).map_err(|error| error.to_string());
-    if let Some(hidden) = &habits.port_hidden
-        && hidden.value(&context).map_err(|error| error.to_string())?.is_true()
-    {
-        return Ok(());
-    }
-    if let Some(why) = habits.port_unread.as_ref().map(fact).transpose()?.flatten() {
-        return Err(format!("cannot be read: {why}"));
-    }
-    let mut state = PortState::default();
-    for (name, field) in PortField::ALL {
-        let fact = match habits.port_meaning.get(&field) {
-            Some(expression) => fact(expression)?,
-            None => row.get(name).cloned().flatten(),
-        };
-        match (fact, field) {
-            (None, _) => {}
-            (Some(lag), PortField::Lag) => slice.set_leaf(Interface::new(port).aggregate_id, &lag),
-            (Some(fact), field) => state.set(field, &fact).map_err(|why| format!("{name}: {why}"))?,
-        }
-    }
-    state.write(port, &profile.openconfig.interface_type, &habits.in_force, slice);
-    Ok(())
 }
 
 /// A row with every field that any rule may give, so that a name that no rule gives is a mistake.
@@ -350,7 +358,10 @@ mod tests {
             appends = true
             [cli.port]
             hidden = "row.routed and not row.tagged"
-            unread = "'it has VLANs and an address' if row.routed else 'tags ' ~ row.tagged ~ ' in bridges ' ~ (row.member or 'none') if row.tagged != row.member else none"
+            unread = [
+                "'it has VLANs and an address' if row.routed else none",
+                "'tags ' ~ row.tagged ~ ' in bridges ' ~ (row.member or 'none') if row.tagged != row.member else none",
+            ]
             mode = "'trunk' if row.tagged else none"
             access = "none"
             native = "none"
