@@ -55,6 +55,7 @@ fn the_device_types_of_others_lead_to_profiles() {
         "netmiko_huawei_vrpv8",
         "netmiko_juniper",
         "netmiko_mellanox_mlnxos",
+        "netmiko_nokia_srl",
         "netmiko_ovs_linux",
         "netmiko_ruijie",
         "netmiko_sonic",
@@ -62,7 +63,7 @@ fn the_device_types_of_others_lead_to_profiles() {
         let profile = types.profile(device_type).unwrap_or_else(|why| panic!("{why}"));
         assert!(profiles.get(&profile).is_ok(), "{device_type}");
     }
-    for missing in ["dell_powerconnect", "nokia_srl", "pluribus", "supermicro_smis"] {
+    for missing in ["dell_powerconnect", "pluribus", "supermicro_smis"] {
         assert!(types.profile(&format!("netmiko_{missing}")).is_err(), "{missing} has a profile: say so");
     }
 }

@@ -17,7 +17,7 @@ use crate::render::RenderError;
 use crate::schema::Schema;
 
 /// What ports are called here and there.
-const PORTS: [&str; 14] = [
+const PORTS: [&str; 16] = [
     "eth1",
     "Ethernet1",
     "Ethernet1/1",
@@ -32,6 +32,8 @@ const PORTS: [&str; 14] = [
     "port1",
     "10GE1/0/1",
     "TenGigabitEthernet 1/1",
+    "ethernet-1/1",
+    "GigabitEthernet0/0/0/1",
 ];
 
 /// The most that is told of one profile: more have few causes.

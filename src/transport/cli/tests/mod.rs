@@ -1,6 +1,7 @@
 //! Terminals against a scripted device at the other end of a pipe, and a session on a shell that is none.
 
 mod answers;
+mod bridges;
 mod logins;
 mod sessions;
 
