@@ -36,6 +36,7 @@ fn sr_linux_shows_a_state_where_subinterfaces_and_bridges_agree() {
         format!("subinterface {id} type bridged; subinterface {id} vlan encap single-tagged vlan-id {tag}")
     };
     let untagged = "subinterface 0 type bridged; subinterface 0 vlan encap untagged";
+    let native = "subinterface 4095 type bridged; subinterface 4095 vlan encap untagged";
     let (on, hundred, nine) = ("vlan-tagging true", tagged(100, 100), tagged(9, 9));
     let member = |bridge: &str, id: u16| format!("{bridge} interface ethernet-1/1.{id}");
     for (interface, bridges, state) in [
@@ -48,10 +49,16 @@ fn sr_linux_shows_a_state_where_subinterfaces_and_bridges_agree() {
         ),
         (
             // Each command has its own order.
-            format!("{on}; {untagged}; {nine}; {hundred}"),
-            format!("{}; {}; {}", member("mac-vrf-100", 100), member("mac-vrf-7", 0), member("mac-vrf-9", 9)),
+            format!("{on}; {nine}; {hundred}; {native}"),
+            format!(
+                "{}; {}; {}",
+                member("mac-vrf-100", 100),
+                member("mac-vrf-7", 4095),
+                member("mac-vrf-9", 9)
+            ),
             "TRUNK - 7 9,100",
         ),
+        (format!("{on}; {native}"), member("mac-vrf-7", 4095), "TRUNK - 7 "),
         ("subinterface 0 ipv4 admin-state enable".to_owned(), member("default", 0), "not there"),
         (
             "vlan-tagging true; subinterface 3 type routed; subinterface 3 acl x".to_owned(),
@@ -69,7 +76,21 @@ fn sr_linux_shows_a_state_where_subinterfaces_and_bridges_agree() {
         (format!("{on}; {hundred}"), String::new(), "in no bridge"),
         (on.to_owned(), member("mac-vrf-100", 100), "in no bridge, or is none"),
         (format!("{on}; subinterface 100 type bridged"), member("mac-vrf-100", 100), "no encapsulation"),
-        (format!("{on}; {untagged}"), member("mac-vrf-7", 0) + "; " + &member("mac-vrf-8", 0), "access"),
+        (
+            format!("{on}; {untagged}"),
+            member("mac-vrf-7", 0) + "; " + &member("mac-vrf-8", 0),
+            "in no bridge, or is none",
+        ),
+        (
+            format!("{on}; {untagged}; {nine}"),
+            member("mac-vrf-7", 0) + "; " + &member("mac-vrf-9", 9),
+            "an access VLAN besides",
+        ),
+        (
+            format!("{on}; {untagged}; {native}"),
+            member("mac-vrf-7", 0) + "; " + &member("mac-vrf-8", 4095),
+            "an access VLAN besides",
+        ),
         (hundred.clone(), member("mac-vrf-100", 100), "without vlan-tagging"),
         (format!("vlan-tagging false; {untagged}"), member("mac-vrf-7", 0), "without vlan-tagging"),
         (
