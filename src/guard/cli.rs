@@ -26,6 +26,7 @@ pub(super) fn follow<'a>(
         ports: scope.ports.keys().map(|port| (port.as_str(), state(&scope.running, port))).collect(),
         entries: entries(&scope.running),
         section: Section::None,
+        open: None,
         followed: BTreeSet::new(),
         between: Vec::new(),
     };
@@ -36,6 +37,9 @@ pub(super) fn follow<'a>(
         }
         follower.line(line).map_err(outside)?;
         follower.followed.insert(line);
+    }
+    if let Some(open) = follower.open {
+        return Err(ScopeError::Outside { path: open.to_owned(), why: "it is not left".to_owned() });
     }
     follower.arrived()?;
     Ok(follower.between)
@@ -61,6 +65,8 @@ struct Follower<'a> {
     ports: BTreeMap<&'a str, PortState>,
     entries: BTreeSet<VlanId>,
     section: Section<'a>,
+    /// The line that began what has to be left next.
+    open: Option<&'a str>,
     /// The lines so far.
     followed: BTreeSet<&'a str>,
     between: Vec<Slice>,
@@ -74,7 +80,7 @@ enum Section<'a> {
 }
 
 impl<'a> Follower<'a> {
-    fn line(&mut self, line: &str) -> Result<(), String> {
+    fn line(&mut self, line: &'a str) -> Result<(), String> {
         let in_vlan = matches!(self.section, Section::Vlan(_));
         let fitting = |rule: &'a LineRule| {
             Some((rule, rule.pattern.captures(line).filter(|_| in_vlan || !rule.in_vlan)?))
@@ -91,6 +97,10 @@ impl<'a> Follower<'a> {
         {
             return Err(format!("it needs `{missing}` before it"));
         }
+        if let Some(open) = self.open.take().filter(|_| !rule.leaves) {
+            return Err(format!("it stands within `{open}`"));
+        }
+        self.open = rule.opens.then_some(line);
         if rule.leaves {
             self.section = Section::None;
         }
@@ -251,6 +261,10 @@ mod tests {
             match = 'member (?<port>\S+) (?<vlan>\d+) of bridge (?<vlan_again>\d+)'
             set = { mode = "trunk", vlans = "$vlan" }
             needs = ["tag $port $vlan"]
+            opens = true
+            [[cli.lines]]
+            match = 'root'
+            leaves = true
             [[cli.lines]]
             match = 'tag (?<port>\S+) (?<vlan>\d+)'
         "#;
@@ -267,7 +281,7 @@ mod tests {
         let kind = "iana-if-type:ethernetCsmacd";
         list("7").write("eth1", kind, &habits.in_force, &mut scope.running);
         list("7,100").write("eth1", kind, &habits.in_force, &mut scope.wanted);
-        let lines = "tag eth1 100\nmember eth1 100 of bridge 100\n";
+        let lines = "tag eth1 100\nmember eth1 100 of bridge 100\nroot\n";
         assert_eq!(follow(lines, &scope, habits).map(|between| between.len()), Ok(1));
         assert!(follow(&format!("tag eth1 7\n{lines}"), &scope, habits).is_ok());
         for wrong in ["tag eth1 101\n", "member eth1 100 of bridge 101\n", "member eth1 100 of bridge 0100\n"]
@@ -280,6 +294,13 @@ mod tests {
             let why =
                 follow(&format!("{untagged}member eth1 100 of bridge 100\n"), &scope, habits).unwrap_err();
             assert!(why.to_string().contains("it needs `tag eth1 100` before it"), "{why}");
+        }
+        for (after, words) in
+            [("", "it is not left"), ("tag eth1 7\nroot\n", "it stands within `member eth1 100")]
+        {
+            let lines = format!("tag eth1 100\nmember eth1 100 of bridge 100\n{after}");
+            let why = follow(&lines, &scope, habits).unwrap_err().to_string();
+            assert!(why.contains(words), "{why}");
         }
     }
 

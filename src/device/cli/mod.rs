@@ -137,6 +137,8 @@ pub struct LineRule {
     pub deletes_vlan: bool,
     /// The section that was entered ends.
     pub leaves: bool,
+    /// It begins a section of which no line is written: the next must leave it.
+    pub opens: bool,
     /// It stands only in the section of an entry of the VLAN table.
     pub in_vlan: bool,
     /// Lines that stand before it, without which it does not do what it says: `$port` and `$vlan` are

@@ -165,6 +165,7 @@ impl LineRule {
         let is_json = table.get("json").and_then(|item| item.boolean());
         let deletes_vlan = table.get("deletes_vlan").and_then(|item| item.boolean());
         let leaves = table.get("leaves").and_then(|item| item.boolean());
+        let opens = table.get("opens").and_then(|item| item.boolean());
         let in_vlan = table.get("in_vlan").and_then(|item| item.boolean());
         let needs = table.get("needs").and_then(|item| item.list(Item::filled_text));
         Some(Self {
@@ -175,6 +176,7 @@ impl LineRule {
             is_json: is_json.unwrap_or_default(),
             deletes_vlan: deletes_vlan.unwrap_or_default(),
             leaves: leaves.unwrap_or_default(),
+            opens: opens.unwrap_or_default(),
             in_vlan: in_vlan.unwrap_or_default(),
             needs: needs.unwrap_or_default(),
         })
