@@ -111,3 +111,106 @@ fn sr_linux_shows_a_state_where_subinterfaces_and_bridges_agree() {
         assert!(error.starts_with("port ethernet-1/1: ") && error.contains(why), "{error}");
     }
 }
+
+#[test]
+fn ios_xr_shows_a_state_where_subinterfaces_and_bridge_domains_agree() {
+    const BRIEF: &str = "TenGigE0/0/2/0      unassigned      Up      Up       default\n";
+    let read = |interface: &str, domains: &str| {
+        let lines = |lines: &str, prefix: &str| {
+            let line = |line: &str| format!("{prefix}{line}\n");
+            lines.split("; ").filter(|line| !line.is_empty()).map(line).collect::<String>()
+        };
+        let domains = match domains {
+            "" => "Mon Jun  3 08:00:00.000 UTC\n% No such configuration item(s)\n".to_owned(),
+            domains => lines(domains, "l2vpn "),
+        };
+        read(
+            "cisco_iosxr",
+            "TenGigE0/0/2/0",
+            &[&lines(interface, "interface TenGigE0/0/2/0"), &domains, BRIEF],
+        )
+    };
+    let tagged = |id: u16, tag: u16| {
+        format!(
+            ".{id} l2transport; .{id} l2transport encapsulation dot1q {tag}; \
+             .{id} l2transport rewrite ingress tag pop 1 symmetric"
+        )
+    };
+    let untagged = |id: u16| format!(".{id} l2transport; .{id} l2transport encapsulation untagged");
+    let member = |domain: &str, id: u16| {
+        format!(
+            "bridge group vlans bridge-domain {domain}; bridge group vlans bridge-domain {domain} interface TenGigE0/0/2/0.{id}"
+        )
+    };
+    for (interface, domains, state) in [
+        (" shutdown".to_owned(), String::new(), "none - - -"),
+        (untagged(4095), member("vlan7", 4095), "ACCESS 7 - -"),
+        (tagged(100, 100), member("vlan100", 100), "TRUNK - - 100"),
+        (
+            format!("{}; {}; {}", tagged(9, 9), tagged(100, 100), untagged(4096)),
+            format!("{}; {}; {}", member("vlan100", 100), member("vlan7", 4096), member("vlan9", 9)),
+            "TRUNK - 7 9,100",
+        ),
+        (untagged(4096), member("vlan7", 4096), "TRUNK - 7 "),
+        (" ipv4 address 192.0.2.1 255.255.255.0".to_owned(), String::new(), "not there"),
+        (
+            ".12 encapsulation dot1q 12; .12 ipv4 address 192.0.2.1 255.255.255.0".to_owned(),
+            String::new(),
+            "not there",
+        ),
+    ] {
+        assert_eq!(read(&interface, &domains), Ok(state.to_owned()), "{interface}\n{domains}");
+    }
+    let hundred = tagged(100, 100);
+    for (interface, domains, why) in [
+        (tagged(100, 101), member("vlan100", 100), "have the tags"),
+        (hundred.clone(), member("vlan101", 100), "in the bridge domains of"),
+        (hundred.clone(), member("blue", 100), "which is not ours"),
+        (
+            hundred.clone(),
+            "xconnect group a p2p b interface TenGigE0/0/2/0.100".to_owned(),
+            "which is not ours",
+        ),
+        (hundred.clone(), String::new(), "in no bridge domain"),
+        (".100 l2transport".to_owned(), member("vlan100", 100), "has no encapsulation"),
+        (hundred.replace("pop 1", "pop 2"), member("vlan100", 100), "which is not ours"),
+        (".100 l2transport encapsulation dot1q 100".to_owned(), member("vlan100", 100), "keeps its tag"),
+        (
+            format!("{}; {hundred}", untagged(4095)),
+            format!("{}; {}", member("vlan7", 4095), member("vlan100", 100)),
+            "an access VLAN besides",
+        ),
+        (
+            format!("{hundred}; .12 ipv4 address 192.0.2.1 255.255.255.0"),
+            member("vlan100", 100),
+            "an address besides",
+        ),
+        (
+            " l2transport".to_owned(),
+            "bridge group vlans bridge-domain vlan7 interface TenGigE0/0/2/0".to_owned(),
+            "as a whole",
+        ),
+        (format!("{hundred}; .100 l2transport mtu 9216"), member("vlan100", 100), "which is not ours"),
+    ] {
+        let error = read(&interface, &domains).unwrap_err();
+        assert!(error.starts_with("port TenGigE0/0/2/0: ") && error.contains(why), "{error}\n{interface}");
+    }
+}
+
+#[test]
+fn what_is_not_configured_is_no_refusal_on_ios_xr() {
+    let found = Profiles::default().get("cisco_iosxr").unwrap();
+    let Speaks::Cli(habits) = &found.speaks else { panic!("it has a command line") };
+    let is_refused = |line: &str| habits.refusals.iter().any(|refusal| refusal.is_match(line));
+    assert!(!is_refused("% No such configuration item(s)"));
+    for line in [
+        "% Invalid input detected at '^' marker.",
+        "% Not allowed",
+        "% Nothing",
+        "% No match",
+        "% Failed to commit",
+        "%x",
+    ] {
+        assert!(is_refused(line), "{line}");
+    }
+}
