@@ -20,10 +20,15 @@ pub(super) fn follow<'a>(
     scope: &'a Scope,
     habits: &'a CliHabits,
 ) -> Result<Vec<Slice>, ScopeError> {
+    let states = |slice: &Slice| -> BTreeMap<&str, PortState> {
+        scope.ports.keys().map(|port| (port.as_str(), state(slice, port))).collect()
+    };
     let mut follower = Follower {
         scope,
         habits,
-        ports: scope.ports.keys().map(|port| (port.as_str(), state(&scope.running, port))).collect(),
+        ports: states(&scope.running),
+        was: states(&scope.running),
+        will: states(&scope.wanted),
         entries: entries(&scope.running),
         section: Section::None,
         open: None,
@@ -63,6 +68,9 @@ struct Follower<'a> {
     scope: &'a Scope,
     habits: &'a CliHabits,
     ports: BTreeMap<&'a str, PortState>,
+    /// What they are before the first line, and shall be behind the last.
+    was: BTreeMap<&'a str, PortState>,
+    will: BTreeMap<&'a str, PortState>,
     entries: BTreeSet<VlanId>,
     section: Section<'a>,
     /// The line that began what has to be left next.
@@ -185,17 +193,15 @@ impl<'a> Follower<'a> {
     /// Whether a line may be about this VLAN on this port: it has it, had it, or may get it. What carries
     /// nothing by itself still touches what is there under this name.
     fn may_name(&self, port: &str, vlan: VlanId) -> bool {
-        let in_slice = |slice: &Slice| holds(&state(slice, port), vlan);
         let may_get = self.scope.ports[port].vlans.contains(vlan);
-        may_get || in_slice(&self.scope.running) || in_slice(&self.scope.wanted)
+        may_get || holds(&self.was[port], vlan) || holds(&self.will[port], vlan)
     }
 
     /// Whether one of the ports has it or is to have it: where a port is made a member in the VLAN's
     /// section, the section is entered before the port has it.
     fn is_held(&self, vlan: VlanId) -> bool {
-        let in_one = |slice: &Slice| self.ports.keys().any(|port| holds(&state(slice, port), vlan));
-        let has = |state| holds(state, vlan);
-        in_one(&self.scope.running) || in_one(&self.scope.wanted) || self.ports.values().any(has)
+        let all = [&self.was, &self.will, &self.ports];
+        all.into_iter().flat_map(BTreeMap::values).any(|state| holds(state, vlan))
     }
 
     fn name(&self, vlan: VlanId, name: &str) -> Result<(), String> {

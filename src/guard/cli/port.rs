@@ -2,7 +2,7 @@
 
 use regex::Captures;
 
-use super::{Follower, plain, read_vlan, state};
+use super::{Follower, plain, read_vlan};
 use crate::device::cli::{LineRule, PortField, SetTo};
 use crate::guard::PortScope;
 use crate::openconfig::{Interface, Mode, PortState};
@@ -88,8 +88,8 @@ impl<'a> Follower<'a> {
         if this_vlan.is_some() && rule.unset.contains(&PortField::Mode) && is_empty {
             new.mode = new.mode.filter(|_| new.access.or(new.native).is_some());
         }
-        self.judge(port, scope, &old, &new)?;
         if new != old {
+            self.judge(port, scope, &old, &new)?;
             let kind = self.scope.running.leaf(&Interface::new(port).kind).unwrap_or_default();
             let mut slice = Slice::default();
             new.write(port, kind, &self.habits.in_force, &mut slice);
@@ -114,7 +114,7 @@ impl<'a> Follower<'a> {
         if !scope.keeps.as_ref().is_none_or(kept) {
             return Err("the uplink would lose a VLAN that was not named".to_owned());
         }
-        let (was, will) = (state(&self.scope.running, port), state(&self.scope.wanted, port));
+        let (was, will) = (&self.was[port], &self.will[port]);
         if new.description != old.description
             && new.description.is_some()
             && new.description != will.description
@@ -132,17 +132,19 @@ impl<'a> Follower<'a> {
                 return Err(format!("this {name} was not asked for"));
             }
         }
-        let may = |vlan| self.carries(&was).contains(vlan) || self.carries(&will).contains(vlan);
-        match self.carries(new) {
+        let (was, will) = (self.carries(was), self.carries(will));
+        match has {
             _ if new.enabled == Some(false) => Ok(()),
-            Carries::All if matches!(self.carries(&was), Carries::All) || scope.opens => Ok(()),
+            Carries::All if matches!(was, Carries::All) || scope.opens => Ok(()),
             Carries::All => Err("the port would carry every VLAN here".to_owned()),
-            Carries::These(list) => match list.iter().find(|vlan| !may(*vlan)) {
-                Some(vlan) => {
-                    Err(format!("here the port would carry VLAN {vlan}, which it neither had nor gets"))
+            Carries::These(list) => {
+                match list.iter().find(|vlan| !was.contains(*vlan) && !will.contains(*vlan)) {
+                    Some(vlan) => {
+                        Err(format!("here the port would carry VLAN {vlan}, which it neither had nor gets"))
+                    }
+                    None => Ok(()),
                 }
-                None => Ok(()),
-            },
+            }
         }
     }
 
