@@ -282,13 +282,11 @@ impl<'a> Follower<'a> {
         if new.mtu != old.mtu && new.mtu != will.mtu {
             return Err("this MTU was not asked for".to_owned());
         }
-        for (name, now, then, planned) in [
-            ("STP edge", new.stp_edge, old.stp_edge, will.stp_edge),
-            ("BPDU guard", new.bpdu_guard, old.bpdu_guard, will.bpdu_guard),
-        ] {
-            if now != then && now != planned {
-                return Err(format!("this {name} was not asked for"));
-            }
+        if new.stp_edge != old.stp_edge && new.stp_edge != will.stp_edge {
+            return Err("this STP edge was not asked for".to_owned());
+        }
+        if new.bpdu_guard != old.bpdu_guard && new.bpdu_guard != will.bpdu_guard {
+            return Err("this BPDU guard was not asked for".to_owned());
         }
         let may = |vlan| self.carries(&was).contains(vlan) || self.carries(&will).contains(vlan);
         match self.carries(new) {
@@ -385,7 +383,7 @@ fn different(found: &PortState, planned: &PortState) -> String {
             ("description", state.description.as_ref().map(|text| format!("{text:?}"))),
             ("enabled", state.enabled.map(|enabled| enabled.to_string())),
             ("mtu", state.mtu.map(|mtu| mtu.to_string())),
-            ("STP edge", state.stp_edge.map(|edge| edge.to_string())),
+            ("STP edge", state.stp_edge.map(|edge| edge.as_str().to_owned())),
             ("BPDU guard", state.bpdu_guard.map(|guard| guard.to_string())),
         ]
     };
