@@ -42,6 +42,7 @@ fn the_examples_show_every_key_and_no_other() {
         "examples/devices.toml",
         "examples/profiles/site_os.toml",
         "examples/profiles/site_cli.toml",
+        "examples/profiles/site_gnmi.toml",
         "netconf_openconfig.toml",
     ];
     let mut shown: BTreeSet<String> =

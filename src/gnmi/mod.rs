@@ -4,6 +4,8 @@
 
 mod text;
 
+pub use text::PathError;
+
 use std::collections::HashMap;
 
 use prost::{Enumeration, Message, Oneof};

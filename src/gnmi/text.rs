@@ -5,6 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::{Path, PathElem};
+use crate::path::Step;
 
 /// Why a text is not a path.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -53,6 +54,19 @@ impl Path {
     /// The text form.
     pub fn text(&self) -> String {
         Text(self).to_string()
+    }
+}
+
+impl Path {
+    /// Its levels, without a module where the name says none; keys in the order of their names.
+    pub fn steps(&self) -> Vec<Step> {
+        let step = |elem: &PathElem| {
+            let (module, name) = elem.name.split_once(':').unwrap_or(("", &elem.name));
+            let mut keys: Vec<_> = elem.key.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+            keys.sort();
+            Step { module: module.to_owned(), name: name.to_owned(), keys }
+        };
+        self.elem.iter().map(step).collect()
     }
 }
 

@@ -305,7 +305,7 @@ fn words(state: &PortState) -> String {
 fn may_have_no_mtu(profile: &Profile) -> bool {
     match &profile.speaks {
         Speaks::Cli(habits) => habits.lines.iter().any(|rule| rule.unset.contains(&PortField::Mtu)),
-        Speaks::Netconf(_) => true,
+        Speaks::Netconf(_) | Speaks::Gnmi(_) => true,
     }
 }
 

@@ -356,7 +356,7 @@ fn words(slice: &Slice) -> Vec<String> {
 pub fn habits(profile: &Profile) -> Option<&CliHabits> {
     match &profile.speaks {
         Speaks::Cli(habits) => Some(habits),
-        Speaks::Netconf(_) => None,
+        Speaks::Netconf(_) | Speaks::Gnmi(_) => None,
     }
 }
 

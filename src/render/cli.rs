@@ -168,7 +168,7 @@ impl Phases {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::sync::{Arc, LazyLock};
 
     use proptest::prelude::*;
@@ -201,7 +201,7 @@ mod tests {
         prop_oneof![Just(None), Just(Some(StpEdge::Enable)), Just(Some(StpEdge::Auto))]
     }
 
-    fn any_state() -> impl Strategy<Value = PortState> {
+    pub(crate) fn any_state() -> impl Strategy<Value = PortState> {
         let mode = prop::option::of(prop_oneof![Just(Mode::Access), Just(Mode::Trunk)]);
         let list = prop::option::of(prop_oneof![9 => any_list(), 1 => Just(VlanSet::default())]);
         let rest = (prop::option::of("[a-z][a-z ]{0,9}[a-z]"), prop::option::of(any::<bool>()));

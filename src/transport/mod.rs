@@ -3,6 +3,7 @@
 //! one fails is decided in [`crate::transaction`].
 
 pub mod cli;
+pub mod gnmi;
 pub mod netconf;
 pub mod ssh;
 
@@ -20,6 +21,7 @@ use crate::render::Payload;
 use crate::schema::Schema;
 use crate::slice::Slice;
 use cli::CliConnector;
+use gnmi::GnmiConnector;
 use netconf::NetconfConnector;
 
 /// How a device's commit can be undone by a timer of its own.
@@ -219,6 +221,7 @@ pub trait Connector: Send + Sync {
 pub fn connector(device: &Arc<Device>) -> Arc<dyn Connector> {
     match &device.profile.speaks {
         Speaks::Netconf(habits) => Arc::new(NetconfConnector::new(device.clone(), habits.clone())),
+        Speaks::Gnmi(habits) => Arc::new(GnmiConnector::new(device.clone(), habits.clone())),
         Speaks::Cli(habits) => Arc::new(CliConnector::new(device.clone(), habits.clone())),
     }
 }

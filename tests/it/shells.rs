@@ -27,6 +27,7 @@ async fn connection(server: &OpenSsh) -> Connection {
         credential: Credential::Key(SecretString::from(key)),
         enable_secret: None,
         host_key: HostKey::KnownHosts(server.known_hosts.clone()),
+        gnmi: None,
     };
     ssh::connect(&endpoint, &SshHabits::default(), soon()).await.unwrap()
 }
@@ -106,6 +107,7 @@ async fn commands_with_passwords_and_old_algorithms() {
             credential: Credential::Password(SecretString::from(server.password.as_str())),
             enable_secret: None,
             host_key: HostKey::KnownHosts(server.known_hosts.clone()),
+            gnmi: None,
         };
         let algorithms = old.iter().filter(|_| aged).map(|name| name.to_string()).collect();
         let habits = SshHabits { algorithms, ..SshHabits::default() };

@@ -35,6 +35,7 @@ fn endpoint(port: u16, username: &str, credential: Credential, known_hosts: &Fil
         credential,
         enable_secret: None,
         host_key: HostKey::KnownHosts(known_hosts.to_owned()),
+        gnmi: None,
     }
 }
 

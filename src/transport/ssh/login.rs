@@ -28,6 +28,7 @@ impl Place<'_> {
         match &self.endpoint.credential {
             Credential::Key(key) => self.login_with_key(handle, key, habits).await,
             Credential::Password(password) => self.login_with_password(handle, password).await,
+            Credential::Certificate => Err(self.refused("it has neither key nor password")),
             Credential::NotLoaded => Err(self.refused("its credential was not loaded")),
         }
     }
