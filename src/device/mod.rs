@@ -96,6 +96,8 @@ pub struct GnmiHabits {
     pub module_names: bool,
     /// Whether a Get asks for all data, since it may not ask for the configuration alone.
     pub get_all: bool,
+    /// Whether what a Set changes survives a reboot; gNMI has no word for saving.
+    pub keeps: bool,
     /// Whether the commit extension is looked for.
     pub commit_confirmed: bool,
     /// The unit in which it counts the commit's timer.

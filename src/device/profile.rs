@@ -130,6 +130,7 @@ impl GnmiHabits {
             key_leaf: key_leaf.unwrap_or(Some(KeyLeaf::Parent))?,
             module_names: truth("module_names").unwrap_or_default(),
             get_all: truth("get_all").unwrap_or_default(),
+            keeps: truth("keeps").unwrap_or_default(),
             commit_confirmed: truth("commit_confirmed").unwrap_or(true),
             timer_granularity: timer_granularity.unwrap_or(Some(SECOND))?,
         })

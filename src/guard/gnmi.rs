@@ -37,8 +37,9 @@ pub(super) fn read(
         for (path, value) in leaves.map_err(unreadable)? {
             let entry = path.parent().filter(|_| path.is_key());
             match entry {
-                Some(entry)
-                    if running.has_entry(&entry) || changes.iter().any(|known| creates(known, &entry)) => {}
+                // Of those above it only what is in them may have been read.
+                Some(entry) if !running.within(std::slice::from_ref(&entry)).is_empty() => {}
+                Some(entry) if changes.iter().any(|known| creates(known, &entry)) => {}
                 Some(entry) => changes.push(change(entry, "create", "")),
                 None if path.name() == TRUNK_VLANS => {
                     let known = || members(running, &path);

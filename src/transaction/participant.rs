@@ -467,7 +467,7 @@ impl<'l> Participant<'l> {
             self.reached = Reached::Confirmed;
         }
         if !saves {
-            let saved = if promises.startup { Saved::No } else { Saved::WithCommit };
+            let saved = if promises.startup || !promises.keeps { Saved::No } else { Saved::WithCommit };
             if self.timed == Timed::None {
                 self.unlock(budget).await;
             }

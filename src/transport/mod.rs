@@ -52,6 +52,8 @@ pub struct Promises {
     pub startup: bool,
     /// What that datastore holds can be read.
     pub reads_startup: bool,
+    /// What runs survives a reboot: by itself, or once it is in startup.
+    pub keeps: bool,
 }
 
 /// One rpc-error, all seven fields of RFC 6241 4.3, in the device's own words.

@@ -62,6 +62,7 @@ impl GnmiSession {
                 locks: false,
                 startup: false,
                 reads_startup: false,
+                keeps: habits.keeps,
             },
             version: String::new(),
             is_open: true,
