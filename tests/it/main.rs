@@ -7,6 +7,7 @@ mod command_lines;
 mod config;
 mod conformance;
 mod demo;
+mod gnmi_target;
 mod golden;
 mod guide;
 mod inventory;
