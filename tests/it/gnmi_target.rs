@@ -1,6 +1,7 @@
 //! The simulator's gNMI target: used by clients that nobody here wrote, together with NETCONF, and
 //! its faults one by one.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -94,6 +95,8 @@ async fn pygnmi_over_tls() {
     let [certificate, key] = authority.issue("127.0.0.1");
     let tls = GnmiTls { certificate: read(&certificate), key: read(&key).into(), client_ca: None };
     let switch = start(GnmiSpec { tls: Some(tls), ..GnmiSpec::default() }).await;
+    // One that never begins its handshake holds nobody up.
+    let _silent = tokio::net::TcpStream::connect(switch.gnmi_addr().unwrap()).await.unwrap();
     assert_eq!(run(&switch, "pygnmi", &[&authority.file()]).await, PYGNMI);
 }
 
@@ -131,6 +134,9 @@ async fn commits_by_the_extension() {
     }
     let switch = start(GnmiSpec::default()).await;
     assert_eq!(run(&switch, "commits", &[]).await, COMMITS);
+    let seen: BTreeSet<String> = switch.log().into_iter().map(|logged| logged.rpc).collect();
+    let names = ["cancel", "commit", "confirm", "get", "set", "set-rollback-duration"];
+    assert_eq!(seen, names.map(|name| format!("gnmi-{name}")).into());
 }
 
 #[tokio::test]
