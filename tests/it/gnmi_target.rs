@@ -13,7 +13,7 @@ use mercury::gnmi::{
 };
 use mercury::schema::Schema;
 use mercury::sim::gnmi::{GnmiQuirks, GnmiSpec, GnmiTls};
-use mercury::sim::{FaultSpec, Personality, Switch, SwitchSpec, What};
+use mercury::sim::{FaultSpec, Personality, SimError, Switch, SwitchSpec, What};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -239,6 +239,23 @@ async fn nobody_gets_in_without_a_password() {
     let error = connect(&switch).await.get(GetRequest::default()).await.unwrap_err();
     assert_eq!(error.code(), Code::Unauthenticated);
     assert_eq!(switch.log(), []);
+}
+
+#[tokio::test]
+async fn no_target_with_a_certificate_that_is_none() {
+    let authority = Authority::new();
+    let [certificate, key] = authority.issue("127.0.0.1");
+    let good = GnmiTls { certificate: read(&certificate), key: read(&key).into(), client_ca: None };
+    for tls in [
+        GnmiTls { certificate: "x".into(), ..good.clone() },
+        GnmiTls { key: "x".into(), ..good.clone() },
+        GnmiTls { client_ca: Some("x".into()), ..good },
+    ] {
+        let gnmi = GnmiSpec { tls: Some(tls), ..GnmiSpec::default() };
+        let spec = SwitchSpec { gnmi: Some(gnmi), ..spec() };
+        let started = mercury::sim::start(spec, Schema::builtin().unwrap(), ([127, 0, 0, 1], 0).into()).await;
+        assert!(matches!(started, Err(SimError::Tls { .. })));
+    }
 }
 
 #[tokio::test]

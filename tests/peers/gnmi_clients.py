@@ -4,11 +4,11 @@ usage: gnmi_clients.py pygnmi PORT PASSWORD [CA [CERTIFICATE KEY]]
        gnmi_clients.py login PORT PASSWORD CA [CERTIFICATE KEY]
        gnmi_clients.py commits PORT PASSWORD
 
-The first goes through capabilities, get and set with pygnmi, the second only tries to connect, the
-third takes the stubs of gnmi-pb
-through the commit-confirmed extension; where a timer has to run out it prints `waiting` and goes on
-when a line comes in. Both need ports eth1 and eth2 and a configuration that is otherwise empty. The
-two packages have the same messages, so no process can load both.
+The first goes through capabilities, get and set with pygnmi, the second only tries to connect, with a
+certificate or none and no password. The third takes the stubs of gnmi-pb through the commit-confirmed
+extension; where a timer has to run out it prints `waiting` and goes on when a line comes in. They need
+a port eth1 and a configuration that is otherwise empty. The two packages have the same messages, so no
+process can load both.
 """
 
 import json
@@ -104,7 +104,8 @@ def with_pygnmi(port, password, *files):
         step("all or nothing", lambda: get(f"{PORT}/config/mtu"))
         step("delete", lambda: results(delete=[f"{PORT}/ethernet"]))
         step("it is gone", lambda: get(f"{PORT}/ethernet"))
-    step("a wrong password", lambda: gNMIclient(target, username="admin", password="wrong", **security(*files)).connect(30))
+    stranger = gNMIclient(target, username="admin", password="wrong", **security(*files))
+    step("a wrong password", lambda: stranger.connect(30))
 
 
 def commits(port, password):
