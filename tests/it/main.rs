@@ -8,6 +8,7 @@ mod config;
 mod conformance;
 mod demo;
 mod gnmi;
+mod gnmi_target;
 mod golden;
 mod guide;
 mod inventory;

@@ -286,3 +286,97 @@ fn object<'j>(value: &'j Json, path: &str) -> Result<&'j Map<String, Json>, Stat
 fn array<'j>(value: &'j Json, path: &str) -> Result<&'j Vec<Json>, Status> {
     value.as_array().ok_or_else(|| Status::invalid_argument(format!("{path} takes an array")))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, LazyLock};
+
+    use serde_json::json;
+
+    use super::super::path::{absolute, resolve};
+    use super::*;
+    use crate::schema::Schema;
+
+    static SCHEMA: LazyLock<Arc<Schema>> = LazyLock::new(|| Schema::builtin().unwrap());
+
+    const ETH1: &str = "/openconfig-interfaces:interfaces/interface[name='eth1']";
+
+    /// The edits, or the error's message.
+    fn edits(path: &str, value: Json, keep: Keep) -> Result<Vec<Edit>, String> {
+        let context = SCHEMA.context();
+        let place = absolute(None, &path.parse().unwrap(), false).and_then(|elems| resolve(context, &elems));
+        let body = Body::Json { value, ietf: true };
+        let written = write(context, &GnmiQuirks::default(), &place.unwrap(), &body, keep);
+        written.map_err(|status| status.message().to_owned())
+    }
+
+    fn create(path: &str, name: &str) -> Edit {
+        Edit::Create { path: path.into(), keys: vec![("name".into(), name.into())] }
+    }
+
+    fn leaf(path: &str, name: &str, value: &str) -> Edit {
+        Edit::Leaf { path: format!("{ETH1}/{path}"), name: name.into(), value: value.into() }
+    }
+
+    #[test]
+    fn an_update_only_adds() {
+        let path = "/interfaces/interface[name=eth1]";
+        let body = json!({
+            "name": "eth1",
+            "config": {"mtu": 9000, "enabled": true},
+            "openconfig-if-ethernet:ethernet": {
+                "openconfig-vlan:switched-vlan": {"config": {"trunk-vlans": [7, "10..12"]}},
+            },
+        });
+        let trunk = "openconfig-if-ethernet:ethernet/openconfig-vlan:switched-vlan/config/trunk-vlans";
+        let listed = |value: &str| Edit::Listed {
+            path: format!("{ETH1}/{trunk}[.='{value}']"),
+            name: "trunk-vlans".into(),
+            value: value.into(),
+        };
+        let mut expected = vec![
+            create(ETH1, "eth1"),
+            leaf("config/enabled", "enabled", "true"),
+            leaf("config/mtu", "mtu", "9000"),
+        ];
+        expected.extend(["7", "10..12"].map(listed));
+        let mut written = edits(path, body, Keep::Rest).unwrap();
+        // JSON has no order.
+        written[1..3].sort_by_key(|edit| format!("{edit:?}"));
+        assert_eq!(written, expected);
+    }
+
+    #[test]
+    fn a_replace_takes_away_first() {
+        let written = edits("/interfaces/interface[name=eth1]/config", json!({"mtu": 1}), Keep::Nothing);
+        let removed = Edit::Remove(format!("{ETH1}/config"));
+        assert_eq!(written.unwrap(), [removed, create(ETH1, "eth1"), leaf("config/mtu", "mtu", "1")]);
+        let written = edits("/interfaces/interface", json!([{"name": "eth1"}]), Keep::Nothing);
+        let removed = Edit::Remove("/openconfig-interfaces:interfaces/interface".into());
+        assert_eq!(written.unwrap(), [removed, create(ETH1, "eth1")]);
+        assert_eq!(edits("/", json!({}), Keep::Nothing).unwrap(), [Edit::Remove("/*".into())]);
+        // A leaf is only set.
+        let written = edits("/interfaces/interface[name=eth1]/config/mtu", json!(1), Keep::Nothing);
+        assert_eq!(written.unwrap(), [create(ETH1, "eth1"), leaf("config/mtu", "mtu", "1")]);
+    }
+
+    #[test]
+    fn bodies_of_the_wrong_shape() {
+        for (path, body) in [
+            ("/", json!([])),
+            ("/interfaces", json!("x")),
+            ("/interfaces/interface", json!({"name": "eth1"})),
+            ("/interfaces/interface", json!([{"config": {}}])),
+            ("/interfaces/interface[name=eth1]", json!([{"name": "eth1"}])),
+            ("/interfaces/interface[name=eth1]", json!({"name": "eth2"})),
+            ("/interfaces/interface[name=eth1]/config", json!({"mtu": "1500"})),
+            ("/interfaces/interface[name=eth1]/config", json!({"enabled": "true"})),
+            ("/interfaces/interface[name=eth1]/config", json!({"mtu": null})),
+            ("/interfaces/interface[name=eth1]/config", json!({"openconfig-vlan:mtu": 1})),
+            ("/interfaces/interface[name=eth1]/state", json!({})),
+            ("/interfaces/interface[name=eth1]/config/mtu", json!({})),
+        ] {
+            assert!(edits(path, body.clone(), Keep::Rest).is_err(), "{path} {body}");
+        }
+    }
+}

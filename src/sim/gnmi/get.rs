@@ -3,7 +3,7 @@
 use serde_json::{Map, Value as Json};
 use tonic::Status;
 use yang5::data::{Data, DataFormat, DataNodeRef, DataPrinterFlags};
-use yang5::schema::SchemaNodeKind;
+use yang5::schema::{SchemaNode, SchemaNodeKind};
 
 use super::path::{absolute, resolve};
 use super::spec::{GnmiSpec, Prefixes};
@@ -47,7 +47,7 @@ pub(super) fn get(store: &Store, spec: &GnmiSpec, request: &GetRequest) -> Resul
     let mut notification = Vec::new();
     for path in paths {
         let prefix = request.prefix.as_ref();
-        let elems = absolute(prefix, path, spec.quirks.origin_required && !path.elem.is_empty())?;
+        let elems = absolute(prefix, path, spec.quirks.origin_required && !request.path.is_empty())?;
         let update = reader.updates(tree, &elems)?;
         if update.is_empty() {
             return Err(Status::not_found(format!("{} has no data", path.text())));
@@ -69,36 +69,24 @@ struct Reader<'s> {
 
 impl Reader<'_> {
     fn updates(&self, tree: &Tree, elems: &[PathElem]) -> Result<Vec<Update>, Status> {
-        let schema = tree.schema();
-        let place = resolve(schema.context(), elems)?;
-        let mut updates = Vec::new();
-        let Some(node) = &place.node else {
-            let tops = tree.first().into_iter().flat_map(|first| first.inclusive_siblings());
-            let tops: Vec<_> = tops.collect();
-            if self.spec.quirks.per_leaf {
-                tops.iter().try_for_each(|top| self.leaves(top, &mut updates))?;
-            } else if let Some(value) = self.object(tops.into_iter(), None)? {
-                updates.push(self.update(Vec::new(), &value));
-            }
-            return Ok(updates);
+        let place = resolve(tree.schema().context(), elems)?;
+        let found: Vec<DataNodeRef<'_>> = match &place.node {
+            None => tree.first().into_iter().flat_map(|first| first.inclusive_siblings()).collect(),
+            Some(_) => tree.select(&place.path).map_err(broken)?,
         };
-        let found = tree.select(&place.path).map_err(broken)?;
-        if node.kind() == SchemaNodeKind::LeafList && !self.spec.quirks.per_leaf {
-            let values = found.iter().filter(|leaf| self.takes(leaf)).map(leaf_value);
-            let values = values.collect::<Result<Vec<_>, _>>()?;
-            if !values.is_empty() {
-                updates.push(self.update(elems.to_vec(), &Json::Array(values)));
+        let mut values = Vec::new();
+        match place.node.as_ref().map(SchemaNode::kind) {
+            kind if self.spec.quirks.per_leaf || kind == Some(SchemaNodeKind::LeafList) => {
+                found.iter().try_for_each(|node| self.leaves(node, &mut values))?;
             }
-            return Ok(updates);
-        }
-        for instance in &found {
-            if self.spec.quirks.per_leaf {
-                self.leaves(instance, &mut updates)?;
-            } else if let Some(value) = self.value(instance, None)? {
-                updates.push(self.update(elems_of(instance), &value));
+            None => values.extend(self.object(found.into_iter(), None)?.map(|value| (Vec::new(), value))),
+            Some(_) => {
+                for node in &found {
+                    values.extend(self.value(node, None)?.map(|value| (elems_of(node), value)));
+                }
             }
         }
-        Ok(updates)
+        Ok(values.into_iter().map(|(elems, value)| self.update(elems, &value)).collect())
     }
 
     fn update(&self, elem: Vec<PathElem>, value: &Json) -> Update {
@@ -111,21 +99,22 @@ impl Reader<'_> {
         }
     }
 
-    /// Every leaf by itself.
-    fn leaves(&self, node: &DataNodeRef<'_>, updates: &mut Vec<Update>) -> Result<(), Status> {
+    /// Every leaf by itself, the values of a leaf-list together.
+    fn leaves(&self, node: &DataNodeRef<'_>, values: &mut Vec<(Vec<PathElem>, Json)>) -> Result<(), Status> {
         match node.schema().kind() {
-            _ if is_implicit(node) => Ok(()),
-            SchemaNodeKind::Leaf | SchemaNodeKind::LeafList if !self.takes(node) => Ok(()),
-            SchemaNodeKind::Leaf => {
-                updates.push(self.update(elems_of(node), &leaf_value(node)?));
-                Ok(())
-            }
+            _ if is_implicit(node) => {}
+            SchemaNodeKind::Leaf | SchemaNodeKind::LeafList if !self.takes(node) => {}
+            SchemaNodeKind::Leaf => values.push((elems_of(node), leaf_value(node)?)),
             SchemaNodeKind::LeafList => {
-                updates.push(self.update(elems_of(node), &Json::Array(vec![leaf_value(node)?])));
-                Ok(())
+                let (elems, value) = (elems_of(node), leaf_value(node)?);
+                match values.last_mut() {
+                    Some((last, Json::Array(others))) if *last == elems => others.push(value),
+                    _ => values.push((elems, Json::Array(vec![value]))),
+                }
             }
-            _ => node.children().try_for_each(|child| self.leaves(&child, updates)),
+            _ => node.children().try_for_each(|child| self.leaves(&child, values))?,
         }
+        Ok(())
     }
 
     fn takes(&self, leaf: &DataNodeRef<'_>) -> bool {

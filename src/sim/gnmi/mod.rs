@@ -4,6 +4,7 @@
 //! `server` (connections, TLS) -> `service` (who may, faults) -> `get` and `set` -> `path`, `value`,
 //! `edit` -> the store. [`GnmiQuirks`] is what real targets do besides the specification.
 
+mod answer;
 mod edit;
 mod get;
 mod path;
@@ -21,7 +22,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use tonic::Status;
 
-pub use spec::{BodyKeys, CommitExtension, GnmiQuirks, GnmiSpec, GnmiTls, Prefixes};
+pub use spec::{BodyKeys, CommitExtension, GnmiQuirks, GnmiSpec, GnmiTls, Prefixes, code};
 
 pub use tls::TlsError;
 

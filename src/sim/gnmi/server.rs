@@ -16,6 +16,7 @@ use tokio_rustls::TlsAcceptor;
 use tonic::transport::Server;
 use tonic::transport::server::Connected;
 
+use super::answer::Mangled;
 use super::service::Service;
 use super::tls;
 use crate::gnmi::rpc::g_n_m_i_server::gNMIServer;
@@ -74,7 +75,8 @@ pub(in crate::sim) async fn listen(
     let (ready, mut incoming) = mpsc::channel(16);
     let accepting = tokio::spawn(accept(listener, tls, Arc::clone(&connections), ready)).abort_handle();
     let incoming = poll_fn(move |cx| incoming.poll_recv(cx).map(|next| next.map(Ok::<_, io::Error>)));
-    let server = Server::builder().add_service(gNMIServer::new(service)).serve_with_incoming(incoming);
+    let server =
+        Server::builder().add_service(Mangled(gNMIServer::new(service))).serve_with_incoming(incoming);
     tokio::spawn(async move {
         if let Err(error) = server.await {
             tracing::error!(%error, "a simulated gNMI target stops listening");

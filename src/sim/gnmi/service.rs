@@ -6,8 +6,9 @@ use secrecy::ExposeSecret as _;
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Request, Response, Status, Streaming};
 
+use super::answer::InPlace;
 use super::server::Peer;
-use super::spec::GnmiSpec;
+use super::spec::{GnmiSpec, code};
 use super::{get, set};
 use crate::gnmi::rpc::g_n_m_i_server::gNMI;
 use crate::gnmi::{
@@ -61,7 +62,7 @@ impl gNMI for Service {
 impl Service {
     /// One rpc with its fault. No tree and no lock outlives `work`, so none is held while anyone
     /// waits.
-    async fn serve<Q: Sync, A>(
+    async fn serve<Q: Sync, A: Default>(
         &self,
         name: &str,
         request: &Request<Q>,
@@ -78,7 +79,9 @@ impl Service {
         }
         let peer = request.extensions().get::<Peer>();
         match &fault {
-            Some(What::Reject(code)) => return Err(Status::new(code_of(code), "refused on purpose")),
+            Some(What::Reject(word)) => {
+                return Err(Status::new(code(word).unwrap_or(Code::Aborted), "refused on purpose"));
+            }
             Some(What::DropBefore) => return hang_up(peer).await,
             Some(What::HangBefore) => return std::future::pending().await,
             _ => {}
@@ -87,6 +90,8 @@ impl Service {
         match fault {
             Some(What::DropAfter) => hang_up(peer).await,
             Some(What::HangAfter) => std::future::pending().await,
+            Some(What::Malformed) => Ok(instead(InPlace::Malformed)),
+            Some(What::NotXml) => Ok(instead(InPlace::Page)),
             _ => answer.map(Response::new),
         }
     }
@@ -121,6 +126,12 @@ impl Service {
     }
 }
 
+fn instead<A: Default>(what: InPlace) -> Response<A> {
+    let mut response = Response::new(A::default());
+    response.extensions_mut().insert(what);
+    response
+}
+
 /// Ends the connection; whoever waits for an answer sees that.
 async fn hang_up<A>(peer: Option<&Peer>) -> Result<A, Status> {
     match peer {
@@ -129,30 +140,5 @@ async fn hang_up<A>(peer: Option<&Peer>) -> Result<A, Status> {
             std::future::pending().await
         }
         None => Err(Status::internal("a connection that cannot be ended")),
-    }
-}
-
-/// `unavailable`, `failed-precondition` and so on; any other word is ABORTED.
-fn code_of(name: &str) -> Code {
-    let codes = (1..=16).map(Code::from_i32);
-    let plain = |text: &str| text.to_lowercase().replace(['-', '_'], "");
-    let mut named = codes.filter(|code| plain(&format!("{code:?}")) == plain(name));
-    named.next().unwrap_or(Code::Aborted)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn codes() {
-        for (name, code) in [
-            ("unavailable", Code::Unavailable),
-            ("failed-precondition", Code::FailedPrecondition),
-            ("INVALID_ARGUMENT", Code::InvalidArgument),
-            ("operation-failed", Code::Aborted),
-        ] {
-            assert_eq!(code_of(name), code);
-        }
     }
 }

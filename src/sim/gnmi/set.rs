@@ -16,7 +16,6 @@ use crate::gnmi::{
 use crate::schema::Schema;
 use crate::sim::commit::NotPending;
 use crate::sim::edit::refusal;
-use crate::sim::error::RpcError;
 use crate::sim::store::{Datastore, GNMI, Store};
 use crate::sim::tree::Tree;
 
@@ -58,9 +57,7 @@ pub(super) fn set(
             return Ok(response);
         }
     };
-    if store.pending.is_some() {
-        return Err(Status::failed_precondition("a commit waits for its confirmation"));
-    }
+    free(store)?;
     let (edits, results) = plan(&schema, spec, request)?;
     if !spec.quirks.no_results {
         response.response = results;
@@ -85,14 +82,23 @@ pub(super) fn set(
     }
 }
 
-/// Running as the edits make it, valid; `None` if they change nothing.
-fn change(store: &Store, edits: &[Edit]) -> Result<Option<Tree>, Status> {
-    let mut refused = |error: RpcError| Status::failed_precondition(error.message());
-    store.free_for(GNMI, Datastore::Running).map_err(&mut refused)?;
-    store.free_for(GNMI, Datastore::Candidate).map_err(&mut refused)?;
+/// Whether nothing is in the way of a change. The implicit candidate is the one of NETCONF.
+fn free(store: &Store) -> Result<(), Status> {
+    if store.pending.is_some() {
+        return Err(Status::failed_precondition("a commit waits for its confirmation"));
+    }
     if store.candidate.is_some() {
         return Err(Status::failed_precondition("the candidate has changes of someone else"));
     }
+    for datastore in [Datastore::Running, Datastore::Candidate] {
+        let free = store.free_for(GNMI, datastore);
+        free.map_err(|error| Status::failed_precondition(error.message()))?;
+    }
+    Ok(())
+}
+
+/// Running as the edits make it, valid; `None` if they change nothing.
+fn change(store: &Store, edits: &[Edit]) -> Result<Option<Tree>, Status> {
     let mut tree = store.running.copy().map_err(broken)?;
     let mut changed = false;
     for edit in edits {

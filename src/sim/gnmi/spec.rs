@@ -105,3 +105,22 @@ pub enum Prefixes {
     /// Neither given nor taken.
     Absent,
 }
+
+/// A gRPC status by its name: `unavailable`, `failed-precondition`, `INVALID_ARGUMENT`.
+pub fn code(name: &str) -> Option<Code> {
+    let plain = |text: &str| text.to_lowercase().replace(['-', '_'], "");
+    (1..=16).map(Code::from_i32).find(|code| plain(&format!("{code:?}")) == plain(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes() {
+        assert_eq!(code("unavailable"), Some(Code::Unavailable));
+        assert_eq!(code("failed-precondition"), Some(Code::FailedPrecondition));
+        assert_eq!(code("INVALID_ARGUMENT"), Some(Code::InvalidArgument));
+        assert_eq!(code("operation-failed"), None);
+    }
+}

@@ -16,6 +16,8 @@ use super::spec::GnmiTls;
 pub enum TlsError {
     #[error("its PEM cannot be read: {0:?}")]
     Pem(pem::Error),
+    #[error("its PEM holds no certificate")]
+    NoCertificate,
     #[error(transparent)]
     Tls(#[from] rustls::Error),
     #[error("its authority of clients is of no use")]
@@ -29,8 +31,9 @@ impl From<pem::Error> for TlsError {
 }
 
 pub(super) fn acceptor(tls: &GnmiTls) -> Result<TlsAcceptor, TlsError> {
-    let certificates = |pem: &str| -> Result<Vec<_>, pem::Error> {
-        CertificateDer::pem_slice_iter(pem.as_bytes()).collect()
+    let certificates = |pem: &str| -> Result<Vec<_>, TlsError> {
+        let all: Vec<_> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<_, _>>()?;
+        if all.is_empty() { Err(TlsError::NoCertificate) } else { Ok(all) }
     };
     let key = PrivateKeyDer::from_pem_slice(tls.key.expose_secret().as_bytes())?;
     let provider = Arc::new(ring::default_provider());

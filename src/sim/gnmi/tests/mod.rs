@@ -1,5 +1,8 @@
 //! Get and Set on a store, without a wire.
 
+mod commits;
+mod habits;
+
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -7,15 +10,14 @@ use serde_json::{Value as Json, json};
 use tokio::time::Instant;
 use tonic::{Code, Status};
 
-use super::spec::{BodyKeys, CommitExtension, GnmiQuirks, GnmiSpec, Prefixes};
+use super::spec::{GnmiQuirks, GnmiSpec};
 use super::{get, set};
 use crate::gnmi::{
-    Commit, CommitAction, CommitCancel, CommitConfirm, CommitRequest, DataType, Encoding, Extension,
-    ExtensionKind, GetRequest, ScalarArray, SetRequest, SetResponse, TypedValue, Update, UpdateOperation,
-    Value,
+    DataType, Encoding, GetRequest, ScalarArray, SetRequest, SetResponse, TypedValue, Update,
+    UpdateOperation, Value,
 };
 use crate::schema::Schema;
-use crate::sim::store::{Datastore, Store};
+use crate::sim::store::Store;
 use crate::sim::{Personality, Quirks, SwitchSpec};
 
 static SCHEMA: LazyLock<Arc<Schema>> = LazyLock::new(|| Schema::builtin().unwrap());
@@ -117,23 +119,6 @@ fn replaces(path: &str, value: &Json) -> SetRequest {
 fn deletes(path: &str) -> SetRequest {
     SetRequest { delete: vec![path.parse().unwrap()], ..SetRequest::default() }
 }
-
-fn with(action: CommitAction, id: &str, request: SetRequest) -> SetRequest {
-    let commit = Commit { id: id.into(), action: Some(action) };
-    SetRequest { extension: vec![Extension { kind: Some(ExtensionKind::Commit(commit)) }], ..request }
-}
-
-fn timed(id: &str, seconds: i64, request: SetRequest) -> SetRequest {
-    let rollback_duration = Some(crate::gnmi::Duration { seconds, nanos: 0 });
-    with(CommitAction::Commit(CommitRequest { rollback_duration }), id, request)
-}
-
-fn follow(action: CommitAction, id: &str) -> SetRequest {
-    with(action, id, SetRequest::default())
-}
-
-const CONFIRM: CommitAction = CommitAction::Confirm(CommitConfirm {});
-const CANCEL: CommitAction = CommitAction::Cancel(CommitCancel {});
 
 #[test]
 fn update_keeps_and_replace_does_not() {
@@ -306,158 +291,4 @@ fn kinds_of_data() {
     assert_eq!(get("cli:/", DataType::All), Err(Code::Unimplemented));
     let proto = bench.updates("/interfaces", DataType::All, Encoding::Proto);
     assert_eq!(proto, Err(Code::Unimplemented));
-}
-
-#[test]
-fn commit_confirm_and_cancel() {
-    for personality in Personality::ALL {
-        let mut bench = Bench::of(personality, Quirks::default(), GnmiQuirks::default());
-        bench.fails(follow(CONFIRM, "a"), Code::FailedPrecondition);
-        bench.fails(follow(CANCEL, "a"), Code::FailedPrecondition);
-        bench.fails(timed("", 60, updates(MTU, &json!(9000))), Code::InvalidArgument);
-        bench.fails(timed("a", -1, updates(MTU, &json!(9000))), Code::InvalidArgument);
-        bench.fails(timed("a", 0, updates(MTU, &json!(9000))), Code::InvalidArgument);
-
-        bench.set(timed("a", 60, updates(MTU, &json!(9000)))).unwrap();
-        bench.fails(timed("b", 60, updates(MTU, &json!(1500))), Code::FailedPrecondition);
-        bench.fails(updates(MTU, &json!(1500)), Code::FailedPrecondition);
-        bench.fails(follow(CONFIRM, "b"), Code::InvalidArgument);
-        bench.fails(follow(CANCEL, "b"), Code::InvalidArgument);
-        bench.fails(with(CONFIRM, "a", updates(MTU, &json!(1500))), Code::InvalidArgument);
-        bench.set(follow(CONFIRM, "a")).unwrap();
-        bench.now += Duration::from_secs(100);
-        bench.set(updates(&format!("{ETH1}/config/description"), &json!("x"))).unwrap();
-        assert_eq!(bench.config(MTU), json!(9000));
-
-        bench.set(timed("b", 60, deletes(MTU))).unwrap();
-        bench.set(follow(CANCEL, "b")).unwrap();
-        assert_eq!(bench.config(MTU), json!(9000));
-    }
-}
-
-#[test]
-fn the_timer() {
-    let mut bench = Bench::new(GnmiQuirks::default());
-    bench.set(timed("a", 60, updates(MTU, &json!(9000)))).unwrap();
-    bench.now += Duration::from_secs(59);
-    let longer = CommitRequest { rollback_duration: Some(crate::gnmi::Duration { seconds: 60, nanos: 0 }) };
-    bench.set(follow(CommitAction::SetRollbackDuration(longer), "a")).unwrap();
-    bench.now += Duration::from_secs(59);
-    bench.store.expire(bench.now);
-    assert_eq!(bench.config(MTU), json!(9000));
-    bench.now += Duration::from_secs(1);
-    bench.store.expire(bench.now);
-    assert_eq!(bench.config(MTU), Json::Null);
-    bench.fails(follow(CONFIRM, "a"), Code::FailedPrecondition);
-
-    let default = CommitAction::Commit(CommitRequest { rollback_duration: None });
-    bench.set(with(default, "b", updates(MTU, &json!(9000)))).unwrap();
-    assert_eq!(bench.store.deadline(), Some(bench.now + Duration::from_secs(600)));
-}
-
-#[test]
-fn netconf_is_in_the_way() {
-    let mut bench = Bench::new(GnmiQuirks::default());
-    for datastore in [Datastore::Running, Datastore::Candidate] {
-        bench.store.lock(1, datastore).unwrap();
-        bench.fails(updates(MTU, &json!(9000)), Code::FailedPrecondition);
-        bench.store.unlock(1, datastore).unwrap();
-    }
-    bench.set(timed("a", 60, updates(MTU, &json!(9000)))).unwrap();
-    assert_eq!(bench.store.lock(1, Datastore::Running).unwrap_err().tag, "in-use");
-    let commit = bench.store.commit(1, crate::sim::commit::CommitOptions::default(), bench.now);
-    assert_eq!(commit.unwrap_err().tag, "in-use");
-    bench.store.cancel(1, Some("a")).unwrap_err();
-    bench.set(follow(CONFIRM, "a")).unwrap();
-}
-
-#[test]
-fn habits_of_commits() {
-    let invalid = || updates(&format!("{ETH1}/config/name"), &json!("eth2"));
-    let mut bench = Bench::new(GnmiQuirks { keeps_failed_commit: true, ..GnmiQuirks::default() });
-    bench.fails(timed("a", 60, invalid()), Code::Aborted);
-    bench.fails(updates(MTU, &json!(9000)), Code::FailedPrecondition);
-    bench.set(follow(CANCEL, "a")).unwrap();
-    bench.set(updates(MTU, &json!(9000))).unwrap();
-
-    let ignored = CommitExtension::Ignored;
-    let mut bench = Bench::new(GnmiQuirks { commit: ignored, ..GnmiQuirks::default() });
-    bench.set(timed("a", 60, updates(MTU, &json!(9000)))).unwrap();
-    assert!(bench.store.pending.is_none());
-    bench.set(follow(CANCEL, "a")).unwrap();
-    assert_eq!(bench.config(MTU), json!(9000));
-
-    let none = CommitExtension::Unimplemented;
-    let mut bench = Bench::new(GnmiQuirks { commit: none, ..GnmiQuirks::default() });
-    bench.fails(timed("a", 60, updates(MTU, &json!(9000))), Code::Unimplemented);
-    bench.fails(follow(CONFIRM, "a"), Code::Unimplemented);
-    bench.set(updates(MTU, &json!(9000))).unwrap();
-}
-
-#[test]
-fn answers_that_are_not_true() {
-    let quirks = GnmiQuirks { fails_after_applying: Some(Code::Unknown), ..GnmiQuirks::default() };
-    let mut bench = Bench::new(quirks);
-    assert_eq!(bench.set(timed("a", 60, updates(MTU, &json!(9000)))).unwrap_err().code(), Code::Unknown);
-    assert_eq!(bench.config(MTU), json!(9000));
-    bench.set(follow(CONFIRM, "a")).unwrap();
-
-    let mut bench = Bench::new(GnmiQuirks { applies_nothing: true, ..GnmiQuirks::default() });
-    assert_eq!(bench.set(timed("a", 60, updates(MTU, &json!(9000)))).unwrap().response.len(), 1);
-    assert_eq!(bench.config(MTU), Json::Null);
-    assert!(bench.store.pending.is_none());
-}
-
-#[test]
-fn habits_of_values() {
-    let body = |keyed: bool| {
-        let config = json!({"openconfig-interfaces:config": {"description": "x"}});
-        let mut body = config.as_object().unwrap().clone();
-        if keyed {
-            body.insert("openconfig-interfaces:name".into(), json!("eth1"));
-        }
-        updates(ETH1, &Json::Object(body))
-    };
-    let mut bench = Bench::new(GnmiQuirks { body_keys: BodyKeys::Required, ..GnmiQuirks::default() });
-    bench.fails(body(false), Code::InvalidArgument);
-    bench.set(body(true)).unwrap();
-    let mut bench = Bench::new(GnmiQuirks { body_keys: BodyKeys::Refused, ..GnmiQuirks::default() });
-    assert!(bench.fails(body(true), Code::InvalidArgument).starts_with("Duplicate instance"));
-    bench.set(body(false)).unwrap();
-
-    let config = format!("{ETH1}/config");
-    let (bare, prefixed) = (json!({"mtu": 9000}), json!({"openconfig-interfaces:mtu": 9000}));
-    let mut bench = Bench::new(GnmiQuirks { prefixes: Prefixes::Required, ..GnmiQuirks::default() });
-    bench.fails(updates(&config, &bare), Code::InvalidArgument);
-    bench.set(updates(&config, &prefixed)).unwrap();
-    let inner = json!({"openconfig-vlan:switched-vlan": {"config": {"interface-mode": "ACCESS"}}});
-    bench.set(updates(&format!("{ETH1}/ethernet"), &inner)).unwrap();
-    let mut bench = Bench::new(GnmiQuirks { prefixes: Prefixes::Absent, ..GnmiQuirks::default() });
-    bench.fails(updates(&config, &prefixed), Code::InvalidArgument);
-    bench.set(updates(&config, &bare)).unwrap();
-    assert_eq!(bench.config(&config)["mtu"], 9000);
-}
-
-#[test]
-fn habits_of_get() {
-    let bench = Bench::new(GnmiQuirks { all_only: true, ..GnmiQuirks::default() });
-    let get = |data_type| bench.updates(ETH1, data_type, Encoding::JsonIetf);
-    assert_eq!(get(DataType::Config), Err(Code::Unimplemented));
-    assert!(get(DataType::All).is_ok());
-
-    let quirks = GnmiQuirks { refused_encodings: vec![Encoding::JsonIetf], ..GnmiQuirks::default() };
-    let mut bench = Bench::new(quirks);
-    bench.fails(updates(MTU, &json!(9000)), Code::Unimplemented);
-    assert_eq!(bench.updates(ETH1, DataType::All, Encoding::JsonIetf), Err(Code::Unimplemented));
-    assert!(bench.updates(ETH1, DataType::All, Encoding::Json).is_ok());
-
-    let bench = Bench::new(GnmiQuirks { per_leaf: true, ..GnmiQuirks::default() });
-    let leaves = bench.updates(ETH1, DataType::Config, Encoding::JsonIetf).unwrap();
-    assert!(leaves.contains(&(format!("{ETH1}/config/enabled"), json!(true))), "{leaves:?}");
-    assert_eq!(leaves.len(), 4, "{leaves:?}");
-
-    let mut bench = Bench::new(GnmiQuirks { origin_required: true, ..GnmiQuirks::default() });
-    bench.fails(updates(MTU, &json!(9000)), Code::InvalidArgument);
-    let request = SetRequest { prefix: Some("openconfig:/".parse().unwrap()), ..updates(MTU, &json!(9000)) };
-    bench.set(request).unwrap();
 }
