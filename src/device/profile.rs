@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::reader::{Item, Table};
-use crate::device::cli::TemplateSources;
+use crate::device::cli::{ShellHabits, TemplateSources};
 use crate::device::{
     CliHabits, NetconfHabits, OpenConfigHabits, PortRename, Profile, Speaks, SshHabits, WordError,
 };
@@ -31,8 +31,12 @@ impl Profile {
             }),
             _ => table.table("cli", |table| {
                 let ssh = SshHabits::read(table);
-                let habits = CliHabits::read(table, templates);
-                Some((ssh?, Speaks::Cli(Arc::new(habits?))))
+                let habits = CliHabits::read(table, templates)?;
+                let none_first = match &habits.shell {
+                    ShellHabits::Terminal(terminal) => terminal.login.is_some(),
+                    ShellHabits::Exec => false,
+                };
+                Some((SshHabits { none_first, ..ssh? }, Speaks::Cli(Arc::new(habits))))
             }),
         };
         let (ssh, speaks) = speaks?;
@@ -117,6 +121,7 @@ impl SshHabits {
             keepalive,
             sessions,
             algorithms: algorithms.unwrap_or_default(),
+            none_first: false,
         })
     }
 }
