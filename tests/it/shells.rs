@@ -5,11 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mercury::device::{
-    Credential, Endpoint, HostKey, LoginQuestions, Question, Setup, SshHabits, TerminalHabits,
+    Credential, Device, Endpoint, HostKey, LoginQuestions, Profiles, Question, Setup, SshHabits,
+    TerminalHabits,
 };
+use mercury::path::Path;
+use mercury::schema::Schema;
 use mercury::transport::cli::{ExecShell, Output, Shell as _, Terminal};
 use mercury::transport::ssh::{self, Connection};
-use mercury::transport::{Cause, Fault};
+use mercury::transport::{Cause, Fault, ReadSet, Store, connector};
 use regex::Regex;
 use secrecy::SecretString;
 use tokio::time::Instant;
@@ -173,6 +176,29 @@ async fn a_switch_that_asks_on_its_terminal_who_logs_in() {
     ssh::connect(&operator(&server, &server.password), &ssh, soon()).await.unwrap();
     let wrong = ssh::connect(&operator(&server, "wrong horse"), &ssh, soon()).await.err().unwrap();
     assert!(matches!(wrong, Cause::Login { .. }), "{wrong}");
+}
+
+#[tokio::test]
+async fn a_powerconnect_is_read_behind_its_login() {
+    if !require(&[Peer::AsyncSsh]) {
+        return;
+    }
+    let server = AsyncSsh::start(Login::Terminal, false);
+    let profile = Profiles::default().get("dell_powerconnect").unwrap();
+    let endpoint = operator(&server, &server.password);
+    let device = Arc::new(Device { endpoint, ..Device::stand_in(profile) });
+    let mut session = connector(&device).open(soon()).await.unwrap();
+    let port = Path::parse("/openconfig-interfaces:interfaces/interface[name='g2']").unwrap();
+    let reads = ReadSet { paths: vec![port.clone()], schema: Schema::builtin().unwrap() };
+    let slice = session.read(Store::Running, &reads, soon()).await.unwrap();
+    let vlans = port.child("openconfig-if-ethernet:ethernet").child("openconfig-vlan:switched-vlan");
+    assert_eq!(slice.leaf(&vlans.child("config").child("access-vlan")), Some("7"));
+    session.close().await;
+
+    let endpoint = operator(&server, "wrong horse");
+    let device = Arc::new(Device { endpoint, ..Device::clone(&device) });
+    let fault = connector(&device).open(soon()).await.err().unwrap();
+    assert!(matches!(&fault, Fault::NotSent(Cause::Login { .. })), "{fault}");
 }
 
 /// What makes a switch of bash.

@@ -73,7 +73,12 @@ def server_class(login, username, password):
 
 
 def switch(username, password):
-    commands = {"terminal datadump": "", "show version": "SW version    2.0.0.46\r\n"}
+    commands = {
+        "terminal datadump": "",
+        "show version": "SW version    2.0.0.46\r\n",
+        "show interfaces description": "Port      Description\r\n-------   -----------\r\ng1        uplink\r\ng2\r\n",
+        "show running-config": "interface range ethernet g(1-2)\r\nswitchport access vlan 7\r\nexit\r\n",
+    }
 
     async def line(process, echo):
         """What is typed until Enter, shown as `echo` has it."""

@@ -293,6 +293,7 @@ fn filled(row: &Row, names: &BTreeSet<&str>) -> Value {
 mod tests {
     use super::*;
     use crate::device::{Profiles, Speaks};
+    use crate::openconfig::Mode;
 
     /// What a profile in the binary makes of one command's output about ports.
     fn ports(profile: &str, output: &str) -> Result<Vec<String>, String> {
@@ -355,5 +356,52 @@ mod tests {
         assert_eq!(read(vlans), Ok(Some("10,13".to_owned())));
         assert!(read(" tagged ethe 1/1/2 \n").is_err());
         assert!(read("vlan 10 by port\n tagged ethe 1/1/2 to 2/1/2 \n").is_err());
+    }
+
+    #[test]
+    fn lines_under_a_list_are_about_each_of_its_ports_or_vlans() {
+        let found = Profiles::default().get("dell_powerconnect").unwrap();
+        let Speaks::Cli(habits) = &found.speaks else { panic!("it has a command line") };
+        let ports = "Port      Description\n-------   -----------\ng1        a b\ng2\ng3\n1/e4\nch1\n";
+        let read = |port: &str, lines: &str| {
+            let outputs = [(&habits.reads[0], ports), (&habits.reads[1], lines)];
+            let slice = understood(&outputs, Some(port), &found, habits)?;
+            Ok::<_, String>(PortState::of(&slice, port))
+        };
+        let lines = "interface range ethernet g(1-2),1/e4\nswitchport mode trunk\nexit\n\
+            interface ethernet g1\nswitchport trunk native vlan 4\nshutdown\nexit\n\
+            interface range ethernet g(1,3)\nswitchport trunk allowed vlan add 6\nexit\n\
+            interface range ethernet g(1-2)\nswitchport trunk allowed vlan add 8-9\nexit\n\
+            Default settings:\nno shutdown\ninterface vlan 1\n";
+        let g1 = read("g1", lines).unwrap().unwrap();
+        assert_eq!((g1.mode, g1.native, g1.enabled), (Some(Mode::Trunk), VlanId::new(4).ok(), Some(false)));
+        assert_eq!(g1.vlans.unwrap().to_string(), "6,8-9");
+        assert_eq!(g1.description.as_deref(), Some("a b"));
+        assert_eq!(read("g2", lines).unwrap().unwrap().vlans.unwrap().to_string(), "8-9");
+        assert_eq!(read("1/e4", lines).unwrap().unwrap().vlans.unwrap().to_string(), "1");
+        // What it keeps for a mode that it is not in says nothing.
+        let g3 = read("g3", lines).unwrap().unwrap();
+        assert_eq!((g3.mode, g3.vlans), (None, None));
+        assert!(read("ch1", lines).unwrap().is_none());
+        // One that cannot be read or set is so for each of them, and only for them.
+        let general = "interface range ethernet g(1-2)\nswitchport mode general\nexit\n";
+        assert!(read("g2", general).unwrap().is_none() && read("g3", general).unwrap().is_some());
+        let unread = "interface range ethernet g(1-2)\nswitchport access vlan dynamic\nexit\n";
+        assert!(read("g2", unread).unwrap_err().contains("cannot be read") && read("g3", unread).is_ok());
+        assert!(read("g3", "interface range ethernet g(1-\n").is_err());
+        assert!(read("g3", "switchport access vlan 7\n").is_err());
+
+        let table =
+            "vlan database\nvlan 4-5,88\nexit\ninterface vlan 5\nname \"bar code\"\nexit\ninterface vlan 1\n";
+        let slice = understood(&[(&habits.reads[2], table)], None, &found, habits).unwrap();
+        let instance = network_instance_of(&found).unwrap();
+        let name = |vlan: u16| {
+            let entry = table_entry(&instance, VlanId::new(vlan.into()).unwrap());
+            slice.has_entry(&entry).then(|| slice.leaf(&entry.child("config").child("name")))
+        };
+        assert_eq!([1, 4, 5, 88].map(name), [Some(None), Some(None), Some(Some("bar code")), Some(None)]);
+        assert_eq!(name(6), None);
+        let wrong = understood(&[(&habits.reads[2], "vlan database\nvlan 9-4\n")], None, &found, habits);
+        assert!(wrong.is_err());
     }
 }
