@@ -163,7 +163,7 @@ impl<'h> Finder<'h> {
             self.read().await?;
             let Some(line) = self.screen.line() else { continue };
             let line = line.trim();
-            if self.tell(line).await? {
+            if self.tell(line).await? || self.is_echo(line) {
                 continue;
             }
             let prompt = |line: &str| self.habits.prompt.is_match(line);
@@ -217,6 +217,12 @@ impl<'h> Finder<'h> {
         self.screen = Screen::default();
         self.press(&format!("{answer}{}", habits.enter)).await?;
         Ok(true)
+    }
+
+    /// Whether a line is what was told, as far as it has been echoed: it may look like a prompt.
+    fn is_echo(&self, line: &str) -> bool {
+        let told = [Some(self.endpoint.username.as_str()), password(self.endpoint)];
+        self.answering.is_some() && told.into_iter().flatten().any(|told| told.starts_with(line))
     }
 
     fn refused(&self, why: &str) -> Cause {

@@ -237,6 +237,17 @@ async fn a_terminal_that_asks_who_logs_in() {
     })
     .await;
     assert_eq!(terminal.unwrap().prompt(), "sw#");
+    // A password that is shown, and looks like a prompt.
+    let like_a_prompt = endpoint(Credential::Password("hunter2#".into()));
+    let (terminal, _) = login_as(LOGIN, &like_a_prompt, async |peer| {
+        peer.stutters("Password:").await;
+        peer.takes("hunter2#\n").await;
+        peer.stutters("hunter2#\r\nsw#").await;
+        peer.takes("\n").await;
+        peer.says("\r\nsw#").await;
+    })
+    .await;
+    assert_eq!(terminal.unwrap().prompt(), "sw#");
     // One that SSH has asked already.
     let (terminal, _) = asked(async |peer| {
         peer.says("sw#").await;
