@@ -28,7 +28,7 @@ pub(crate) use ids::safe_name;
 pub use ids::{DatapathId, Index, Mac};
 pub use ports::{PortPattern, PortRefused, PortRename};
 pub use profiles::Profiles;
-pub use terminal::{Question, Setup, TerminalHabits};
+pub use terminal::{LoginQuestions, Question, Setup, TerminalHabits};
 
 /// Data about one operating system, read from `devices/<name>.toml`.
 #[derive(Clone, Debug)]
@@ -152,6 +152,9 @@ pub struct SshHabits {
     pub sessions: Option<usize>,
     /// Names of algorithms to offer besides the modern ones, for old switches.
     pub algorithms: Vec<String>,
+    /// Whether to ask first to be let in without a credential (RFC 4252 5.2): the system's terminal asks
+    /// for it.
+    pub none_first: bool,
 }
 
 impl Device {

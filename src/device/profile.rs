@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::reader::{Item, Table};
-use crate::device::cli::TemplateSources;
+use crate::device::cli::{ShellHabits, TemplateSources};
 use crate::device::{
     CliHabits, GnmiEncoding, GnmiHabits, KeyLeaf, NetconfHabits, OpenConfigHabits, PortRename, Profile,
     Speaks, SshHabits, WordError,
@@ -36,8 +36,12 @@ impl Profile {
             }),
             _ => table.table("cli", |table| {
                 let ssh = SshHabits::read(table);
-                let habits = CliHabits::read(table, templates);
-                Some((ssh?, Speaks::Cli(Arc::new(habits?))))
+                let habits = CliHabits::read(table, templates)?;
+                let none_first = match &habits.shell {
+                    ShellHabits::Terminal(terminal) => terminal.login.is_some(),
+                    ShellHabits::Exec => false,
+                };
+                Some((SshHabits { none_first, ..ssh? }, Speaks::Cli(Arc::new(habits))))
             }),
         };
         let (ssh, speaks) = speaks?;
@@ -149,7 +153,7 @@ impl SshHabits {
         let keepalive = table.get("keepalive").and_then(|item| item.duration(SECOND..=HOUR));
         let sessions = table.get("sessions").and_then(|item| item.integer(1..=64));
         let sessions = sessions.and_then(|most| usize::try_from(most).ok());
-        Some(Self { idle_limit: idle_limit?, keepalive, sessions, algorithms: Vec::new() })
+        Some(Self { idle_limit: idle_limit?, keepalive, sessions, algorithms: Vec::new(), none_first: false })
     }
 }
 

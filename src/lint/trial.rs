@@ -17,7 +17,7 @@ use crate::render::RenderError;
 use crate::schema::Schema;
 
 /// What ports are called here and there.
-const PORTS: [&str; 14] = [
+const PORTS: [&str; 15] = [
     "eth1",
     "Ethernet1",
     "Ethernet1/1",
@@ -32,6 +32,7 @@ const PORTS: [&str; 14] = [
     "port1",
     "10GE1/0/1",
     "TenGigabitEthernet 1/1",
+    "g1",
 ];
 
 /// The most that is told of one profile: more have few causes.

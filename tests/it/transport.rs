@@ -46,6 +46,7 @@ fn connector(endpoint: Endpoint, confirm: Option<Timed>, ssh_algorithms: &[&str]
         idle_limit: Duration::from_secs(60),
         keepalive: Some(Duration::from_secs(1)),
         algorithms: ssh_algorithms.iter().map(|name| name.to_string()).collect(),
+        none_first: false,
     };
     let openconfig = OpenConfigHabits {
         network_instance: None,

@@ -1,20 +1,22 @@
 //! What commands print, as a slice: the profile's rules make rows of it, its expressions say what the
 //! rows mean. Pure. What does not fit is an error; nothing is guessed.
 
+mod text;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use minijinja::value::Serde;
 use minijinja::{Value, context};
 
-use super::ports;
 use crate::device::Profile;
-use crate::device::cli::{CliHabits, Format, PortField, ReadRule, TextRule};
+use crate::device::cli::{CliHabits, Format, PortField, ReadRule};
 use crate::openconfig::{
     INTERFACES, Interface, NETWORK_INSTANCES, PortState, SPANNING_TREE, network_instance_of, table_entry,
 };
 use crate::path::Path;
 use crate::slice::{Slice, Value as Node};
 use crate::vlan::VlanId;
+use text::TextReader;
 
 /// What is to be read.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -142,15 +144,18 @@ impl Rows {
     pub(super) fn read(&mut self, rule: &ReadRule, output: &str) -> Result<(), String> {
         match &rule.format {
             Format::Text { rules, unread } => {
-                let mut reader = TextReader { rows: self, rule, state: None, section: None, row: None };
+                let mut reader = TextReader::new(self, rule);
                 for line in output.lines() {
                     let line = line.trim_end();
                     let is_read = reader.line(rules, line)?;
                     if !is_read && unread.as_ref().is_some_and(|unread| unread.is_match(line)) {
                         // In the section of a port that nobody asked about it does not matter.
-                        match reader.port().filter(|_| reader.state.is_some()) {
-                            Some(port) => drop(reader.rows.unread.entry(port).or_insert(line.to_owned())),
-                            None => return Err(cannot_be_read(line)),
+                        let ports = reader.ports();
+                        if ports.is_empty() || !reader.is_in_section() {
+                            return Err(cannot_be_read(line));
+                        }
+                        for port in ports {
+                            reader.rows().unread.entry(port).or_insert(line.to_owned());
                         }
                     }
                 }
@@ -284,87 +289,11 @@ fn filled(row: &Row, names: &BTreeSet<&str>) -> Value {
     Value::from(Serde(all))
 }
 
-struct TextReader<'r, 't> {
-    rows: &'r mut Rows,
-    rule: &'t ReadRule,
-    state: Option<&'t str>,
-    /// What the last line with a group `section` had there.
-    section: Option<String>,
-    row: Option<Row>,
-}
-
-impl<'t> TextReader<'_, 't> {
-    /// The port that the lines are about.
-    fn port(&self) -> Option<String> {
-        self.row.as_ref()?.get("port")?.clone()
-    }
-
-    /// Whether a rule fits the line.
-    fn line(&mut self, rules: &'t [TextRule], line: &str) -> Result<bool, String> {
-        let in_state = |rule: &&TextRule| rule.state.is_none() || rule.state.as_deref() == self.state;
-        let fitting = |rule: &'t TextRule| Some((rule, rule.pattern.captures(line)?));
-        let Some((rule, captures)) = rules.iter().filter(in_state).find_map(fitting) else {
-            return Ok(false);
-        };
-        self.section = captures.name("section").map(|name| name.as_str().to_owned()).or(self.section.take());
-        let groups =
-            rule.pattern.capture_names().flatten().filter(|name| !["section", "ports"].contains(name));
-        let found =
-            groups.filter_map(|name| Some((name.to_owned(), captures.name(name)?.as_str().to_owned())));
-        let found: Vec<(String, String)> = found.collect();
-        let begins = |(name, _): &(String, String)| name == "port" || name == "vlan";
-        if found.iter().any(begins) {
-            let key: Row =
-                found.iter().filter(|pair| begins(pair)).map(|(n, v)| (n.clone(), Some(v.clone()))).collect();
-            self.rows.begin(self.rule, &key)?;
-            self.row = Some(key);
-        }
-        let constant = |(name, value): (&String, &String)| match (value.as_str(), &self.section) {
-            ("$section", Some(section)) => Ok((name.clone(), section.clone())),
-            ("$section", None) => Err("it stands in no section".to_owned()),
-            (value, _) => Ok((name.clone(), value.to_owned())),
-        };
-        let constants = rule.set.iter().map(constant).collect::<Result<Vec<_>, _>>()?;
-        let values: Vec<(String, String)> = found.into_iter().chain(constants).collect();
-        if let Some(ports) = captures.name("ports") {
-            for port in ports::listed(ports.as_str())? {
-                self.fill(&Row::from([("port".to_owned(), Some(port))]), &values, rule)?;
-            }
-        } else if let (false, Some(key)) = (values.is_empty(), self.row.clone()) {
-            self.fill(&key, &values, rule)?;
-        }
-        let port = self.port();
-        self.rows.hidden.extend(port.filter(|_| rule.hides));
-        if let Some(next) = &rule.next {
-            self.state = Some(next);
-            if next == "start" {
-                self.row = None;
-                self.state = None;
-            }
-        }
-        Ok(true)
-    }
-
-    /// Puts values into the row with this key.
-    fn fill(&mut self, key: &Row, values: &[(String, String)], rule: &TextRule) -> Result<(), String> {
-        let row = self.rows.begin(self.rule, key)?;
-        for (name, value) in values {
-            match row.get_mut(name) {
-                Some(Some(old)) if rule.appends && !key.contains_key(name) => {
-                    old.push(',');
-                    old.push_str(value);
-                }
-                _ => drop(row.insert(name.clone(), Some(value.clone()))),
-            }
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::device::{Profiles, Speaks};
+    use crate::openconfig::Mode;
 
     /// What a profile in the binary makes of one command's output about ports.
     fn ports(profile: &str, output: &str) -> Result<Vec<String>, String> {
@@ -427,5 +356,52 @@ mod tests {
         assert_eq!(read(vlans), Ok(Some("10,13".to_owned())));
         assert!(read(" tagged ethe 1/1/2 \n").is_err());
         assert!(read("vlan 10 by port\n tagged ethe 1/1/2 to 2/1/2 \n").is_err());
+    }
+
+    #[test]
+    fn lines_under_a_list_are_about_each_of_its_ports_or_vlans() {
+        let found = Profiles::default().get("dell_powerconnect").unwrap();
+        let Speaks::Cli(habits) = &found.speaks else { panic!("it has a command line") };
+        let ports = "Port      Description\n-------   -----------\ng1        a b\ng2\ng3\n1/e4\nch1\n";
+        let read = |port: &str, lines: &str| {
+            let outputs = [(&habits.reads[0], ports), (&habits.reads[1], lines)];
+            let slice = understood(&outputs, Some(port), &found, habits)?;
+            Ok::<_, String>(PortState::of(&slice, port))
+        };
+        let lines = "interface range ethernet g(1-2),1/e4\nswitchport mode trunk\nexit\n\
+            interface ethernet g1\nswitchport trunk native vlan 4\nshutdown\nexit\n\
+            interface range ethernet g(1,3)\nswitchport trunk allowed vlan add 6\nexit\n\
+            interface range ethernet g(1-2)\nswitchport trunk allowed vlan add 8-9\nexit\n\
+            Default settings:\nno shutdown\ninterface vlan 1\n";
+        let g1 = read("g1", lines).unwrap().unwrap();
+        assert_eq!((g1.mode, g1.native, g1.enabled), (Some(Mode::Trunk), VlanId::new(4).ok(), Some(false)));
+        assert_eq!(g1.vlans.unwrap().to_string(), "6,8-9");
+        assert_eq!(g1.description.as_deref(), Some("a b"));
+        assert_eq!(read("g2", lines).unwrap().unwrap().vlans.unwrap().to_string(), "8-9");
+        assert_eq!(read("1/e4", lines).unwrap().unwrap().vlans.unwrap().to_string(), "1");
+        // What it keeps for a mode that it is not in says nothing.
+        let g3 = read("g3", lines).unwrap().unwrap();
+        assert_eq!((g3.mode, g3.vlans), (None, None));
+        assert!(read("ch1", lines).unwrap().is_none());
+        // One that cannot be read or set is so for each of them, and only for them.
+        let general = "interface range ethernet g(1-2)\nswitchport mode general\nexit\n";
+        assert!(read("g2", general).unwrap().is_none() && read("g3", general).unwrap().is_some());
+        let unread = "interface range ethernet g(1-2)\nswitchport access vlan dynamic\nexit\n";
+        assert!(read("g2", unread).unwrap_err().contains("cannot be read") && read("g3", unread).is_ok());
+        assert!(read("g3", "interface range ethernet g(1-\n").is_err());
+        assert!(read("g3", "switchport access vlan 7\n").is_err());
+
+        let table =
+            "vlan database\nvlan 4-5,88\nexit\ninterface vlan 5\nname \"bar code\"\nexit\ninterface vlan 1\n";
+        let slice = understood(&[(&habits.reads[2], table)], None, &found, habits).unwrap();
+        let instance = network_instance_of(&found).unwrap();
+        let name = |vlan: u16| {
+            let entry = table_entry(&instance, VlanId::new(vlan.into()).unwrap());
+            slice.has_entry(&entry).then(|| slice.leaf(&entry.child("config").child("name")))
+        };
+        assert_eq!([1, 4, 5, 88].map(name), [Some(None), Some(None), Some(Some("bar code")), Some(None)]);
+        assert_eq!(name(6), None);
+        let wrong = understood(&[(&habits.reads[2], "vlan database\nvlan 9-4\n")], None, &found, habits);
+        assert!(wrong.is_err());
     }
 }
