@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::access::Principal;
 use crate::device::{Device, OnDetach, PortRefused};
-use crate::openconfig::EDGE;
+use crate::openconfig::StpEdge;
 use crate::vlan::{VlanId, VlanSet};
 
 /// What should hold on one device afterwards.
@@ -400,7 +400,7 @@ impl Request {
                     may("mtu", Some(mtu.to_string()));
                 }
                 if self.device.stp_edge {
-                    may("edge-port", Some(EDGE.to_owned()));
+                    may("edge-port", Some(StpEdge::Enable.identity().to_owned()));
                 }
                 if self.device.bpdu_guard {
                     may("bpdu-guard", Some("true".to_owned()));

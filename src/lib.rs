@@ -13,11 +13,11 @@
 //! Beside the flow: [`access`] (who may do what), [`address`] (which devices and ports a call names),
 //! [`query`] (questions, which change nothing), [`config`] and [`device`] (what the operator wrote),
 //! [`import`] (what he wrote for others: their inventories), [`openconfig`] (where things are in its
-//! model), [`schema`] (libyang), [`xml`] (how a node is written), [`world`] (one immutable configuration
-//! per request), [`report`] (what people and callers read), [`audit`] and [`metrics`], [`service`] (the
-//! process: start, reload, end), [`sim`] (the embedded simulator; it shares no planning code),
-//! [`lint`] (mistakes in profiles and templates, found without a switch), [`client`] (for those who
-//! call), [`cli`].
+//! model), [`schema`] (libyang), [`xml`] (how a node is written), [`gnmi`] (its messages), [`world`] (one
+//! immutable configuration per request), [`pem`] (certificates and keys), [`report`] (what people and callers read), [`audit`] and
+//! [`metrics`], [`service`] (the process: start, reload, end), [`sim`] (the embedded simulator; it shares
+//! no planning code), [`lint`] (mistakes in profiles and templates, found without a switch), [`client`]
+//! (for those who call), [`cli`].
 
 pub mod access;
 pub mod address;
@@ -27,6 +27,7 @@ pub mod client;
 pub mod config;
 pub mod device;
 pub mod engine;
+pub mod gnmi;
 pub mod guard;
 pub mod import;
 pub mod intent;
@@ -34,6 +35,7 @@ pub mod lint;
 pub mod metrics;
 pub mod openconfig;
 pub mod path;
+pub mod pem;
 pub mod plan;
 pub mod query;
 mod quote;

@@ -18,8 +18,6 @@ pub const NETWORK_INSTANCES: &str = "openconfig-network-instance:network-instanc
 /// The spanning tree on the ports.
 pub const SPANNING_TREE: &str = "openconfig-spanning-tree:stp";
 /// An edge port, and none.
-pub const EDGE: &str = "openconfig-spanning-tree-types:EDGE_ENABLE";
-const NO_EDGE: &str = "openconfig-spanning-tree-types:EDGE_DISABLE";
 /// The one member of a list that is there and names no VLAN: the model has no word for it, and no list
 /// would mean every VLAN.
 const NO_VLAN: &str = "none";
@@ -206,10 +204,18 @@ pub struct PortState {
     pub description: Option<String>,
     pub enabled: Option<bool>,
     pub mtu: Option<u16>,
-    /// The spanning tree lets it forward at once.
-    pub stp_edge: Option<bool>,
+    pub stp_edge: Option<StpEdge>,
     /// A BPDU that arrives takes it down.
     pub bpdu_guard: Option<bool>,
+}
+
+/// Whether the spanning tree lets a port forward at once (`STP_EDGE_PORT`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StpEdge {
+    Enable,
+    Disable,
+    /// The switch decides: by what it hears, or by the port's mode.
+    Auto,
 }
 
 impl Mode {
@@ -229,6 +235,41 @@ impl FromStr for Mode {
         let mode =
             [Mode::Access, Mode::Trunk].into_iter().find(|mode| mode.as_str().eq_ignore_ascii_case(text));
         mode.ok_or_else(|| format!("`{text}` is neither access nor trunk"))
+    }
+}
+
+impl StpEdge {
+    const ALL: [Self; 3] = [Self::Enable, Self::Disable, Self::Auto];
+
+    /// As OpenConfig's identities spell it.
+    pub fn identity(self) -> &'static str {
+        match self {
+            Self::Enable => "openconfig-spanning-tree-types:EDGE_ENABLE",
+            Self::Disable => "openconfig-spanning-tree-types:EDGE_DISABLE",
+            Self::Auto => "openconfig-spanning-tree-types:EDGE_AUTO",
+        }
+    }
+
+    fn of_identity(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|edge| edge.identity() == text)
+    }
+
+    /// As profiles and templates spell it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Enable => "true",
+            Self::Disable => "false",
+            Self::Auto => "auto",
+        }
+    }
+}
+
+impl FromStr for StpEdge {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let edge = Self::ALL.into_iter().find(|edge| edge.as_str() == text);
+        edge.ok_or_else(|| format!("`{text}` is neither true, false nor auto"))
     }
 }
 
@@ -252,11 +293,7 @@ impl PortState {
             description: leaf(&interface.description).map(str::to_owned),
             enabled: leaf(&interface.enabled).and_then(|enabled| enabled.parse().ok()),
             mtu: leaf(&interface.mtu).and_then(|mtu| mtu.parse().ok()),
-            stp_edge: leaf(&stp.edge).and_then(|edge| match edge {
-                EDGE => Some(true),
-                NO_EDGE => Some(false),
-                _ => None,
-            }),
+            stp_edge: leaf(&stp.edge).and_then(StpEdge::of_identity),
             bpdu_guard: leaf(&stp.bpdu_guard).and_then(|guard| guard.parse().ok()),
         })
     }
@@ -297,7 +334,7 @@ impl PortState {
             slice.set(vlans.trunk, Value::Set(members));
         }
         let stp = StpPort::new(port);
-        let edge = self.stp_edge.map(|edge| if edge { EDGE } else { NO_EDGE }.to_owned());
+        let edge = self.stp_edge.map(|edge| edge.identity().to_owned());
         let guard = self.bpdu_guard.map(|guard| guard.to_string());
         for (path, value) in [(&stp.edge, edge), (&stp.bpdu_guard, guard)] {
             if let Some(value) = value {

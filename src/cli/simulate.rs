@@ -1,6 +1,7 @@
 //! `mercury simulate`: switches to try things on.
 
 mod cli_switch;
+mod gnmi;
 
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -17,9 +18,10 @@ use crate::sim::cli::{CliFault, CliSpec};
 use crate::sim::{self, FaultSpec, Personality, SwitchSpec};
 use cli_switch::SystemArg;
 
-/// Run simulated switches, NETCONF or command lines, until SIGINT or SIGTERM.
+/// Run simulated switches, NETCONF, gNMI or command lines, until SIGINT or SIGTERM.
 ///
-/// Prints one line a switch when all are ready: name, address, host key.
+/// Prints one line a switch when all are ready: name, address, host key, and where it is a gNMI
+/// target too gnmi=ADDRESS.
 #[derive(Debug, clap::Args)]
 pub struct SimulateArgs {
     /// name=leaf1,personality=candidate-persist,port=0,ports=eth1..eth48,vlans=100-110+300
@@ -29,6 +31,13 @@ pub struct SimulateArgs {
     /// did before its error; prune-when drops a node whose `when` is false; undo-needs-unlock
     /// keeps a timed commit while running is locked; base-1.0 offers no chunked framing;
     /// no-link=eth1..eth4 reports these ports down; config=FILE adds XML to the first configuration.
+    ///
+    /// gnmi=PORT makes it a gNMI target too. Habits of such: gnmi-refuses=json or json_ietf, though
+    /// advertised; gnmi-commit=ignored or unimplemented; gnmi-keeps-failed-commit lets one that is
+    /// not valid wait for its cancel; gnmi-fails-after-applying=CODE; gnmi-applies-nothing;
+    /// gnmi-no-results; gnmi-no-result-paths; gnmi-seconds in timestamps; gnmi-body-keys=required or
+    /// refused; gnmi-all-only in Get; gnmi-no-leaf-list-arrays; gnmi-per-leaf; gnmi-prefixes=required
+    /// or absent; gnmi-origin-required.
     #[arg(long = "switch", value_name = "SPEC", value_parser = parse_switch, required_unless_present = "systems")]
     switches: Vec<SwitchArg>,
     /// cisco_ios or name=leaf2,os=cisco_ios,port=0,ports=Ethernet1..Ethernet48
@@ -53,7 +62,8 @@ pub struct SimulateArgs {
     ///
     /// After the name an rpc, `hello`, `any`, `confirmed-commit` or `confirm`, with @N for its Nth
     /// occurrence or @every; then reject[=TAG], drop-before, drop-after, hang-before, hang-after,
-    /// close, malformed, doctype, not-xml or delay=TIME.
+    /// close, malformed, doctype, not-xml or delay=TIME. By gNMI: gnmi-capabilities, gnmi-get,
+    /// gnmi-set, gnmi-commit, gnmi-confirm, gnmi-cancel, and reject=CODE.
     #[arg(long = "fault", value_name = "NAME:RPC[@N]:WHAT", value_parser = parse_fault)]
     faults: Vec<(String, FaultSpec)>,
     /// leaf1=5ms: added to every rpc; less than a millisecond becomes one
@@ -68,6 +78,8 @@ pub struct SimulateArgs {
     /// OpenSSH public key file
     #[arg(long, value_name = "FILE")]
     authorized_key: Option<PathBuf>,
+    #[command(flatten)]
+    gnmi_tls: Box<gnmi::TlsArgs>,
     /// Directory of YANG modules in place of the built-in ones
     #[arg(long, value_name = "DIR")]
     yang: Option<PathBuf>,
@@ -105,7 +117,8 @@ pub async fn run(args: SimulateArgs) -> anyhow::Result<()> {
     for (spec, address) in specs(&args)? {
         let name = spec.name.clone();
         let switch = sim::start(spec, Arc::clone(&schema), address).await?;
-        lines += &format!("{name} {} {}\n", switch.addr(), switch.host_key());
+        let gnmi = switch.gnmi_addr().map(|address| format!(" gnmi={address}")).unwrap_or_default();
+        lines += &format!("{name} {} {}{gnmi}\n", switch.addr(), switch.host_key());
         running.push(switch);
     }
     for (spec, address) in system_specs(&args)? {
@@ -140,6 +153,7 @@ fn login(args: &SimulateArgs) -> anyhow::Result<(Option<SecretString>, Option<St
 /// What to start and where, from all of the arguments together.
 fn specs(args: &SimulateArgs) -> anyhow::Result<Vec<(SwitchSpec, SocketAddr)>> {
     let (password, authorized_key) = login(args)?;
+    let gnmi_tls = args.gnmi_tls.read(read)?;
     let netconf: Vec<&String> = args.switches.iter().map(|switch| &switch.spec.name).collect();
     let systems: Vec<&String> = args.systems.iter().map(|system| &system.spec.name).collect();
     let names: Vec<&String> = netconf.iter().chain(&systems).copied().collect();
@@ -164,6 +178,12 @@ fn specs(args: &SimulateArgs) -> anyhow::Result<Vec<(SwitchSpec, SocketAddr)>> {
         let ours = |(name, _): &&(String, FaultSpec)| *name == spec.name;
         spec.faults = args.faults.iter().filter(ours).map(|(_, fault)| fault.clone()).collect();
         spec.latency = latency(args, &spec.name);
+        if let Some(gnmi) = &mut spec.gnmi {
+            gnmi.tls.clone_from(&gnmi_tls);
+            if password.is_none() && gnmi_tls.as_ref().is_none_or(|tls| tls.client_ca.is_none()) {
+                bail!("nobody could use gNMI on {}: give --password-file or --gnmi-client-ca", spec.name);
+            }
+        }
         Ok((spec, SocketAddr::new(args.bind, switch.port)))
     };
     args.switches.iter().map(complete).collect()
@@ -231,7 +251,7 @@ fn parse_switch(text: &str) -> Result<SwitchArg, String> {
             "prune-when" if value.is_empty() => spec.quirks.prune_when = true,
             "undo-needs-unlock" if value.is_empty() => spec.quirks.undo_needs_unlock = true,
             "base-1.0" if value.is_empty() => spec.quirks.base_1_0 = true,
-            _ => return Err(wrong()),
+            _ => gnmi::word(&mut spec.gnmi, key, value).ok_or_else(wrong)?,
         }
     }
     check_name(&spec.name)?;

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use super::reader::{Item, Problems, Table};
 use crate::access::{Access, Pattern, Rule};
 use crate::device::credentials::CredentialPolicy;
+use crate::pem;
 use crate::rpc::auth::basic::Htpasswd;
 use crate::rpc::auth::digest::Htdigest;
 use crate::rpc::auth::file::{Parse, UserFile};
 use crate::rpc::auth::{Methods, Policy};
-use crate::rpc::tls::{self, ClientCa, MinVersion, Tls};
+use crate::rpc::tls::{ClientCa, MinVersion, Tls};
 
 /// Where the service listens and whom it lets in.
 #[derive(Clone, Debug)]
@@ -205,14 +206,14 @@ impl Reader<'_> {
         let read = |key, read: fn(&std::path::Path) -> _| {
             table.required(key).and_then(|item| self.file(&item, read))
         };
-        let chain = read("certificate", tls::certificates);
-        let key = table.required("key").and_then(|item| self.file(&item, tls::private_key));
+        let chain = read("certificate", pem::certificates);
+        let key = table.required("key").and_then(|item| self.file(&item, pem::private_key));
         let least = table.get("min_version").map_or(Some(MinVersion::default()), |item| {
             item.choice(&[("1.2", MinVersion::Tls12), ("1.3", MinVersion::Tls13)])
         });
         let clients = self.belongs(table, "client_ca", Auth::Mtls).and_then(|item| match item {
             None => Some(None),
-            Some(item) => self.file(&item, tls::authorities).map(Some),
+            Some(item) => self.file(&item, pem::authorities).map(Some),
         });
         let names = self.belongs(table, "client_names", Auth::Mtls).and_then(|item| match item {
             None => Some(None),

@@ -11,8 +11,8 @@ use crate::device::credentials::{self, CredentialPolicy, KeyFiles, credential, e
 use crate::device::ids::{device_name, host};
 use crate::device::profile::port_names;
 use crate::device::{
-    Credential, DatapathId, Device, Endpoint, HostKey, Inventory, Mac, OnDetach, PhysicalNetwork,
-    PortPattern, Profiles, Save, host_and_port,
+    Credential, DatapathId, Device, Endpoint, GnmiEndpoint, HostKey, Inventory, Mac, OnDetach,
+    PhysicalNetwork, PortPattern, Profile, Profiles, Save, host_and_port,
 };
 use crate::vlan::VlanSet;
 
@@ -132,7 +132,7 @@ impl Context<'_> {
             Some(names.into_iter().map(|(name, _)| name))
         });
         let profile = table.required("profile").and_then(|item| item.read(|name| self.profiles.get(name)));
-        let endpoint = self.read_endpoint(table, taken, inline);
+        let endpoint = self.read_endpoint(table, profile.as_deref(), taken, inline);
 
         let own = Defaults::read(table);
         if own.physical_networks.is_some() {
@@ -223,19 +223,47 @@ impl Context<'_> {
         });
     }
 
-    fn read_endpoint(&self, table: &Table, taken: &mut Taken, inline: Inline) -> Option<Endpoint> {
+    fn read_endpoint(
+        &self,
+        table: &Table,
+        profile: Option<&Profile>,
+        taken: &mut Taken,
+        inline: Inline,
+    ) -> Option<Endpoint> {
         let address = table.required("address").and_then(|item| Some((item.read(host)?, item)));
+        let (by_ssh, by_gnmi) = profile.map_or((true, false), Profile::reached_by);
+        let is_written = table.get("gnmi").is_some();
+        if is_written && !by_gnmi && profile.is_some() {
+            table.refuse("gnmi", "its profile does not speak gNMI");
+        }
+        if by_gnmi && !is_written {
+            table.refuse("gnmi", "missing; its profile speaks gNMI, so [device.gnmi] says how it is reached");
+        }
+        let gnmi = table.table("gnmi", |table| GnmiEndpoint::read(table, self.credentials));
         let port = match table.get("port") {
-            None => Some(830),
+            Some(item) if !by_ssh => {
+                item.refuse("its profile speaks gNMI alone, whose port is in [device.gnmi]");
+                None
+            }
             Some(item) => item.integer(1..=65_535).and_then(|port| u16::try_from(port).ok()),
+            None if by_ssh => Some(830),
+            None => gnmi.as_ref().map(|gnmi| gnmi.port),
         };
+        // TLS may say all there is to say of who we are.
+        let needs_login = by_ssh || !gnmi.as_ref().is_none_or(|gnmi| gnmi.shows_certificate);
         if let (Some((host, item)), Some(port)) = (&address, port) {
             taken.claim(item, format!("endpoint {}", host_and_port(host, port)));
         }
-        let username = table.required("username").and_then(|item| item.filled_text());
+        let username = match table.get("username") {
+            None if !needs_login => Some(String::new()),
+            _ => table.required("username").and_then(|item| item.filled_text()),
+        };
         let login = match inline.password {
             Some(_) if self.credentials == CredentialPolicy::Skip => Some(Credential::NotLoaded),
             Some(password) => Some(Credential::Password(password)),
+            None if !needs_login && credentials::LOGIN.iter().all(|key| table.get(key).is_none()) => {
+                Some(Credential::Certificate)
+            }
             None => {
                 let named = table.one_among(&credentials::LOGIN);
                 named.and_then(|item| credential(&item, self.credentials, &self.key_files))
@@ -245,6 +273,7 @@ impl Context<'_> {
         let asked = asked.and_then(|item| enable_secret(&item, self.credentials)).flatten();
         let host_key = match table.at_most_one_among(&["known_hosts", "host_key"]) {
             Some(item) => self.host_key(&item),
+            None if !by_ssh => Some(HostKey::None),
             None => {
                 let default = self.defaults.known_hosts.clone().map(HostKey::KnownHosts);
                 let given = table.get("known_hosts").or(table.get("host_key")).is_some();
@@ -265,6 +294,7 @@ impl Context<'_> {
             credential: login?,
             enable_secret: inline.enable_secret.or(asked),
             host_key: host_key?,
+            gnmi,
         })
     }
 

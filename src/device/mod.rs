@@ -9,6 +9,7 @@ mod ports;
 mod profile;
 mod profiles;
 mod terminal;
+mod tls;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -27,7 +28,7 @@ pub(crate) use ids::safe_name;
 pub use ids::{DatapathId, Index, Mac};
 pub use ports::{PortPattern, PortRefused, PortRename};
 pub use profiles::Profiles;
-pub use terminal::{Question, Setup, TerminalHabits};
+pub use terminal::{LoginQuestions, Question, Setup, TerminalHabits};
 
 /// Data about one operating system, read from `devices/<name>.toml`.
 #[derive(Clone, Debug)]
@@ -50,6 +51,7 @@ pub struct Profile {
 #[derive(Clone, Debug)]
 pub enum Speaks {
     Netconf(NetconfHabits),
+    Gnmi(Arc<GnmiHabits>),
     Cli(Arc<CliHabits>),
 }
 
@@ -78,6 +80,67 @@ pub struct NetconfHabits {
     pub timer_granularity: Duration,
 }
 
+/// How this system speaks gNMI.
+#[derive(Clone, Debug)]
+pub struct GnmiHabits {
+    pub encoding: GnmiEncoding,
+    /// The paths' origin (specification 2.2.2.1); empty: none is said, which means OpenConfig.
+    pub origin: String,
+    /// Whether the origin stands in the prefix and not in each path.
+    pub origin_in_prefix: bool,
+    /// The prefix' target; empty: none.
+    pub target: String,
+    /// Where the key of an entry that is created stands.
+    pub key_leaf: KeyLeaf,
+    /// Whether names in paths say their module where it changes, as in RFC 7951.
+    pub module_names: bool,
+    /// Whether a Get asks for all data, since it may not ask for the configuration alone.
+    pub get_all: bool,
+    /// Whether what a Set changes survives a reboot; gNMI has no word for saving.
+    pub keeps: bool,
+    /// Whether the commit extension is looked for.
+    pub commit_confirmed: bool,
+    /// The unit in which it counts the commit's timer.
+    pub timer_granularity: Duration,
+}
+
+impl GnmiHabits {
+    /// The origin that each path says; empty: none does.
+    pub fn origin_of_paths(&self) -> &str {
+        if self.origin_in_prefix { "" } else { &self.origin }
+    }
+}
+
+/// How values are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GnmiEncoding {
+    /// RFC 7951.
+    JsonIetf,
+    /// Names do not say their module.
+    Json,
+}
+
+impl GnmiEncoding {
+    /// As the specification spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::JsonIetf => "JSON_IETF",
+            Self::Json => "JSON",
+        }
+    }
+}
+
+/// Where the key of a list's new entry stands: some need it in the body, some refuse it there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyLeaf {
+    /// In the entry, in the body of the container above the list.
+    Parent,
+    /// In the path of the entry and in its body.
+    Entry,
+    /// In the path of the entry alone.
+    Path,
+}
+
 /// How connections to this system are kept.
 #[derive(Clone, Debug, Default)]
 pub struct SshHabits {
@@ -89,6 +152,9 @@ pub struct SshHabits {
     pub sessions: Option<usize>,
     /// Names of algorithms to offer besides the modern ones, for old switches.
     pub algorithms: Vec<String>,
+    /// Whether to ask first to be let in without a credential (RFC 4252 5.2): the system's terminal asks
+    /// for it.
+    pub none_first: bool,
 }
 
 impl Device {
@@ -105,7 +171,8 @@ impl Device {
                 username: "admin".to_owned(),
                 credential: Credential::NotLoaded,
                 enable_secret: None,
-                host_key: HostKey::Pinned(String::new()),
+                host_key: HostKey::None,
+                gnmi: None,
             },
             profile,
             allowed_vlans: VlanSet::all(),
@@ -132,7 +199,9 @@ impl Profile {
     /// Whether it can be told that a port is an STP edge, and to guard it from BPDUs.
     pub fn spanning_tree(&self) -> (bool, bool) {
         match &self.speaks {
-            Speaks::Netconf(_) => (self.openconfig.spanning_tree, self.openconfig.spanning_tree),
+            Speaks::Netconf(_) | Speaks::Gnmi(_) => {
+                (self.openconfig.spanning_tree, self.openconfig.spanning_tree)
+            }
             Speaks::Cli(habits) => {
                 (habits.has_word_for(PortField::StpEdge), habits.has_word_for(PortField::BpduGuard))
             }
@@ -142,8 +211,16 @@ impl Profile {
     /// Whether a port has an MTU of its own.
     pub fn has_mtu(&self) -> bool {
         match &self.speaks {
-            Speaks::Netconf(_) => true,
+            Speaks::Netconf(_) | Speaks::Gnmi(_) => true,
             Speaks::Cli(habits) => habits.has_word_for(PortField::Mtu),
+        }
+    }
+
+    /// Whether it is reached by SSH, and whether by gNMI.
+    pub fn reached_by(&self) -> (bool, bool) {
+        match &self.speaks {
+            Speaks::Netconf(_) | Speaks::Cli(_) => (true, false),
+            Speaks::Gnmi(_) => (false, true),
         }
     }
 
@@ -151,7 +228,7 @@ impl Profile {
     pub fn netconf(&self) -> Option<&NetconfHabits> {
         match &self.speaks {
             Speaks::Netconf(habits) => Some(habits),
-            Speaks::Cli(_) => None,
+            Speaks::Gnmi(_) | Speaks::Cli(_) => None,
         }
     }
 
@@ -159,6 +236,7 @@ impl Profile {
     pub fn timer_granularity(&self) -> Duration {
         match &self.speaks {
             Speaks::Netconf(habits) => habits.timer_granularity,
+            Speaks::Gnmi(habits) => habits.timer_granularity,
             Speaks::Cli(habits) => habits
                 .staging
                 .as_ref()
@@ -240,6 +318,38 @@ pub struct Endpoint {
     /// What a command line asks for before it takes configuration; NETCONF never asks.
     pub enable_secret: Option<SecretString>,
     pub host_key: HostKey,
+    /// Where and how it is reached by gNMI; none: not at all.
+    pub gnmi: Option<GnmiEndpoint>,
+}
+
+/// How to reach a device by gNMI.
+#[derive(Clone, Debug)]
+pub struct GnmiEndpoint {
+    pub port: u16,
+    pub security: Security,
+    /// Whether we show a certificate of our own, which may be all that is needed to log in.
+    pub shows_certificate: bool,
+}
+
+/// What keeps others from listening and from answering.
+#[derive(Clone, Debug)]
+pub enum Security {
+    /// Nothing.
+    Plaintext,
+    /// The certificate is checked for `server_name`; none: for the address.
+    Tls { config: TlsSettings, server_name: Option<String> },
+    /// Left unread because the inventory was loaded to plan offline; no session can be opened.
+    NotLoaded,
+}
+
+/// Whom to believe and what to show, our private key among it: nothing of it can be printed.
+#[derive(Clone)]
+pub struct TlsSettings(pub Arc<rustls::ClientConfig>);
+
+impl fmt::Debug for TlsSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TlsSettings")
+    }
 }
 
 /// What proves who we are. Values cannot be printed.
@@ -248,6 +358,8 @@ pub enum Credential {
     /// A private key that `russh::keys::decode_secret_key` reads, as text, unencrypted.
     Key(SecretString),
     Password(SecretString),
+    /// The certificate that we show in TLS, and nothing else.
+    Certificate,
     /// Left unread because the inventory was loaded to plan offline; no session can be opened.
     NotLoaded,
 }
@@ -259,6 +371,8 @@ pub enum HostKey {
     KnownHosts(PathBuf),
     /// One public key, `ssh-ed25519 AAAA...`.
     Pinned(String),
+    /// None is on record, since it is not reached by SSH.
+    None,
 }
 
 /// What a detach leaves when no default VLAN is given.

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::reader::{Item, Table};
-use crate::device::cli::TemplateSources;
+use crate::device::cli::{ShellHabits, TemplateSources};
 use crate::device::{
-    CliHabits, NetconfHabits, OpenConfigHabits, PortRename, Profile, Speaks, SshHabits, WordError,
+    CliHabits, GnmiEncoding, GnmiHabits, KeyLeaf, NetconfHabits, OpenConfigHabits, PortRename, Profile,
+    Speaks, SshHabits, WordError,
 };
 use crate::transport::Timed;
 use crate::transport::ssh::known_algorithm;
@@ -24,15 +25,23 @@ impl Profile {
         let port_names = port_names(table);
         let ignore_case = table.get("port_names_ignore_case").and_then(|item| item.boolean());
         let openconfig = table.required_table("openconfig", OpenConfigHabits::read);
-        let speaks = match table.one_of("netconf", "cli")?.name {
+        let speaks = match table.one_among(&["netconf", "gnmi", "cli"])?.name {
             "netconf" => table.table("netconf", |table| {
                 let (ssh, habits) = (SshHabits::read(table), NetconfHabits::read(table));
                 Some((ssh?, Speaks::Netconf(habits?)))
             }),
+            "gnmi" => table.table("gnmi", |table| {
+                let (kept, habits) = (SshHabits::read_kept(table), GnmiHabits::read(table));
+                Some((kept?, Speaks::Gnmi(Arc::new(habits?))))
+            }),
             _ => table.table("cli", |table| {
                 let ssh = SshHabits::read(table);
-                let habits = CliHabits::read(table, templates);
-                Some((ssh?, Speaks::Cli(Arc::new(habits?))))
+                let habits = CliHabits::read(table, templates)?;
+                let none_first = match &habits.shell {
+                    ShellHabits::Terminal(terminal) => terminal.login.is_some(),
+                    ShellHabits::Exec => false,
+                };
+                Some((SshHabits { none_first, ..ssh? }, Speaks::Cli(Arc::new(habits))))
             }),
         };
         let (ssh, speaks) = speaks?;
@@ -105,19 +114,46 @@ impl NetconfHabits {
     }
 }
 
+impl GnmiHabits {
+    fn read(table: &Table) -> Option<Self> {
+        let encoding = table
+            .get("encoding")
+            .map(|item| item.choice(&[("json-ietf", GnmiEncoding::JsonIetf), ("json", GnmiEncoding::Json)]));
+        let key_leaf = table.get("key_leaf").map(|item| {
+            item.choice(&[("parent", KeyLeaf::Parent), ("entry", KeyLeaf::Entry), ("path", KeyLeaf::Path)])
+        });
+        let text = |key| table.get(key).and_then(|item| item.filled_text()).unwrap_or_default();
+        let truth = |key| table.get(key).and_then(|item| item.boolean());
+        let timer_granularity =
+            table.get("timer_granularity").map(|item| item.duration(SECOND..=SECOND * 60));
+        Some(Self {
+            encoding: encoding.unwrap_or(Some(GnmiEncoding::JsonIetf))?,
+            origin: text("origin"),
+            origin_in_prefix: truth("origin_in_prefix").unwrap_or_default(),
+            target: text("target"),
+            key_leaf: key_leaf.unwrap_or(Some(KeyLeaf::Parent))?,
+            module_names: truth("module_names").unwrap_or_default(),
+            get_all: truth("get_all").unwrap_or_default(),
+            keeps: truth("keeps").unwrap_or_default(),
+            commit_confirmed: truth("commit_confirmed").unwrap_or(true),
+            timer_granularity: timer_granularity.unwrap_or(Some(SECOND))?,
+        })
+    }
+}
+
 impl SshHabits {
     fn read(table: &Table) -> Option<Self> {
+        let algorithms = table.get("ssh_algorithms").and_then(|item| item.list(|item| item.read(algorithm)));
+        Some(Self { algorithms: algorithms.unwrap_or_default(), ..Self::read_kept(table)? })
+    }
+
+    /// What is the same whatever the connection is.
+    fn read_kept(table: &Table) -> Option<Self> {
         let idle_limit = table.required("idle_limit").and_then(|item| item.duration(Duration::ZERO..=HOUR));
         let keepalive = table.get("keepalive").and_then(|item| item.duration(SECOND..=HOUR));
-        let algorithms = table.get("ssh_algorithms").and_then(|item| item.list(|item| item.read(algorithm)));
         let sessions = table.get("sessions").and_then(|item| item.integer(1..=64));
         let sessions = sessions.and_then(|most| usize::try_from(most).ok());
-        Some(Self {
-            idle_limit: idle_limit?,
-            keepalive,
-            sessions,
-            algorithms: algorithms.unwrap_or_default(),
-        })
+        Some(Self { idle_limit: idle_limit?, keepalive, sessions, algorithms: Vec::new(), none_first: false })
     }
 }
 

@@ -21,6 +21,8 @@ pub struct TerminalHabits {
     pub enable: Option<String>,
     /// What then asks for the enable secret.
     pub secret_question: Option<Regex>,
+    /// What the terminal asks before there is a prompt, where SSH lets everybody in; none: nothing.
+    pub login: Option<LoginQuestions>,
     /// What to say after the login, in this order.
     pub setup: Vec<Setup>,
     /// Enters the configuration mode; there if `configuring` is.
@@ -34,6 +36,13 @@ pub struct TerminalHabits {
     pub questions: Vec<Question>,
     /// Characters in a line of the terminal.
     pub width: u32,
+}
+
+/// How a terminal asks who logs in. Each is answered once.
+#[derive(Clone, Debug)]
+pub struct LoginQuestions {
+    pub user: Regex,
+    pub password: Regex,
 }
 
 /// One command after the login.
@@ -67,6 +76,11 @@ impl TerminalHabits {
         let configuring = pattern("configuring");
         let enable = word("enable");
         let secret_question = pattern("secret_question");
+        let login = table.table("login", |table| {
+            let asked = |key| table.required(key).and_then(|item| line_pattern(&item));
+            let (user, password) = (asked("user"), asked("password"));
+            Some(LoginQuestions { user: user?, password: password? })
+        });
         let setup = table.get("setup").and_then(|item| item.list(setup));
         let configure = word("configure");
         let leave = word("leave");
@@ -99,6 +113,7 @@ impl TerminalHabits {
             configuring,
             enable,
             secret_question,
+            login,
             setup: setup.unwrap_or_default(),
             configure,
             leave,
@@ -168,6 +183,7 @@ mod tests {
             configuring = '\(config[^)]*\)#\s*$'
             enable = "enable"
             secret_question = '^[Pp]assword:\s*$'
+            login = { user = '^User Name:\s*$', password = '^Password:\s*$' }
             setup = ["terminal length 0", "? terminal width 511"]
             configure = "configure terminal"
             leave = "end"
@@ -185,6 +201,8 @@ mod tests {
         let setup: Vec<_> =
             habits.setup.iter().map(|setup| (setup.command.as_str(), setup.optional)).collect();
         assert_eq!(setup, [("terminal length 0", false), ("terminal width 511", true)]);
+        let login = habits.login.unwrap();
+        assert!(login.user.is_match("User Name:") && login.password.is_match("Password: "));
         assert!(habits.questions[0].after.is_match("copy a b") && habits.questions[0].answer.is_empty());
     }
 
@@ -192,6 +210,7 @@ mod tests {
     fn what_may_be_left_out() {
         let habits = read("prompt = '[$]\\s*$'").unwrap();
         assert!(habits.privileged.is_none() && habits.configuring.is_none() && habits.setup.is_empty());
+        assert!(habits.login.is_none());
         assert_eq!((habits.enter, habits.width), ("\n", 511));
     }
 
@@ -208,6 +227,8 @@ mod tests {
             ("prompt = '#'\nconfigure = 'c'\nleave = 'end'", "configuring: missing"),
             ("prompt = '#'\nenable = 'en'", "p.toml:2:10: enable: goes with `privileged`"),
             ("prompt = '#'\nprivileged='#'\nsecret_question = ':'", "goes with `enable`"),
+            ("prompt = '#'\nlogin = { user = 'x' }", "login.password: missing"),
+            ("prompt = '#'\nlogin = { user = '', password = 'x' }", "login.user: fits an empty line"),
             ("prompt = '#'\n[[questions]]\nmatch = 'x'\nanswer = 'y'", "questions[0]: after: missing"),
             (
                 "prompt = '#'\n[[questions]]\nafter = '^$'\nmatch = ''\nanswer = ''",

@@ -3,6 +3,7 @@
 //! template, model or merge is caught here. What it does not know it refuses.
 
 mod cli;
+mod gnmi;
 mod read;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -159,12 +160,14 @@ pub fn guard(
     profile: &Profile,
     schema: &Schema,
 ) -> Result<Vec<Slice>, ScopeError> {
-    let xml = match (payload, &profile.speaks) {
-        (Payload::Netconf(xml), Speaks::Netconf(_)) => xml,
+    let changes = match (payload, &profile.speaks) {
+        (Payload::Netconf(xml), Speaks::Netconf(_)) => read(xml, schema)?,
+        (Payload::Gnmi(set), Speaks::Gnmi(habits)) => {
+            gnmi::read(set, habits.origin_of_paths(), &scope.running, schema)?
+        }
         (Payload::Cli(lines), Speaks::Cli(habits)) => return cli::follow(lines, scope, habits),
         _ => return Err(ScopeError::Unreadable("it is in another language than the device's".to_owned())),
     };
-    let changes = read(xml, schema)?;
     let outside = |path: &Path, why| ScopeError::Outside { path: path.to_string(), why };
     changes.iter().try_for_each(|change| check(change, scope).map_err(|why| outside(&change.path, why)))?;
     follow_lists(&changes, scope).map_err(|(path, why)| outside(path, why.to_owned()))?;

@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
-use crate::device::cli::PortField;
+use crate::device::cli::{PortField, SetTo};
 use crate::device::{Device, OnDetach, Profile, Speaks};
 use crate::intent::{Attach, Caller, Description, Detach, Intent, IntentError, PortName, PortVlans, Request};
-use crate::openconfig::{Mode, PortState, network_instance_of, table_entry};
+use crate::openconfig::{Mode, PortState, StpEdge, network_instance_of, table_entry};
 use crate::plan::{Batch, Plan, PlanError, plan};
 use crate::render::{self, Payload};
 use crate::rpc::ironic::NAMES;
@@ -122,9 +122,18 @@ pub fn scenarios(port: &str, profile: &Profile) -> Result<Vec<Scenario>, IntentE
     if edge {
         let to = access(100);
         all.push(Scenario { spanning_tree: true, ..on_port("told the spanning tree", &on_access(100), to) });
-        let known = PortState { stp_edge: Some(true), bpdu_guard: guard.then_some(true), ..on_access(100) };
+        let known = PortState {
+            stp_edge: Some(StpEdge::Enable),
+            bpdu_guard: guard.then_some(true),
+            ..on_access(100)
+        };
         let to = trunk(Some(101), small);
         all.push(Scenario { spanning_tree: true, ..on_port("the spanning tree knows", &known, to) });
+        if has_word(profile, StpEdge::Auto) {
+            let auto = PortState { stp_edge: Some(StpEdge::Auto), ..on_access(100) };
+            let to = trunk(Some(101), small);
+            all.push(Scenario { spanning_tree: true, ..on_port("an edge in access mode only", &auto, to) });
+        }
     }
     let network = |label: &str, list: &[u16], table: &[u16], intent| Scenario {
         table: Some(set(table)),
@@ -251,7 +260,7 @@ pub fn running(state: &PortState, port: &str, profile: &Profile) -> Slice {
         // And so does one on which no line takes an MTU away; one without lines for it never does.
         state.mtu = state.mtu.or((!may_have_no_mtu(profile)).then_some(1500)).filter(|_| profile.has_mtu());
         let (edge, guard) = profile.spanning_tree();
-        state.stp_edge = state.stp_edge.filter(|_| edge);
+        state.stp_edge = state.stp_edge.filter(|is| edge && has_word(profile, *is));
         state.bpdu_guard = state.bpdu_guard.filter(|_| guard);
         // Most systems keep nothing for the mode that a port is not in.
         if !habits.keeps_other_mode {
@@ -273,6 +282,15 @@ pub fn running(state: &PortState, port: &str, profile: &Profile) -> Slice {
     slice
 }
 
+/// Whether a line of the profile makes a port such an edge.
+fn has_word(profile: &Profile, edge: StpEdge) -> bool {
+    let Speaks::Cli(habits) = &profile.speaks else { return false };
+    let says = |(field, to): (&PortField, &SetTo)| {
+        *field == PortField::StpEdge && matches!(to, SetTo::Text(text) if text == edge.as_str())
+    };
+    habits.lines.iter().any(|rule| rule.set.iter().any(says))
+}
+
 /// A state in words.
 fn words(state: &PortState) -> String {
     let mut words = vec![state.mode.map_or("no mode".to_owned(), |mode| mode.as_str().to_ascii_lowercase())];
@@ -281,7 +299,7 @@ fn words(state: &PortState) -> String {
     words.extend(state.vlans.as_ref().map(|list| format!("vlans {list}")));
     words.extend(state.description.as_ref().map(|text| format!("description {text:?}")));
     words.extend(state.mtu.map(|mtu| format!("mtu {mtu}")));
-    words.extend(state.stp_edge.map(|edge| format!("STP edge {edge}")));
+    words.extend(state.stp_edge.map(|edge| format!("STP edge {}", edge.as_str())));
     words.extend(state.bpdu_guard.map(|guard| format!("BPDU guard {guard}")));
     words.extend(state.enabled.map(|enabled| format!("enabled {enabled}")));
     words.join(", ")
@@ -291,7 +309,7 @@ fn words(state: &PortState) -> String {
 fn may_have_no_mtu(profile: &Profile) -> bool {
     match &profile.speaks {
         Speaks::Cli(habits) => habits.lines.iter().any(|rule| rule.unset.contains(&PortField::Mtu)),
-        Speaks::Netconf(_) => true,
+        Speaks::Netconf(_) | Speaks::Gnmi(_) => true,
     }
 }
 

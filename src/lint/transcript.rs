@@ -330,10 +330,10 @@ fn words(slice: &Slice) -> Vec<String> {
         let state = PortState::of(slice, &port).unwrap_or_default();
         text += &state.description.map(|text| format!(", description {text:?}")).unwrap_or_default();
         text += &state.mtu.map(|mtu| format!(", mtu {mtu}")).unwrap_or_default();
-        let told = [("STP edge", state.stp_edge), ("BPDU guard", state.bpdu_guard)];
-        for (name, on) in told.into_iter().filter_map(|(name, on)| Some((name, on?))) {
-            text += &format!(", {name} {}", if on { "on" } else { "off" });
-        }
+        let on = |text: &str| text.replace("true", "on").replace("false", "off");
+        let edge = state.stp_edge.map(|edge| format!(", STP edge {}", on(edge.as_str())));
+        let guard = state.bpdu_guard.map(|guard| format!(", BPDU guard {}", on(&guard.to_string())));
+        text += &(edge.unwrap_or_default() + &guard.unwrap_or_default());
         let lag = slice.leaf(&Interface::new(&port).aggregate_id);
         text += &lag.map(|lag| format!(", member of {lag}")).unwrap_or_default();
         words.push(text);
@@ -356,7 +356,7 @@ fn words(slice: &Slice) -> Vec<String> {
 pub fn habits(profile: &Profile) -> Option<&CliHabits> {
     match &profile.speaks {
         Speaks::Cli(habits) => Some(habits),
-        Speaks::Netconf(_) => None,
+        Speaks::Netconf(_) | Speaks::Gnmi(_) => None,
     }
 }
 

@@ -17,7 +17,7 @@ use crate::render::RenderError;
 use crate::schema::Schema;
 
 /// What ports are called here and there.
-const PORTS: [&str; 16] = [
+const PORTS: [&str; 17] = [
     "eth1",
     "Ethernet1",
     "Ethernet1/1",
@@ -34,6 +34,7 @@ const PORTS: [&str; 16] = [
     "TenGigabitEthernet 1/1",
     "ethernet-1/1",
     "GigabitEthernet0/0/0/1",
+    "g1",
 ];
 
 /// The most that is told of one profile: more have few causes.

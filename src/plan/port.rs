@@ -6,7 +6,7 @@ use crate::device::{Device, OnDetach};
 use crate::guard::{EntryScope, PortScope, Scope};
 use crate::intent::{Attach, Description, Detach, Intent, PortName, PortVlans, Request};
 use crate::openconfig::{
-    EDGE, Interface, NETWORK_INSTANCES, PortState, StpPort, SwitchedVlan, network_instance, port_of,
+    Interface, NETWORK_INSTANCES, PortState, StpEdge, StpPort, SwitchedVlan, network_instance, port_of,
     table_entry,
 };
 use crate::path::Path;
@@ -183,9 +183,10 @@ impl Target {
     /// What the operator wants of every port with a server behind it.
     fn spanning_tree(&mut self, port: &PortName, device: &Device) {
         let stp = StpPort::new(port.as_str());
-        for (wanted, path, value) in
-            [(device.stp_edge, &stp.edge, EDGE), (device.bpdu_guard, &stp.bpdu_guard, "true")]
-        {
+        for (wanted, path, value) in [
+            (device.stp_edge, &stp.edge, StpEdge::Enable.identity()),
+            (device.bpdu_guard, &stp.bpdu_guard, "true"),
+        ] {
             if !wanted || self.after.leaf(path) == Some(value) {
                 continue;
             }

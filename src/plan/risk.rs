@@ -63,6 +63,8 @@ pub enum Risk {
     NoCandidate,
     /// One edit may be applied by half.
     NotAtomic,
+    /// Nothing says that it survives a reboot.
+    NotKept,
     /// Other sessions cannot be kept out.
     NoLock,
     /// The timer lives or dies with our session, or any other session's commit confirms it.
@@ -84,6 +86,9 @@ pub fn of_device(promises: &Promises) -> Vec<Risk> {
     }
     if !promises.atomic {
         risks.push(Risk::NotAtomic);
+    }
+    if !promises.keeps {
+        risks.push(Risk::NotKept);
     }
     if !promises.locks {
         risks.push(Risk::NoLock);
@@ -146,6 +151,9 @@ impl fmt::Display for Risk {
             ),
             Risk::NoCandidate => f.write_str("no candidate: the edit takes effect when it is sent"),
             Risk::NotAtomic => f.write_str("no rollback-on-error: an edit that fails may be half applied"),
+            Risk::NotKept => {
+                f.write_str("not saved: whether what runs survives a reboot is up to the target")
+            }
             Risk::NoLock => f.write_str("no lock: another session may change the device at the same time"),
             Risk::WeakTimer { timed: Timed::AnyCommit } => {
                 f.write_str("confirmed commit without an id: any later commit of anyone confirms it")

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::device::cli::PortField;
 use crate::device::{CliHabits, Profile};
-use crate::openconfig::{Interface, Mode, PortState, port_of, table_entry_of};
+use crate::openconfig::{Interface, Mode, PortState, StpEdge, port_of, table_entry_of};
 use crate::path::Path;
 use crate::render::RenderError;
 use crate::slice::{Edit, Operation, Slice};
@@ -32,7 +32,7 @@ struct PortView<'a> {
     description: Option<&'a str>,
     enabled: Option<bool>,
     mtu: Option<u16>,
-    stp_edge: Option<bool>,
+    stp_edge: Option<&'static str>,
     bpdu_guard: Option<bool>,
 }
 
@@ -111,7 +111,7 @@ fn view(state: &PortState) -> PortView<'_> {
         description: state.description.as_deref(),
         enabled: state.enabled,
         mtu: state.mtu,
-        stp_edge: state.stp_edge,
+        stp_edge: state.stp_edge.map(StpEdge::as_str),
         bpdu_guard: state.bpdu_guard,
     }
 }
@@ -168,7 +168,7 @@ impl Phases {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::sync::{Arc, LazyLock};
 
     use proptest::prelude::*;
@@ -197,12 +197,16 @@ mod tests {
         profiles.names().map(|name| profiles.get(name).unwrap()).filter_map(device).collect()
     });
 
-    fn any_state() -> impl Strategy<Value = PortState> {
+    fn any_edge() -> impl Strategy<Value = Option<StpEdge>> {
+        prop_oneof![Just(None), Just(Some(StpEdge::Enable)), Just(Some(StpEdge::Auto))]
+    }
+
+    pub(crate) fn any_state() -> impl Strategy<Value = PortState> {
         let mode = prop::option::of(prop_oneof![Just(Mode::Access), Just(Mode::Trunk)]);
         let list = prop::option::of(prop_oneof![9 => any_list(), 1 => Just(VlanSet::default())]);
         let rest = (prop::option::of("[a-z][a-z ]{0,9}[a-z]"), prop::option::of(any::<bool>()));
         let vlans = (prop::option::of(any_vlan()), prop::option::of(any_vlan()), list);
-        let tree = (prop::option::of(Just(true)), prop::option::of(any::<bool>()));
+        let tree = (any_edge(), prop::option::of(any::<bool>()));
         let state =
             |(mode, (access, native, vlans), (description, enabled), (stp_edge, bpdu_guard))| PortState {
                 mode,

@@ -1,6 +1,7 @@
 //! Edits to the exact bytes a device is sent. Pure.
 
 mod cli;
+pub mod gnmi;
 pub mod netconf;
 
 use serde::{Deserialize, Serialize};
@@ -12,6 +13,8 @@ pub enum Payload {
     /// The content of `<config>` in an edit-config with default-operation `merge` (RFC 6241 7.2):
     /// pretty-printed XML, two spaces a level, one tree a top-level container.
     Netconf(String),
+    /// A gNMI Set as JSON: [`gnmi::Set`].
+    Gnmi(String),
     /// Commands, one a line, in the order in which they are given in configuration mode.
     Cli(String),
 }
@@ -30,6 +33,8 @@ pub enum RenderError {
     Conflict { target: String, why: &'static str },
     #[error(transparent)]
     Template(#[from] TemplateError),
+    #[error("{target} cannot be written as JSON: {why}")]
+    Json { target: String, why: String },
     #[error("{what} {value:?} cannot be written on this command line: it does not fit {pattern}")]
     Value { what: &'static str, value: String, pattern: String },
 }
@@ -50,6 +55,7 @@ pub fn payload(
 ) -> Result<Payload, RenderError> {
     match &profile.speaks {
         Speaks::Netconf(_) => netconf::render(edits, |module| schema.namespace(module)).map(Payload::Netconf),
+        Speaks::Gnmi(habits) => gnmi::render(edits, from, to, habits, schema).map(Payload::Gnmi),
         Speaks::Cli(habits) => cli::render(edits, from, to, profile, habits).map(Payload::Cli),
     }
 }
@@ -58,7 +64,7 @@ impl Payload {
     /// The payload as a reviewer reads it.
     pub fn text(&self) -> &str {
         match self {
-            Payload::Netconf(text) | Payload::Cli(text) => text,
+            Payload::Netconf(text) | Payload::Gnmi(text) | Payload::Cli(text) => text,
         }
     }
 }

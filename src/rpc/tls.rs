@@ -2,12 +2,10 @@
 
 use std::fmt;
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use rustls::crypto::ring;
-use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
@@ -19,13 +17,8 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer as _;
 
-use crate::config::reader::open_regular;
-use crate::device::credentials::private_text;
-
 /// How long a handshake may take.
 pub const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
-/// Longer than any chain, in bytes.
-const MAX_FILE: u64 = 1 << 20;
 
 /// One configuration of TLS.
 #[derive(Clone)]
@@ -144,36 +137,4 @@ impl ClientCertificate {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::MAX);
         i64::try_from(now.as_secs()).unwrap_or(i64::MAX) > self.ends
     }
-}
-
-/// The certificates of a PEM file, one at least.
-pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let file = open_regular(path)?;
-    let too_long = file.metadata().map_or(true, |data| data.len() > MAX_FILE);
-    if too_long {
-        return Err(format!("longer than {MAX_FILE} bytes"));
-    }
-    let found: Result<Vec<_>, _> =
-        CertificateDer::pem_reader_iter(io::BufReader::new(io::Read::take(file, MAX_FILE))).collect();
-    match found {
-        Ok(found) if found.is_empty() => Err("holds no certificate in PEM form".to_owned()),
-        Ok(found) => Ok(found),
-        Err(_) => Err("is not a PEM file of certificates".to_owned()),
-    }
-}
-
-/// The one private key of a PEM file that nobody else can read.
-pub fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
-    // The error could quote what it did not understand.
-    PrivateKeyDer::from_pem_slice(private_text(path)?.as_bytes())
-        .map_err(|_| "does not parse as a private key in PEM form, without a passphrase".to_owned())
-}
-
-/// The authorities of a PEM file.
-pub fn authorities(path: &Path) -> Result<RootCertStore, String> {
-    let mut roots = RootCertStore::empty();
-    for certificate in certificates(path)? {
-        roots.add(certificate).map_err(|error| format!("a certificate in it cannot be used: {error}"))?;
-    }
-    Ok(roots)
 }

@@ -5,6 +5,7 @@
 
 mod envelope;
 mod ffi;
+mod json;
 mod source;
 mod tree;
 
@@ -17,7 +18,7 @@ use include_dir::{Dir, include_dir};
 use serde::Serialize;
 use yang5::context::Context;
 
-use crate::path::Path;
+use crate::path::{Path, Step};
 use crate::slice::Slice;
 use crate::xml::{Forest, UnknownModule};
 use source::Source;
@@ -126,6 +127,47 @@ impl Schema {
     /// As [`Schema::read_xml`].
     pub fn read_state(&self, data: &str) -> Result<Slice, SchemaError> {
         tree::read(&self.context, data, tree::Kind::ConfigAndState)
+    }
+
+    /// The node that levels lead to. A level with an empty module is in whichever module has the name.
+    ///
+    /// # Errors
+    /// No module has such a node, or several have.
+    pub fn resolve(&self, steps: &[Step]) -> Result<Path, SchemaError> {
+        json::resolve(&self.context, steps)
+    }
+
+    /// What JSON (RFC 7951, read leniently) at a node says of the leaves at and below it, the keys of
+    /// entries among them: of a leaf-list each value by itself. No levels: the object is that of the
+    /// whole configuration. Nodes that the modules do not define are left out, or if `strict` refused.
+    ///
+    /// # Errors
+    /// The levels lead nowhere, an entry without its key, an object where a value belongs.
+    pub fn json_leaves(
+        &self,
+        at: &[Step],
+        value: &serde_json::Value,
+        strict: bool,
+    ) -> Result<Vec<(Path, String)>, SchemaError> {
+        json::leaves(&self.context, at, value, strict)
+    }
+
+    /// Leaves as a device gave them, in canonical form, with the defaults in force in their entries: what
+    /// [`Schema::read_xml`] does for XML. With `state` also what is no configuration.
+    ///
+    /// # Errors
+    /// A value that does not fit its type, a key that differs from its entry's.
+    pub fn understand(&self, leaves: &[(Path, String)], state: bool) -> Result<Slice, SchemaError> {
+        let kind = if state { tree::Kind::ConfigAndState } else { tree::Kind::Config };
+        tree::understand(&self.context, leaves, kind)
+    }
+
+    /// The configuration as JSON (RFC 7951), defaults left out.
+    ///
+    /// # Errors
+    /// A value that does not fit its type.
+    pub fn to_json(&self, slice: &Slice) -> Result<serde_json::Value, SchemaError> {
+        tree::to_json(&self.context, slice)
     }
 
     /// Checks a whole configuration, or a part with all that its conditions and references need.

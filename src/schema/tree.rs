@@ -35,6 +35,10 @@ pub(super) fn read(context: &Context, data: &str, kind: Kind) -> Result<Slice, S
         DataTree::parse_string(context, content, DataFormat::XML, flags, DataValidationFlags::empty())
     });
     let tree = tree.map_err(|_| SchemaError::Data(first(reports)))?;
+    collect_all(context, &tree, kind)
+}
+
+fn collect_all(context: &Context, tree: &DataTree<'_>, kind: Kind) -> Result<Slice, SchemaError> {
     let mut slice = Slice::default();
     let Some(top) = tree.reference() else { return Ok(slice) };
     for node in top.inclusive_siblings() {
@@ -106,6 +110,31 @@ fn add_leaf(node: &DataNodeRef<'_>, path: Path, slice: &mut Slice) -> Result<(),
     Ok(())
 }
 
+/// Values as given, in canonical form and with the defaults of the entries they are in; every leaf that
+/// stands in them is given once.
+pub(super) fn understand(
+    context: &Context,
+    leaves: &[(Path, String)],
+    kind: Kind,
+) -> Result<Slice, SchemaError> {
+    let mut tree = DataTree::new(context);
+    for (path, value) in leaves {
+        add(context, &mut tree, path, value).map_err(SchemaError::Data)?;
+    }
+    collect_all(context, &tree, kind)
+}
+
+/// What a slice configures, as JSON.
+pub(super) fn to_json(context: &Context, slice: &Slice) -> Result<serde_json::Value, SchemaError> {
+    let configured = slice.iter().filter(|(_, value)| !matches!(value, Value::Default(_)));
+    let configured = configured.map(|(path, value)| (path.clone(), value.clone())).collect();
+    let (tree, violations) = build(context, &configured);
+    match violations.into_iter().next() {
+        Some(violation) => Err(SchemaError::Data(violation)),
+        None => super::json::print(context, &tree),
+    }
+}
+
 pub(super) fn validate(context: &Context, slice: &Slice) -> Result<(), Vec<Violation>> {
     let (mut tree, mut violations) = build(context, slice);
     if tree.reference().is_some() {
@@ -169,7 +198,7 @@ fn is_text(text: &str) -> bool {
     text.bytes().all(|byte| byte >= 0x20 || matches!(byte, b'\t' | b'\n' | b'\r'))
 }
 
-fn wrong(path: &str, message: &str) -> SchemaError {
+pub(super) fn wrong(path: &str, message: &str) -> SchemaError {
     SchemaError::Data(Violation::new(path, message))
 }
 

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::Confirm;
 use super::error::RpcError;
-use super::store::{Datastore, SessionId, Store};
+use super::store::{Datastore, GNMI, SessionId, Store};
 use super::tree::Tree;
 
 /// A confirmed commit that waits for its confirmation.
@@ -28,6 +28,15 @@ enum Guard {
     Persist(String),
     /// Any session, by any commit.
     Anyone,
+    /// Whoever knows the id, by gNMI's extension only.
+    Gnmi(String),
+}
+
+/// Why gNMI's extension finds no commit to follow up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NotPending {
+    None,
+    OtherId,
 }
 
 /// The parameters of commit.
@@ -106,6 +115,48 @@ impl Store {
         self.may_follow_up(session, id)?;
         self.revert();
         Ok(())
+    }
+
+    /// Starts the timer of a commit by gNMI: `rollback` is what its end brings back.
+    pub fn pend(&mut self, rollback: Tree, id: &str, timeout: Duration, now: Instant) {
+        let guard = Guard::Gnmi(id.to_owned());
+        self.pending = Some(Pending { rollback, deadline: now + timeout, session: GNMI, guard });
+    }
+
+    /// Confirms gNMI's commit of this id.
+    pub fn confirm_named(&mut self, id: &str) -> Result<(), NotPending> {
+        self.named(id)?;
+        self.pending = None;
+        Ok(())
+    }
+
+    /// Undoes gNMI's commit of this id.
+    pub fn cancel_named(&mut self, id: &str) -> Result<(), NotPending> {
+        self.named(id)?;
+        self.revert();
+        Ok(())
+    }
+
+    /// Starts the timer of gNMI's commit of this id again.
+    pub fn extend_named(&mut self, id: &str, timeout: Duration, now: Instant) -> Result<(), NotPending> {
+        self.named(id)?.deadline = now + timeout;
+        Ok(())
+    }
+
+    fn named(&mut self, id: &str) -> Result<&mut Pending, NotPending> {
+        match &mut self.pending {
+            Some(pending) => match &pending.guard {
+                Guard::Gnmi(token) if token == id => Ok(pending),
+                Guard::Gnmi(_) => Err(NotPending::OtherId),
+                _ => Err(NotPending::None),
+            },
+            None => Err(NotPending::None),
+        }
+    }
+
+    /// When the pending commit is undone.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.pending.as_ref().map(|pending| pending.deadline)
     }
 
     pub fn discard(&mut self, session: SessionId) -> Result<(), RpcError> {

@@ -8,7 +8,7 @@ use yang5::schema::{DataValueType, SchemaNode, SchemaNodeKind};
 
 use super::Quirks;
 use super::error::RpcError;
-use super::tree::Tree;
+use super::tree::{Tree, predicate};
 use super::xml::{BASE, Element};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,11 +173,8 @@ impl Editor<'_> {
     }
 
     fn predicate(&self, name: &str, value: &str, path: &str) -> Result<String, RpcError> {
-        match (value.contains('\''), value.contains('"')) {
-            (false, _) => Ok(format!("[{name}='{value}']")),
-            (true, false) => Ok(format!("[{name}=\"{value}\"]")),
-            (true, true) => Err(self.error("invalid-value", "both kinds of quotes in one value", path)),
-        }
+        predicate(name, value)
+            .ok_or_else(|| self.error("invalid-value", "both kinds of quotes in one value", path))
     }
 
     /// A node that is not there may be so because its key or value is of the wrong type.
@@ -201,12 +198,9 @@ impl Editor<'_> {
     }
 
     fn refuse(&self, name: &str, value: &str, path: &str) -> Result<(), RpcError> {
-        match self.quirks.refuse {
-            Some(vlan) if VLAN_NODES.contains(&name) && covers(value, vlan) => {
-                let message = format!("VLAN {vlan} is not available on this switch");
-                Err(self.error("operation-failed", &message, path))
-            }
-            _ => Ok(()),
+        match refusal(self.quirks, name, value) {
+            Some(message) => Err(self.error("operation-failed", &message, path)),
+            None => Ok(()),
         }
     }
 
@@ -214,6 +208,12 @@ impl Editor<'_> {
         let error = RpcError::data(tag, message);
         if self.quirks.no_error_path { error } else { error.at(self.context, path) }
     }
+}
+
+/// What a switch that refuses a VLAN says of a leaf that brings it.
+pub(super) fn refusal(quirks: &Quirks, name: &str, value: &str) -> Option<String> {
+    let vlan = quirks.refuse.filter(|vlan| VLAN_NODES.contains(&name) && covers(value, *vlan))?;
+    Some(format!("VLAN {vlan} is not available on this switch"))
 }
 
 /// OpenConfig's nodes that hold a VLAN, or a range of them.

@@ -72,6 +72,14 @@ impl RpcError {
         new
     }
 
+    /// What it says to people, and where.
+    pub fn message(&self) -> String {
+        match &self.path {
+            Some(path) => format!("{} ({})", self.message, path.text),
+            None => self.message.clone(),
+        }
+    }
+
     pub fn to_xml(&self) -> String {
         let mut out = format!(
             "<rpc-error><error-type>{}</error-type><error-tag>{}</error-tag><error-severity>error</error-severity>",

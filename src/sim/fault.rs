@@ -8,7 +8,9 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FaultSpec {
     /// An rpc's name, or `hello`, `any`, `confirmed-commit` (a commit that starts or extends a
-    /// timer) or `confirm` (a commit without a timer while one is pending).
+    /// timer) or `confirm` (a commit without a timer while one is pending). By gNMI
+    /// `gnmi-capabilities`, `gnmi-get`, `gnmi-set`, or with the commit extension `gnmi-commit`,
+    /// `gnmi-confirm`, `gnmi-cancel` or `gnmi-set-rollback-duration`.
     pub rpc: String,
     pub nth: Nth,
     pub what: What,
@@ -22,10 +24,11 @@ pub enum Nth {
     Every,
 }
 
-/// What goes wrong.
+/// What goes wrong. By gNMI there are neither [`What::Close`] nor [`What::Doctype`]: all goes well.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum What {
-    /// No effect; an rpc-error with this error-tag. A hello is not sent, the connection closes.
+    /// No effect; an rpc-error with this error-tag. A hello is not sent, the connection closes. By
+    /// gNMI the gRPC status of this name, ABORTED if it is none.
     Reject(String),
     /// No effect, no answer, the connection closes.
     DropBefore,
@@ -37,11 +40,12 @@ pub enum What {
     HangAfter,
     /// The effect and the answer, then the connection closes.
     Close,
-    /// The effect; the answer has a broken chunk header, or broken XML in base:1.0 framing.
+    /// The effect; the answer has a broken chunk header, or broken XML in base:1.0 framing; by gNMI
+    /// it is no protobuf.
     Malformed,
     /// The effect; the answer has a document type declaration.
     Doctype,
-    /// The effect; the answer is well framed and no XML.
+    /// The effect; the answer is well framed and no XML; by gNMI it is a web page.
     NotXml,
     /// Effect and answer come this much later.
     Delay(Duration),

@@ -1,4 +1,5 @@
-//! The embedded simulator: switches that speak NETCONF over SSH, and in [`cli`] command lines.
+//! The embedded simulator: switches that speak NETCONF over SSH, and gNMI if they are told to, and in
+//! [`cli`] command lines.
 //!
 //! Datastores, locks, edits and confirmed commits are real, over libyang's own trees and
 //! validation. Nothing of Mercury's planning, rendering or client code is used here, framing and
@@ -8,6 +9,7 @@
 //! * [`FaultSpec`] is what goes wrong, and when.
 //! * From the wire inwards: `ssh`, `session` (over any byte stream) with `frame` and `xml`, `rpc`
 //!   (operations), `store` and `commit` (datastores), `edit`, `filter` and `state` on a `tree`.
+//! * [`gnmi`] is another way to the same datastores.
 
 pub mod cli;
 mod commit;
@@ -16,6 +18,7 @@ mod error;
 mod fault;
 mod filter;
 mod frame;
+pub mod gnmi;
 mod rpc;
 mod session;
 mod spec;
@@ -37,6 +40,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use russh::Channel;
 use russh::server::Msg;
+use secrecy::SecretString;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
@@ -61,24 +65,33 @@ pub enum SimError {
     System { switch: String, source: cli::SystemError },
     #[error("switch {switch}: bad key")]
     Key { switch: String, source: russh::keys::ssh_key::Error },
+    #[error("switch {switch}: no TLS for gNMI")]
+    Tls { switch: String, source: gnmi::TlsError },
 }
 
 /// A running switch. It ends when this is dropped.
 pub struct Switch {
     shared: Arc<Shared>,
     listener: ssh::Listener,
+    gnmi: Option<gnmi::Listener>,
+}
+
+/// Whom a switch knows.
+struct Login {
+    username: String,
+    password: Option<SecretString>,
 }
 
 /// One message as it arrived, in the order of arrival.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Logged {
-    /// The session's number, from 1.
+    /// The session's number, from 1; 0 by gNMI, which has none.
     pub session: u32,
     /// As in [`FaultSpec::rpc`].
     pub rpc: String,
 }
 
-/// Starts a switch and its SSH listener; port 0 takes a free one.
+/// Starts a switch and its listeners, SSH's at `bind`; port 0 takes a free one.
 pub async fn start(spec: SwitchSpec, schema: Arc<Schema>, bind: SocketAddr) -> Result<Switch, SimError> {
     let mut faults = Faults::default();
     spec.faults.iter().cloned().for_each(|fault| faults.add(fault));
@@ -95,13 +108,27 @@ pub async fn start(spec: SwitchSpec, schema: Arc<Schema>, bind: SocketAddr) -> R
         host_key: spec.host_key.as_ref(),
     };
     let listener = ssh::listen(access, Arc::new(Netconf(Arc::clone(&shared))), bind).await?;
-    Ok(Switch { shared, listener })
+    let gnmi = match spec.gnmi {
+        None => None,
+        Some(gnmi) => {
+            let address = SocketAddr::new(bind.ip(), gnmi.port);
+            let login = Login { username: spec.username, password: spec.password };
+            let service = gnmi::Service { shared: Arc::clone(&shared), spec: gnmi, login };
+            Some(gnmi::listen(service, &spec.name, address).await?)
+        }
+    };
+    Ok(Switch { shared, listener, gnmi })
 }
 
 impl Switch {
     /// Where its SSH server listens.
     pub fn addr(&self) -> SocketAddr {
         self.listener.address
+    }
+
+    /// Where its gNMI target listens, if it has one.
+    pub fn gnmi_addr(&self) -> Option<SocketAddr> {
+        self.gnmi.as_ref().map(|listener| listener.address)
     }
 
     /// Its public host key, `ssh-ed25519 AAAA...`.
@@ -136,6 +163,15 @@ impl Switch {
     /// Whether a confirmed commit waits for its confirmation.
     pub fn pending_commit(&self) -> bool {
         self.shared.device().store.pending.is_some()
+    }
+
+    /// Waits until the timer of the pending commit is over, however often it is set again.
+    pub async fn timer_over(&self) {
+        loop {
+            let deadline = self.shared.device().store.deadline();
+            let Some(deadline) = deadline else { return };
+            tokio::time::sleep_until(deadline).await;
+        }
     }
 
     /// Locked datastores and the sessions that hold them.

@@ -7,6 +7,7 @@ use secrecy::SecretString;
 use yang5::context::Context;
 
 use super::FaultSpec;
+use super::gnmi::GnmiSpec;
 
 /// Everything needed to start a switch.
 #[derive(Clone, Debug)]
@@ -30,6 +31,8 @@ pub struct SwitchSpec {
     pub authorized_key: Option<String>,
     /// The private host key in OpenSSH's format; without it a new one is made.
     pub host_key: Option<SecretString>,
+    /// It is a gNMI target too, over the same datastores.
+    pub gnmi: Option<GnmiSpec>,
 }
 
 impl Default for SwitchSpec {
@@ -48,6 +51,7 @@ impl Default for SwitchSpec {
             password: None,
             authorized_key: None,
             host_key: None,
+            gnmi: None,
         }
     }
 }

@@ -16,6 +16,9 @@ use crate::schema::Schema;
 /// A session's number, from 1.
 pub(super) type SessionId = u32;
 
+/// What stands for gNMI, which has no sessions.
+pub(super) const GNMI: SessionId = 0;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Datastore {
     Candidate,
@@ -43,7 +46,7 @@ pub(super) struct EditOptions {
 
 pub(super) struct Store {
     pub(super) personality: Personality,
-    quirks: Quirks,
+    pub(super) quirks: Quirks,
     pub(super) running: Tree,
     /// The candidate while it has changes; otherwise it is what running is.
     pub(super) candidate: Option<Tree>,
@@ -245,6 +248,10 @@ impl Store {
         self.tree(target)?;
         if target == Datastore::Running && self.personality.has_candidate() {
             return Err(RpcError::protocol("operation-not-supported", "running is changed by commit only"));
+        }
+        // Only gNMI can have one pending here, and its undoing would take this edit along.
+        if target == Datastore::Running && self.pending.is_some() {
+            return Err(RpcError::protocol("in-use", "a commit by gNMI is pending"));
         }
         self.free_for(session, target)
     }

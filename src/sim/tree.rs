@@ -59,6 +59,16 @@ impl Tree {
         quietly(|| self.tree.find_path(path).is_ok_and(|node| !is_implicit(&node)))
     }
 
+    /// The configured nodes that an XPath in libyang's JSON form selects.
+    pub fn select(&self, xpath: &str) -> Result<Vec<DataNodeRef<'_>>, yang5::Error> {
+        // libyang takes no empty tree here.
+        if self.first().is_none() {
+            return Ok(Vec::new());
+        }
+        let found = quietly(|| self.tree.find_xpath(xpath))?;
+        Ok(found.filter(|node| !is_implicit(node)).collect())
+    }
+
     /// Sets a leaf, or creates a list entry, a leaf-list value or a container, and what is above.
     /// Says whether that changed anything.
     pub fn set(&mut self, path: &str, value: Option<&str>) -> Result<bool, yang5::Error> {
@@ -83,6 +93,15 @@ impl Tree {
 
     pub fn xml(&self) -> Result<String, yang5::Error> {
         self.tree.print_string(DataFormat::XML, DataPrinterFlags::WITH_SIBLINGS | DataPrinterFlags::SHRINK)
+    }
+}
+
+/// `[name='value']`; no XPath literal has both kinds of quotes.
+pub(super) fn predicate(name: &str, value: &str) -> Option<String> {
+    match (value.contains('\''), value.contains('"')) {
+        (false, _) => Some(format!("[{name}='{value}']")),
+        (true, false) => Some(format!("[{name}=\"{value}\"]")),
+        (true, true) => None,
     }
 }
 

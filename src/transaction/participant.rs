@@ -221,7 +221,8 @@ impl<'l> Participant<'l> {
             };
             match session.begin(&reads, budget.forward).await {
                 Ok(before) => break Ok(before),
-                Err(Fault::Rejected(errors)) => {
+                // A lock that somebody else holds comes free.
+                Err(Fault::Rejected(errors)) if session.promises().locks => {
                     let pause = jitter(Duration::from_millis(100));
                     if Instant::now() + pause >= until {
                         break Err(Fault::Rejected(errors));
@@ -466,7 +467,7 @@ impl<'l> Participant<'l> {
             self.reached = Reached::Confirmed;
         }
         if !saves {
-            let saved = if promises.startup { Saved::No } else { Saved::WithCommit };
+            let saved = if promises.startup || !promises.keeps { Saved::No } else { Saved::WithCommit };
             if self.timed == Timed::None {
                 self.unlock(budget).await;
             }

@@ -95,8 +95,10 @@ impl Participant<'_> {
         let settled = settle(&mut self.lease, &case, until).await;
         self.timings.0.push((Phase::Settle, started.elapsed()));
         if let (Settled::After, Some(session)) = (settled, &self.lease.session) {
-            let saved = match session.promises().startup {
-                false => Saved::WithCommit,
+            let promises = session.promises();
+            let saved = match promises.startup {
+                false if promises.keeps => Saved::WithCommit,
+                false => Saved::No,
                 true if self.lease.saves() => Saved::ToStartup,
                 true => Saved::No,
             };

@@ -3,6 +3,7 @@
 //! one fails is decided in [`crate::transaction`].
 
 pub mod cli;
+pub mod gnmi;
 pub mod netconf;
 pub mod ssh;
 
@@ -20,6 +21,7 @@ use crate::render::Payload;
 use crate::schema::Schema;
 use crate::slice::Slice;
 use cli::CliConnector;
+use gnmi::GnmiConnector;
 use netconf::NetconfConnector;
 
 /// How a device's commit can be undone by a timer of its own.
@@ -50,6 +52,8 @@ pub struct Promises {
     pub startup: bool,
     /// What that datastore holds can be read.
     pub reads_startup: bool,
+    /// What runs survives a reboot: by itself, or once it is in startup.
+    pub keeps: bool,
 }
 
 /// One rpc-error, all seven fields of RFC 6241 4.3, in the device's own words.
@@ -219,6 +223,7 @@ pub trait Connector: Send + Sync {
 pub fn connector(device: &Arc<Device>) -> Arc<dyn Connector> {
     match &device.profile.speaks {
         Speaks::Netconf(habits) => Arc::new(NetconfConnector::new(device.clone(), habits.clone())),
+        Speaks::Gnmi(habits) => Arc::new(GnmiConnector::new(device.clone(), habits.clone())),
         Speaks::Cli(habits) => Arc::new(CliConnector::new(device.clone(), habits.clone())),
     }
 }

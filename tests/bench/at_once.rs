@@ -45,6 +45,7 @@ static PROMISES: Promises = Promises {
     locks: true,
     startup: false,
     reads_startup: false,
+    keeps: true,
 };
 
 #[async_trait]

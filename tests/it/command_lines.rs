@@ -259,6 +259,26 @@ async fn the_spanning_tree_is_told_in_each_systems_words() {
     }
 }
 
+#[tokio::test]
+async fn an_edge_in_access_mode_only_is_none_for_a_trunk() {
+    const NAME: &str = "GigabitEthernet0/1";
+    let switch = start("cisco_ios", &format!("interface {NAME}\nspanning-tree portfast\nend")).await;
+    let service = site(&switch, "cisco_ios", "stp_edge = true\n").serve().await;
+    let tree = || {
+        let port = section(&switch.running_config(), &format!("interface {NAME}"));
+        port.into_iter().filter(|line| line.starts_with("spanning")).collect::<Vec<_>>()
+    };
+    assert_eq!(tree(), ["spanning-tree portfast"]);
+    // What was there comes back with the rest.
+    switch.fault(
+        CliFault::once("^switchport mode trunk", CliWhat::Refuse("% Invalid input\n".to_owned())).unwrap(),
+    );
+    service.call("update_port", update(NAME, "trunk", 101, &[110])).await.unwrap_err();
+    assert_eq!(tree(), ["spanning-tree portfast"]);
+    applied(&service, &switch, "update_port", update(NAME, "trunk", 101, &[110])).await;
+    assert_eq!(tree(), ["spanning-tree portfast trunk"]);
+}
+
 /// What SONiC's database holds of a port: its VLANs, its description and whether it is up.
 fn in_database(switch: &CliSwitch, port: &str) -> (String, String, String) {
     let config: Value = serde_json::from_str(&switch.running_config()).unwrap();

@@ -76,6 +76,8 @@ fn make_callers(directory: &Path) {
     let (certificate, key) = pair();
     write("server.pem", &certificate);
     write("client-ca.pem", &certificate);
+    write("leafs-ca.pem", &certificate);
+    write("leaf3.password", "hunter2\n");
     write("server.key", &key);
     write_with_mode(directory.join("server_readable.key"), &key, 0o640);
     write("other.key", &pair().1);

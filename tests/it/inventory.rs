@@ -121,7 +121,7 @@ fn everything(settings: &Settings) -> (String, BTreeMap<String, Vec<String>>) {
     let secrets = settings.inventory.devices.iter().map(|(name, device)| {
         let login = match &device.endpoint.credential {
             Credential::Password(secret) | Credential::Key(secret) => secret.expose_secret().to_owned(),
-            Credential::NotLoaded => panic!("{name}: no credential"),
+            Credential::Certificate | Credential::NotLoaded => panic!("{name}: no credential"),
         };
         let enable = device.endpoint.enable_secret.iter().map(|secret| secret.expose_secret().to_owned());
         (name.clone(), [login].into_iter().chain(enable).collect())

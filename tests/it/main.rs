@@ -7,6 +7,8 @@ mod command_lines;
 mod config;
 mod conformance;
 mod demo;
+mod gnmi;
+mod gnmi_target;
 mod golden;
 mod guide;
 mod inventory;

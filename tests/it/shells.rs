@@ -4,10 +4,15 @@ use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mercury::device::{Credential, Endpoint, HostKey, Question, Setup, SshHabits, TerminalHabits};
+use mercury::device::{
+    Credential, Device, Endpoint, HostKey, LoginQuestions, Profiles, Question, Setup, SshHabits,
+    TerminalHabits,
+};
+use mercury::path::Path;
+use mercury::schema::Schema;
 use mercury::transport::cli::{ExecShell, Output, Shell as _, Terminal};
 use mercury::transport::ssh::{self, Connection};
-use mercury::transport::{Cause, Fault};
+use mercury::transport::{Cause, Fault, ReadSet, Store, connector};
 use regex::Regex;
 use secrecy::SecretString;
 use tokio::time::Instant;
@@ -18,17 +23,34 @@ fn soon() -> Instant {
     Instant::now() + Duration::from_secs(20)
 }
 
-async fn connection(server: &OpenSsh) -> Connection {
+fn endpoint(server: &OpenSsh) -> Endpoint {
     let key = std::fs::read_to_string(&server.key).unwrap();
-    let endpoint = Endpoint {
+    Endpoint {
         address: "127.0.0.1".to_owned(),
         port: server.port,
         username: server.username.clone(),
         credential: Credential::Key(SecretString::from(key)),
         enable_secret: None,
         host_key: HostKey::KnownHosts(server.known_hosts.clone()),
-    };
-    ssh::connect(&endpoint, &SshHabits::default(), soon()).await.unwrap()
+        gnmi: None,
+    }
+}
+
+async fn connection(server: &OpenSsh) -> Connection {
+    ssh::connect(&endpoint(server), &SshHabits::default(), soon()).await.unwrap()
+}
+
+/// Where the operator of `server` is, with this password.
+fn operator(server: &AsyncSsh, password: &str) -> Endpoint {
+    Endpoint {
+        address: "127.0.0.1".to_owned(),
+        port: server.port,
+        username: server.username.clone(),
+        credential: Credential::Password(SecretString::from(password)),
+        enable_secret: None,
+        host_key: HostKey::KnownHosts(server.known_hosts.clone()),
+        gnmi: None,
+    }
 }
 
 #[tokio::test]
@@ -99,14 +121,7 @@ async fn commands_with_passwords_and_old_algorithms() {
     let old = ["diffie-hellman-group14-sha1", "ssh-rsa", "aes128-cbc", "hmac-sha1"];
     for (login, aged) in [(Login::Password, false), (Login::KeyboardInteractive, true)] {
         let server = AsyncSsh::start(login, aged);
-        let endpoint = Endpoint {
-            address: "127.0.0.1".to_owned(),
-            port: server.port,
-            username: server.username.clone(),
-            credential: Credential::Password(SecretString::from(server.password.as_str())),
-            enable_secret: None,
-            host_key: HostKey::KnownHosts(server.known_hosts.clone()),
-        };
+        let endpoint = operator(&server, &server.password);
         let algorithms = old.iter().filter(|_| aged).map(|name| name.to_string()).collect();
         let habits = SshHabits { algorithms, ..SshHabits::default() };
         let connection = ssh::connect(&endpoint, &habits, soon()).await.unwrap();
@@ -115,6 +130,77 @@ async fn commands_with_passwords_and_old_algorithms() {
         let output = shell.run("show version", soon()).await.unwrap();
         assert_eq!((output.text.as_str(), output.status), ("", Some(1)));
     }
+}
+
+#[tokio::test]
+async fn a_switch_that_asks_on_its_terminal_who_logs_in() {
+    if !require(&[Peer::AsyncSsh]) {
+        return;
+    }
+    let server = AsyncSsh::start(Login::Terminal, false);
+    let open = async |endpoint: &Endpoint, none_first: bool| {
+        let ssh = SshHabits { none_first, ..SshHabits::default() };
+        let connection = ssh::connect(endpoint, &ssh, soon()).await?;
+        let stream = connection.shell(511, Terminal::HEIGHT, soon()).await?;
+        let questions =
+            LoginQuestions { user: regex(r"^User Name:\s*$"), password: regex(r"^Password:\s*$") };
+        let login = none_first.then_some(questions);
+        let habits = Arc::new(TerminalHabits { login, ..habits(&["terminal datadump"]) });
+        let refused = |output: &Output| output.text.starts_with('%');
+        let deadline = Instant::now() + Duration::from_secs(if none_first { 20 } else { 1 });
+        Terminal::open(stream, habits, endpoint, &refused, deadline).await
+    };
+    let mut shell = open(&operator(&server, &server.password), true).await.unwrap();
+    assert_eq!(shell.prompt(), "console#");
+    let output = shell.run("show version", soon()).await.unwrap();
+    assert_eq!(output.text.trim(), "SW version    2.0.0.46");
+    assert_eq!(shell.run("show x", soon()).await.unwrap().text.trim(), "% Unrecognized command");
+    shell.close().await;
+
+    let wrong = open(&operator(&server, "wrong horse"), true).await.err().unwrap();
+    let Cause::Login { user, offered, .. } = &wrong else { panic!("{wrong}") };
+    assert_eq!(user, "operator");
+    assert_eq!(offered, "its terminal asks `User Name:` again, and said: authentication failed");
+    assert!(!format!("{wrong} {wrong:?}").contains("horse"), "{wrong:?}");
+
+    // Nothing is told where the profile does not say that it is asked for.
+    let untold = open(&operator(&server, &server.password), false).await.err().unwrap();
+    assert_eq!(untold, Cause::NoPrompt("User Name:".to_owned()));
+
+    // Whoever it lets in, it is the one whose key is known, or nobody's.
+    let stranger = AsyncSsh::start(Login::Terminal, false);
+    let endpoint = Endpoint { port: stranger.port, ..operator(&server, &server.password) };
+    let refused = open(&endpoint, true).await.err().unwrap();
+    assert!(matches!(refused, Cause::HostKey { .. }), "{refused}");
+    // One that does not let everybody in is told the password as ever.
+    let server = AsyncSsh::start(Login::Password, false);
+    let ssh = SshHabits { none_first: true, ..SshHabits::default() };
+    ssh::connect(&operator(&server, &server.password), &ssh, soon()).await.unwrap();
+    let wrong = ssh::connect(&operator(&server, "wrong horse"), &ssh, soon()).await.err().unwrap();
+    assert!(matches!(wrong, Cause::Login { .. }), "{wrong}");
+}
+
+#[tokio::test]
+async fn a_powerconnect_is_read_behind_its_login() {
+    if !require(&[Peer::AsyncSsh]) {
+        return;
+    }
+    let server = AsyncSsh::start(Login::Terminal, false);
+    let profile = Profiles::default().get("dell_powerconnect").unwrap();
+    let endpoint = operator(&server, &server.password);
+    let device = Arc::new(Device { endpoint, ..Device::stand_in(profile) });
+    let mut session = connector(&device).open(soon()).await.unwrap();
+    let port = Path::parse("/openconfig-interfaces:interfaces/interface[name='g2']").unwrap();
+    let reads = ReadSet { paths: vec![port.clone()], schema: Schema::builtin().unwrap() };
+    let slice = session.read(Store::Running, &reads, soon()).await.unwrap();
+    let vlans = port.child("openconfig-if-ethernet:ethernet").child("openconfig-vlan:switched-vlan");
+    assert_eq!(slice.leaf(&vlans.child("config").child("access-vlan")), Some("7"));
+    session.close().await;
+
+    let endpoint = operator(&server, "wrong horse");
+    let device = Arc::new(Device { endpoint, ..Device::clone(&device) });
+    let fault = connector(&device).open(soon()).await.err().unwrap();
+    assert!(matches!(&fault, Fault::NotSent(Cause::Login { .. })), "{fault}");
 }
 
 /// What makes a switch of bash.
@@ -142,6 +228,7 @@ fn habits(setup: &[&str]) -> TerminalHabits {
         configuring: Some(regex(r"\(config[^)]*\)#\s*$")),
         enable: Some("enable".to_owned()),
         secret_question: Some(regex(r"^[Pp]assword:\s*$")),
+        login: None,
         setup: setup.collect(),
         configure: Some("configure terminal".to_owned()),
         leave: Some("end".to_owned()),
@@ -164,7 +251,8 @@ async fn terminal(
 ) -> Result<Terminal, Cause> {
     let stream = connection(server).await.shell(size.0, size.1, soon()).await?;
     let refused = |output: &Output| output.text.contains("not found");
-    Terminal::open(stream, Arc::new(habits), Some(&SecretString::from(secret)), &refused, soon()).await
+    let endpoint = Endpoint { enable_secret: Some(SecretString::from(secret)), ..endpoint(server) };
+    Terminal::open(stream, Arc::new(habits), &endpoint, &refused, soon()).await
 }
 
 #[tokio::test]

@@ -62,6 +62,8 @@ fn the_command_says_where_it_listens_and_ends_on_a_signal() {
     let names: Vec<&str> = first.lines().filter_map(|line| line.split(' ').next()).collect();
     assert_eq!(names, ["leaf1", "leaf2"]);
     assert!(first.lines().all(|line| line.contains(" 127.0.0.1:") && line.contains(" ssh-ed25519 AAAA")));
+    let gnmi: Vec<bool> = first.lines().map(|line| line.contains(" gnmi=127.0.0.1:")).collect();
+    assert_eq!(gnmi, [true, false]);
     let keys = |lines: &str| -> Vec<String> {
         lines.lines().filter_map(|line| line.split(' ').nth(3)).map(str::to_owned).collect()
     };
@@ -75,7 +77,7 @@ fn simulate(password: &Path, state: &PathBuf, end: rustix::process::Signal) -> S
     use std::io::{BufRead as _, BufReader};
 
     let mut child = Command::new(mercury_bin())
-        .args(["simulate", "--switch", "name=leaf1,ports=eth1..eth4,vlans=100-110"])
+        .args(["simulate", "--switch", "name=leaf1,ports=eth1..eth4,vlans=100-110,gnmi=0"])
         .args(["--switch", "name=leaf2,personality=running", "--fault", "leaf2:lock:close"])
         .arg("--password-file")
         .arg(password)
@@ -249,7 +251,7 @@ fn mtu(mtu: u16) -> String {
 }
 
 /// The client's end of a session without SSH, with no more sense than needed.
-struct Session {
+pub struct Session {
     stream: DuplexStream,
     chunked: bool,
     buffer: String,
@@ -263,7 +265,7 @@ impl Session {
     }
 
     /// Both hellos, ours with base:1.1 if it may.
-    async fn open(switch: &Switch, base_1_1: bool) -> Self {
+    pub async fn open(switch: &Switch, base_1_1: bool) -> Self {
         let mut session = Self::connect(switch);
         let hello = session.receive().await.expect("a hello");
         let offer = if base_1_1 { "<capability>urn:ietf:params:netconf:base:1.1</capability>" } else { "" };
@@ -277,7 +279,7 @@ impl Session {
         session
     }
 
-    async fn rpc(&mut self, operation: &str) -> String {
+    pub async fn rpc(&mut self, operation: &str) -> String {
         self.send_rpc(operation).await;
         self.receive().await.expect("an answer")
     }

@@ -35,6 +35,7 @@ fn endpoint(port: u16, username: &str, credential: Credential, known_hosts: &Fil
         credential,
         enable_secret: None,
         host_key: HostKey::KnownHosts(known_hosts.to_owned()),
+        gnmi: None,
     }
 }
 
@@ -45,6 +46,7 @@ fn connector(endpoint: Endpoint, confirm: Option<Timed>, ssh_algorithms: &[&str]
         idle_limit: Duration::from_secs(60),
         keepalive: Some(Duration::from_secs(1)),
         algorithms: ssh_algorithms.iter().map(|name| name.to_string()).collect(),
+        none_first: false,
     };
     let openconfig = OpenConfigHabits {
         network_instance: None,

@@ -1,8 +1,9 @@
 """An SSH server with the logins and algorithms of other devices than OpenSSH, on 127.0.0.1.
 
-    asyncssh_server.py {password | keyboard-interactive} USERNAME PASSWORD [--old]
+    asyncssh_server.py {password | keyboard-interactive | terminal} USERNAME PASSWORD [--old]
 
-It takes that one kind of login. With --old it knows only the algorithms of switches from before
+It takes that one kind of login; with `terminal` it lets everybody in and asks on the terminal, behind a
+banner, as Dell's PowerConnect switches do: then it plays a switch with a few commands. With --old it knows only the algorithms of switches from before
 2013. Its `netconf` subsystem says hello (base:1.0, candidate) and answers a few operations.
 When ready it prints one line of JSON: {"port": ..., "host_key": "ssh-... AAAA..."}.
 """
@@ -64,7 +65,55 @@ def server_class(login, username, password):
         def validate_kbdint_response(self, user, responses):
             return len(responses) == 1 and right(self.user, responses[0])
 
-    return Password if login == "password" else KeyboardInteractive
+    class Anybody(asyncssh.SSHServer):
+        def begin_auth(self, user):
+            return False
+
+    return {"password": Password, "keyboard-interactive": KeyboardInteractive, "terminal": Anybody}[login]
+
+
+def switch(username, password):
+    commands = {
+        "terminal datadump": "",
+        "show version": "SW version    2.0.0.46\r\n",
+        "show interfaces description": "Port      Description\r\n-------   -----------\r\ng1        uplink\r\ng2\r\n",
+        "show running-config": "interface range ethernet g(1-2)\r\nswitchport access vlan 7\r\nexit\r\n",
+    }
+
+    async def line(process, echo):
+        """What is typed until Enter, shown as `echo` has it."""
+        typed = ""
+        while True:
+            for key in await process.stdin.read(1024):
+                if key in "\r\n":
+                    process.stdout.write("\r\n")
+                    return typed
+                typed += key
+                process.stdout.write(echo(key))
+
+    async def asked(process):
+        process.stdout.write("\r\n\r\nUser Name:")
+        user = await line(process, str)
+        process.stdout.write("Password:")
+        answer = await line(process, lambda key: "*")
+        process.stdout.write("\r\n")
+        return (user, answer) == (username, password)
+
+    async def play(process):
+        process.stdout.write("\r\nAuthorised use only. Your User Name: is recorded.\r\n")
+        for _ in range(3):
+            if await asked(process):
+                break
+            process.stdout.write("authentication failed\r\n")
+        else:
+            process.exit(1)
+            return
+        while True:
+            process.stdout.write("\r\nconsole# ")
+            command = await line(process, str)
+            process.stdout.write(commands.get(command, "% Unrecognized command\r\n" if command else ""))
+
+    return play
 
 
 async def netconf(process):
@@ -90,7 +139,7 @@ async def netconf(process):
 
 async def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("login", choices=["password", "keyboard-interactive"])
+    parser.add_argument("login", choices=["password", "keyboard-interactive", "terminal"])
     parser.add_argument("username")
     parser.add_argument("password")
     parser.add_argument("--old", action="store_true")
@@ -106,7 +155,8 @@ async def main():
         0,
         server_factory=server_class(options.login, options.username, options.password),
         server_host_keys=[key_pair],
-        process_factory=netconf,
+        process_factory=switch(options.username, options.password) if options.login == "terminal" else netconf,
+        line_editor=False,
         **(OLD if options.old else {}),
     )
     public = host_key.export_public_key().decode().strip()

@@ -188,8 +188,9 @@ pub struct TextRule {
     pub place: String,
     /// Only in this state; none: in every.
     pub state: Option<String>,
-    /// Named groups are fields of the row; `port` or `vlan` begin one. With `ports`, a list with ranges,
-    /// the line is about each of them.
+    /// Named groups are fields of the row; `port` or `vlan` begin one, a list of VLANs one each. With
+    /// `ports`, a list with ranges, the line is about each of them; where it says nothing else, what
+    /// follows is.
     pub pattern: Regex,
     /// `$section` is what the last line with a group `section` had there.
     pub set: BTreeMap<String, String>,

@@ -68,6 +68,8 @@ impl CliHabits {
         let staging = table.table("staging", StagingHabits::read);
         let values = table.required_table("values", ValuePatterns::read);
         let mut lines = Vec::new();
+        // The first that fits counts: what a profile adds to the lines of the one that it is like.
+        table.tables("own_lines", |table| lines.extend(LineRule::read(table)));
         table.tables("lines", |table| lines.extend(LineRule::read(table)));
         let mut reads = Vec::new();
         table.tables("reads", |table| reads.extend(ReadRule::read(table)));
@@ -242,7 +244,7 @@ impl PortState {
             PortField::Description => self.description = Some(text.to_owned()),
             PortField::Enabled => self.enabled = Some(truth(text)?),
             PortField::Mtu => self.mtu = Some(text.parse().map_err(|_| format!("`{text}` is no MTU"))?),
-            PortField::StpEdge => self.stp_edge = Some(truth(text)?),
+            PortField::StpEdge => self.stp_edge = Some(text.parse()?),
             PortField::BpduGuard => self.bpdu_guard = Some(truth(text)?),
             PortField::Lag => return Err("a LAG is no setting of its member".to_owned()),
         }

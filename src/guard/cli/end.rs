@@ -64,7 +64,7 @@ fn different(found: &PortState, planned: &PortState) -> String {
             ("description", state.description.as_ref().map(|text| format!("{text:?}"))),
             ("enabled", state.enabled.map(|enabled| enabled.to_string())),
             ("mtu", state.mtu.map(|mtu| mtu.to_string())),
-            ("STP edge", state.stp_edge.map(|edge| edge.to_string())),
+            ("STP edge", state.stp_edge.map(|edge| edge.as_str().to_owned())),
             ("BPDU guard", state.bpdu_guard.map(|guard| guard.to_string())),
         ]
     };

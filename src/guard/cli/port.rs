@@ -124,13 +124,11 @@ impl<'a> Follower<'a> {
         if new.mtu != old.mtu && new.mtu != will.mtu {
             return Err("this MTU was not asked for".to_owned());
         }
-        for (name, now, then, planned) in [
-            ("STP edge", new.stp_edge, old.stp_edge, will.stp_edge),
-            ("BPDU guard", new.bpdu_guard, old.bpdu_guard, will.bpdu_guard),
-        ] {
-            if now != then && now != planned {
-                return Err(format!("this {name} was not asked for"));
-            }
+        if new.stp_edge != old.stp_edge && new.stp_edge != will.stp_edge {
+            return Err("this STP edge was not asked for".to_owned());
+        }
+        if new.bpdu_guard != old.bpdu_guard && new.bpdu_guard != will.bpdu_guard {
+            return Err("this BPDU guard was not asked for".to_owned());
         }
         let (was, will) = (self.carries(was), self.carries(will));
         match has {

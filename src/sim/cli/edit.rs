@@ -187,7 +187,11 @@ impl Editor {
     ) -> Edited {
         let rule = &self.system.lines[meaning.rule];
         let mut edited = Edited { within: within.cloned(), stays: true, ..Edited::default() };
-        let text = fill(&rule.set, values);
+        // A word that was not given is not there.
+        let is_given =
+            |word: &&str| !word.starts_with('{') || values.contains_key(word.trim_matches(['{', '}']));
+        let words: Vec<&str> = rule.set.split(' ').filter(is_given).collect();
+        let text = fill(&words.join(" "), values);
         let Some(within) = &mut edited.within else {
             change(&mut config.lines, rule, meaning, &text, values);
             return edited;

@@ -61,8 +61,7 @@ impl Connector for CliConnector {
                 let stream = connection.shell(habits.width, Terminal::HEIGHT, deadline).await;
                 let stream = stream.map_err(Fault::NotSent)?;
                 let refused = |output: &Output| refusal(&self.habits, "", output).is_some();
-                let secret = endpoint.enable_secret.as_ref();
-                let terminal = Terminal::open(stream, habits.clone(), secret, &refused, deadline).await;
+                let terminal = Terminal::open(stream, habits.clone(), endpoint, &refused, deadline).await;
                 Box::new(terminal.map_err(Fault::NotSent)?)
             }
         };

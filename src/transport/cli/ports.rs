@@ -4,8 +4,11 @@
 const MOST: u32 = 1024;
 
 /// The ports of `ethe 1/1/3 to 1/1/5 ethe 1/1/7`: names are words with a digit, other words say what
-/// kind they are of. A range counts the last number.
+/// kind they are of. A range counts the last number. Also of `g(1-3,6)`.
 pub(super) fn listed(text: &str) -> Result<Vec<String>, String> {
+    if text.contains('(') {
+        return bracketed(text).ok_or_else(|| format!("no list of ports: {text:?}"));
+    }
     let has_digit = |word: &&str| word.contains(|c: char| c.is_ascii_digit());
     let words = text.split([' ', ',']).filter(|word| *word == "to" || has_digit(word));
     let mut ports: Vec<String> = Vec::new();
@@ -28,6 +31,32 @@ pub(super) fn listed(text: &str) -> Result<Vec<String>, String> {
     }
 }
 
+/// `1/e(1-3,6),1/g2`: what stands before a bracket is before each number in it.
+fn bracketed(text: &str) -> Option<Vec<String>> {
+    let mut ports = Vec::new();
+    let mut rest = text.trim();
+    while !rest.is_empty() {
+        let end = rest.find(['(', ',']).unwrap_or(rest.len());
+        let (before, list) = rest.split_at(end);
+        let after = match list.strip_prefix('(') {
+            None => {
+                ports.push(before.to_owned());
+                list
+            }
+            Some(list) => {
+                let (list, after) = list.split_once(')')?;
+                for item in list.split(',') {
+                    let (first, last) = item.split_once('-').unwrap_or((item, item));
+                    ports.extend(range(&format!("{before}{first}"), &format!("{before}{last}"))?);
+                }
+                after
+            }
+        };
+        rest = if after.is_empty() { after } else { after.strip_prefix(',')? };
+    }
+    Some(ports)
+}
+
 /// `1/1/3` to `1/1/5`.
 fn range(first: &str, last: &str) -> Option<Vec<String>> {
     let parts = |name: &str| {
@@ -43,6 +72,15 @@ fn range(first: &str, last: &str) -> Option<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_list_in_brackets() {
+        assert_eq!(listed("g(1-3,6)").unwrap(), ["g1", "g2", "g3", "g6"]);
+        assert_eq!(listed("1/e(47-48),1/g2,2/g(1)").unwrap(), ["1/e47", "1/e48", "1/g2", "2/g1"]);
+        for wrong in ["g(1-3", "g(3-1)", "g()", "g(1)g(2)", "g(1-)", "g(x)", "g(1-9999)", "g(1-3)x"] {
+            assert!(listed(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn a_list_is_every_port_of_its_ranges() {

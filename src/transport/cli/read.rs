@@ -16,6 +16,7 @@ use crate::openconfig::{
 use crate::path::Path;
 use crate::slice::{Slice, Value as Node};
 use crate::vlan::VlanId;
+use text::TextReader;
 
 /// What is to be read.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -145,7 +146,24 @@ impl Rows {
     /// Reads what one command printed.
     pub(super) fn read(&mut self, rule: &ReadRule, output: &str) -> Result<(), String> {
         match &rule.format {
-            Format::Text { rules, unread } => text::read(self, rule, rules, unread.as_ref(), output),
+            Format::Text { rules, unread } => {
+                let mut reader = TextReader::new(self, rule);
+                for line in output.lines() {
+                    let line = line.trim_end();
+                    let is_read = reader.line(rules, line)?;
+                    if !is_read && unread.as_ref().is_some_and(|unread| unread.is_match(line)) {
+                        // In the section of a port that nobody asked about it does not matter.
+                        let ports = reader.ports();
+                        if ports.is_empty() || !reader.is_in_section() {
+                            return Err(cannot_be_read(line));
+                        }
+                        for port in ports {
+                            reader.rows().unread.entry(port).or_insert(line.to_owned());
+                        }
+                    }
+                }
+                Ok(())
+            }
             Format::Json { rows, fields } => {
                 let output: serde_json::Value =
                     serde_json::from_str(output.trim()).map_err(|error| format!("no JSON: {error}"))?;
@@ -292,6 +310,7 @@ fn filled(row: &Row, names: &BTreeSet<&str>) -> Value {
 mod tests {
     use super::*;
     use crate::device::{Profiles, Speaks, own_profile};
+    use crate::openconfig::Mode;
 
     /// What a profile in the binary makes of one command's output about ports.
     fn ports(profile: &str, output: &str) -> Result<Vec<String>, String> {
@@ -414,5 +433,52 @@ mod tests {
         assert_eq!(read(vlans), Ok(Some("10,13".to_owned())));
         assert!(read(" tagged ethe 1/1/2 \n").is_err());
         assert!(read("vlan 10 by port\n tagged ethe 1/1/2 to 2/1/2 \n").is_err());
+    }
+
+    #[test]
+    fn lines_under_a_list_are_about_each_of_its_ports_or_vlans() {
+        let found = Profiles::default().get("dell_powerconnect").unwrap();
+        let Speaks::Cli(habits) = &found.speaks else { panic!("it has a command line") };
+        let ports = "Port      Description\n-------   -----------\ng1        a b\ng2\ng3\n1/e4\nch1\n";
+        let read = |port: &str, lines: &str| {
+            let outputs = [(&habits.reads[0], ports), (&habits.reads[1], lines)];
+            let slice = understood(&outputs, Some(port), &found, habits)?;
+            Ok::<_, String>(PortState::of(&slice, port))
+        };
+        let lines = "interface range ethernet g(1-2),1/e4\nswitchport mode trunk\nexit\n\
+            interface ethernet g1\nswitchport trunk native vlan 4\nshutdown\nexit\n\
+            interface range ethernet g(1,3)\nswitchport trunk allowed vlan add 6\nexit\n\
+            interface range ethernet g(1-2)\nswitchport trunk allowed vlan add 8-9\nexit\n\
+            Default settings:\nno shutdown\ninterface vlan 1\n";
+        let g1 = read("g1", lines).unwrap().unwrap();
+        assert_eq!((g1.mode, g1.native, g1.enabled), (Some(Mode::Trunk), VlanId::new(4).ok(), Some(false)));
+        assert_eq!(g1.vlans.unwrap().to_string(), "6,8-9");
+        assert_eq!(g1.description.as_deref(), Some("a b"));
+        assert_eq!(read("g2", lines).unwrap().unwrap().vlans.unwrap().to_string(), "8-9");
+        assert_eq!(read("1/e4", lines).unwrap().unwrap().vlans.unwrap().to_string(), "1");
+        // What it keeps for a mode that it is not in says nothing.
+        let g3 = read("g3", lines).unwrap().unwrap();
+        assert_eq!((g3.mode, g3.vlans), (None, None));
+        assert!(read("ch1", lines).unwrap().is_none());
+        // One that cannot be read or set is so for each of them, and only for them.
+        let general = "interface range ethernet g(1-2)\nswitchport mode general\nexit\n";
+        assert!(read("g2", general).unwrap().is_none() && read("g3", general).unwrap().is_some());
+        let unread = "interface range ethernet g(1-2)\nswitchport access vlan dynamic\nexit\n";
+        assert!(read("g2", unread).unwrap_err().contains("cannot be read") && read("g3", unread).is_ok());
+        assert!(read("g3", "interface range ethernet g(1-\n").is_err());
+        assert!(read("g3", "switchport access vlan 7\n").is_err());
+
+        let table =
+            "vlan database\nvlan 4-5,88\nexit\ninterface vlan 5\nname \"bar code\"\nexit\ninterface vlan 1\n";
+        let slice = understood(&[(&habits.reads[2], table)], None, &found, habits).unwrap();
+        let instance = network_instance_of(&found).unwrap();
+        let name = |vlan: u16| {
+            let entry = table_entry(&instance, VlanId::new(vlan.into()).unwrap());
+            slice.has_entry(&entry).then(|| slice.leaf(&entry.child("config").child("name")))
+        };
+        assert_eq!([1, 4, 5, 88].map(name), [Some(None), Some(None), Some(Some("bar code")), Some(None)]);
+        assert_eq!(name(6), None);
+        let wrong = understood(&[(&habits.reads[2], "vlan database\nvlan 9-4\n")], None, &found, habits);
+        assert!(wrong.is_err());
     }
 }

@@ -140,6 +140,12 @@ impl Screen {
         self.complete.truncate(self.start_of_last());
     }
 
+    /// Takes the first complete line away.
+    pub(super) fn drop_first_complete(&mut self) {
+        let end = self.complete.find('\n').map_or(0, |end| end + 1);
+        self.complete.drain(..end);
+    }
+
     pub(super) fn feed(&mut self, bytes: &[u8]) {
         let joined;
         let mut bytes = if self.rest.is_empty() {
@@ -337,5 +343,9 @@ mod tests {
         assert_eq!((screen.complete(), screen.last_complete()), ("", None));
         screen.drop_last_complete();
         screen.forget();
+        screen.drop_first_complete();
+        let mut screen = Screen::of(b"\na\nb\n");
+        screen.drop_first_complete();
+        assert_eq!(screen.complete(), "a\nb\n");
     }
 }

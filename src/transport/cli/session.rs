@@ -49,6 +49,7 @@ impl CliSession {
             locks: false,
             startup: !habits.save.is_empty(),
             reads_startup: false,
+            keeps: true,
         };
         Self { shell, device, habits, promises, held: None, staged: None, said: Vec::new() }
     }

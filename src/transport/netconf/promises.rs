@@ -41,6 +41,7 @@ pub fn promises(hello: &Hello, habits: &NetconfHabits) -> Result<(Promises, Extr
         locks: true,
         startup: offers("startup:1.0"),
         reads_startup: offers("startup:1.0"),
+        keeps: true,
     };
     Ok((promises, Extras { rollback_on_error, cancel_commit, writable_running }))
 }

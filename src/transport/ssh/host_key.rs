@@ -28,6 +28,10 @@ impl Trusted {
                 let source = "the pinned host key".to_owned();
                 Ok(Self { keys: vec![(source.clone(), key)], revoked: Vec::new(), source })
             }
+            HostKey::None => {
+                let source = "no host key is on record".to_owned();
+                Ok(Self { keys: Vec::new(), revoked: Vec::new(), source })
+            }
             HostKey::KnownHosts(path) => Self::known_hosts(path, &endpoint.address, endpoint.port),
         }
     }
@@ -99,6 +103,7 @@ mod tests {
             credential: Credential::Password(SecretString::from("secret")),
             enable_secret: None,
             host_key,
+            gnmi: None,
         }
     }
 

@@ -27,9 +27,17 @@ impl Place<'_> {
     pub(super) async fn login(&self, handle: &mut Handle<Verifier>, habits: &SshHabits) -> Result<(), Cause> {
         match &self.endpoint.credential {
             Credential::Key(key) => self.login_with_key(handle, key, habits).await,
+            Credential::Password(_) if habits.none_first && self.is_let_in(handle).await? => Ok(()),
             Credential::Password(password) => self.login_with_password(handle, password).await,
+            Credential::Certificate => Err(self.refused("it has neither key nor password")),
             Credential::NotLoaded => Err(self.refused("its credential was not loaded")),
         }
+    }
+
+    /// Whether the device lets everybody in (RFC 4252 5.2).
+    async fn is_let_in(&self, handle: &mut Handle<Verifier>) -> Result<bool, Cause> {
+        let answer = handle.authenticate_none(&self.endpoint.username).await;
+        Ok(matches!(answer.map_err(|error| self.failed(error))?, AuthResult::Success))
     }
 
     async fn login_with_key(
@@ -107,5 +115,86 @@ fn offers(handle: &Handle<Verifier>, methods: &MethodSet) -> String {
         true if handle.is_closed() => "it closed the connection".to_owned(),
         true => "it offers nothing else".to_owned(),
         false => format!("it offers {}", names.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::time::Duration;
+
+    use russh::keys::{PrivateKey, key::safe_rng};
+    use russh::server::{Auth, Config, Handler, run_stream};
+    use tokio::net::TcpListener;
+    use tokio::time::Instant;
+
+    use super::super::connect;
+    use super::*;
+    use crate::device::{Endpoint, HostKey};
+
+    /// A server that notes the methods it is asked by.
+    #[derive(Clone)]
+    struct Door {
+        is_open: bool,
+        tried: Arc<Mutex<Vec<&'static str>>>,
+    }
+
+    impl Door {
+        fn answer(&self, method: &'static str, accepts: bool) -> Result<Auth, russh::Error> {
+            self.tried.lock().unwrap().push(method);
+            Ok(if accepts { Auth::Accept } else { Auth::reject() })
+        }
+    }
+
+    impl Handler for Door {
+        type Error = russh::Error;
+
+        async fn auth_none(&mut self, _: &str) -> Result<Auth, russh::Error> {
+            self.answer("none", self.is_open)
+        }
+
+        async fn auth_password(&mut self, _: &str, password: &str) -> Result<Auth, russh::Error> {
+            self.answer("password", password == "hunter2")
+        }
+    }
+
+    /// The methods tried at such a door, and whether it let us in.
+    async fn tried(is_open: bool, none_first: bool, password: &str) -> (Vec<&'static str>, bool) {
+        let key = PrivateKey::random(&mut safe_rng(), Algorithm::Ed25519).unwrap();
+        let host_key = HostKey::Pinned(key.public_key().to_openssh().unwrap());
+        let config = Config { keys: vec![key], auth_rejection_time: Duration::ZERO, ..Config::default() };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = Endpoint {
+            address: "127.0.0.1".to_owned(),
+            port: listener.local_addr().unwrap().port(),
+            username: "operator".to_owned(),
+            credential: Credential::Password(password.into()),
+            enable_secret: None,
+            host_key,
+        };
+        let door = Door { is_open, tried: Arc::default() };
+        let tried = door.tried.clone();
+        let serving = async {
+            let (socket, _) = listener.accept().await.unwrap();
+            run_stream(Arc::new(config), socket, door).await.unwrap().await.ok();
+        };
+        let habits = SshHabits { none_first, ..SshHabits::default() };
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let connecting = async { connect(&endpoint, &habits, deadline).await.is_ok() };
+        let is_in = tokio::select! {
+            is_in = connecting => is_in,
+            () = async { serving.await; std::future::pending().await } => unreachable!(),
+        };
+        let tried = tried.lock().unwrap().clone();
+        (tried, is_in)
+    }
+
+    #[tokio::test]
+    async fn none_is_tried_only_where_the_terminal_asks() {
+        assert_eq!(tried(true, true, "hunter2").await, (vec!["none"], true));
+        assert_eq!(tried(false, true, "hunter2").await, (vec!["none", "password"], true));
+        assert_eq!(tried(false, true, "wrong").await, (vec!["none", "password"], false));
+        assert_eq!(tried(true, false, "hunter2").await, (vec!["password"], true));
+        assert_eq!(tried(true, false, "wrong").await, (vec!["password"], false));
     }
 }

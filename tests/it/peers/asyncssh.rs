@@ -18,6 +18,8 @@ use super::{python, script};
 pub enum Login {
     Password,
     KeyboardInteractive,
+    /// Everybody is let in, and asked on the terminal of a switch.
+    Terminal,
 }
 
 /// A running server whose `netconf` subsystem has a candidate, no timer, and nothing in it.
@@ -47,6 +49,7 @@ impl AsyncSsh {
         let kind = match login {
             Login::Password => "password",
             Login::KeyboardInteractive => "keyboard-interactive",
+            Login::Terminal => "terminal",
         };
         let mut server = command(python());
         server.args(["-I", "-W", "ignore"]).arg(script("asyncssh_server.py"));

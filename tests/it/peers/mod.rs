@@ -55,6 +55,8 @@ pub enum Peer {
     Ncclient,
     /// Logs in to command lines.
     Netmiko,
+    /// pygnmi, and the stubs of gnmi-pb.
+    PyGnmi,
     Lighttpd,
     Curl,
     /// Python's requests, and the keystoneauth that Ironic calls through.
@@ -87,6 +89,7 @@ impl Peer {
             Self::Lighttpd => vec![lighttpd_dir().join("usr/sbin/lighttpd"), "/usr/bin/setpriv".into()],
             Self::AsyncSsh | Self::Ncclient | Self::PythonHttp => vec![python()],
             Self::Netmiko => vec![checkout().join(".venv/bin/netmiko-show")],
+            Self::PyGnmi => vec![checkout().join(".venv/bin/pygnmicli")],
             Self::Curl => vec![PathBuf::from("/usr/bin/curl")],
             Self::Ironic => vec![ironic_programs().join("ironic"), PathBuf::from("/usr/bin/setpriv")],
             Self::OpenConfig => vec![openconfig_dir()],

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use mercury::config::{self, ConfigErrors, Settings};
-use mercury::rpc::{RpcLimits, tls};
+use mercury::pem;
+use mercury::rpc::RpcLimits;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair, date_time_ymd,
 };
@@ -170,9 +171,9 @@ impl Server {
     /// A kept-alive connection over TLS with the certificate `NAME.pem`.
     pub async fn connect_tls(&self, place: &Place, name: &str) -> Client {
         let mut roots = RootCertStore::empty();
-        let certificates = |name: &str| tls::certificates(&place.path(&format!("{name}.pem"))).unwrap();
+        let certificates = |name: &str| pem::certificates(&place.path(&format!("{name}.pem"))).unwrap();
         certificates("ca").into_iter().for_each(|authority| roots.add(authority).unwrap());
-        let key = tls::private_key(&place.path(&format!("{name}.key"))).unwrap();
+        let key = pem::private_key(&place.path(&format!("{name}.key"))).unwrap();
         let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap()

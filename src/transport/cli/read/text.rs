@@ -1,51 +1,41 @@
-//! Output line by line.
+//! One output, line by line.
 
-use regex::Regex;
-
-use super::{Row, Rows, cannot_be_read};
+use super::{Row, Rows};
 use crate::device::cli::{ReadRule, TextRule};
 use crate::transport::cli::ports;
+use crate::vlan::{VlanId, VlanSet};
 
-/// Puts what each line says into the rows.
-pub(super) fn read(
-    rows: &mut Rows,
-    rule: &ReadRule,
-    rules: &[TextRule],
-    unread: Option<&Regex>,
-    output: &str,
-) -> Result<(), String> {
-    let mut reader = TextReader { rows, rule, state: None, section: None, row: None };
-    for line in output.lines() {
-        let line = line.trim_end();
-        let is_read = reader.line(rules, line)?;
-        if !is_read && unread.is_some_and(|unread| unread.is_match(line)) {
-            // In the section of a port that nobody asked about it does not matter.
-            match reader.port().filter(|_| reader.state.is_some()) {
-                Some(port) => drop(reader.rows.unread.entry(port).or_insert(line.to_owned())),
-                None => return Err(cannot_be_read(line)),
-            }
-        }
-    }
-    Ok(())
-}
-
-struct TextReader<'r, 't> {
+/// Knows what the lines before said.
+pub(super) struct TextReader<'r, 't> {
     rows: &'r mut Rows,
     rule: &'t ReadRule,
     state: Option<&'t str>,
     /// What the last line with a group `section` had there.
     section: Option<String>,
-    row: Option<Row>,
+    /// Which rows the lines are about.
+    keys: Vec<Row>,
 }
 
-impl<'t> TextReader<'_, 't> {
-    /// The port that the lines are about.
-    fn port(&self) -> Option<String> {
-        self.row.as_ref()?.get("port")?.clone()
+impl<'r, 't> TextReader<'r, 't> {
+    pub(super) fn new(rows: &'r mut Rows, rule: &'t ReadRule) -> Self {
+        Self { rows, rule, state: None, section: None, keys: Vec::new() }
+    }
+
+    pub(super) fn rows(&mut self) -> &mut Rows {
+        self.rows
+    }
+
+    pub(super) fn is_in_section(&self) -> bool {
+        self.state.is_some()
+    }
+
+    /// The ports that the lines are about.
+    pub(super) fn ports(&self) -> Vec<String> {
+        self.keys.iter().filter_map(|key| key.get("port")?.clone()).collect()
     }
 
     /// Whether a rule fits the line.
-    fn line(&mut self, rules: &'t [TextRule], line: &str) -> Result<bool, String> {
+    pub(super) fn line(&mut self, rules: &'t [TextRule], line: &str) -> Result<bool, String> {
         let in_state = |rule: &&TextRule| rule.state.is_none() || rule.state.as_deref() == self.state;
         let fitting = |rule: &'t TextRule| Some((rule, rule.pattern.captures(line)?));
         let Some((rule, captures)) = rules.iter().filter(in_state).find_map(fitting) else {
@@ -57,13 +47,8 @@ impl<'t> TextReader<'_, 't> {
         let found =
             groups.filter_map(|name| Some((name.to_owned(), captures.name(name)?.as_str().to_owned())));
         let found: Vec<(String, String)> = found.collect();
-        let begins = |(name, _): &(String, String)| name == "port" || name == "vlan";
-        if found.iter().any(begins) {
-            let key: Row =
-                found.iter().filter(|pair| begins(pair)).map(|(n, v)| (n.clone(), Some(v.clone()))).collect();
-            self.rows.begin(self.rule, &key)?;
-            self.row = Some(key);
-        }
+        let (key, found): (Vec<_>, Vec<_>) =
+            found.into_iter().partition(|(name, _)| name == "port" || name == "vlan");
         let constant = |(name, value): (&String, &String)| match (value.as_str(), &self.section) {
             ("$section", Some(section)) => Ok((name.clone(), section.clone())),
             ("$section", None) => Err("it stands in no section".to_owned()),
@@ -71,19 +56,30 @@ impl<'t> TextReader<'_, 't> {
         };
         let constants = rule.set.iter().map(constant).collect::<Result<Vec<_>, _>>()?;
         let values: Vec<(String, String)> = found.into_iter().chain(constants).collect();
-        if let Some(ports) = captures.name("ports") {
-            for port in ports::listed(ports.as_str())? {
-                self.fill(&Row::from([("port".to_owned(), Some(port))]), &values, rule)?;
+        let listed = captures.name("ports").map(|ports| ports::listed(ports.as_str())).transpose()?;
+        let port = |port| Row::from([("port".to_owned(), Some(port))]);
+        match listed {
+            Some(ports) if !values.is_empty() => {
+                for name in ports {
+                    self.fill(&port(name), &values, rule)?;
+                }
             }
-        } else if let (false, Some(key)) = (values.is_empty(), self.row.clone()) {
-            self.fill(&key, &values, rule)?;
+            listed => {
+                match listed {
+                    Some(ports) => self.keys = ports.into_iter().map(port).collect(),
+                    None if key.is_empty() => {}
+                    None => self.keys = keys(key)?,
+                }
+                for key in self.keys.clone() {
+                    self.fill(&key, &values, rule)?;
+                }
+            }
         }
-        let port = self.port();
-        self.rows.hidden.extend(port.filter(|_| rule.hides));
+        self.rows.hidden.extend(self.ports().into_iter().filter(|_| rule.hides));
         if let Some(next) = &rule.next {
             self.state = Some(next);
             if next == "start" {
-                self.row = None;
+                self.keys.clear();
                 self.state = None;
             }
         }
@@ -93,6 +89,7 @@ impl<'t> TextReader<'_, 't> {
     /// Puts values into the row with this key.
     fn fill(&mut self, key: &Row, values: &[(String, String)], rule: &TextRule) -> Result<(), String> {
         let row = self.rows.begin(self.rule, key)?;
+        row.extend(key.clone());
         for (name, value) in values {
             match row.get_mut(name) {
                 Some(Some(old)) if rule.appends && !key.contains_key(name) => {
@@ -103,5 +100,18 @@ impl<'t> TextReader<'_, 't> {
             }
         }
         Ok(())
+    }
+}
+
+/// The rows that a line begins: one of a list of VLANs each.
+fn keys(named: Vec<(String, String)>) -> Result<Vec<Row>, String> {
+    let key: Row = named.into_iter().map(|(name, value)| (name, Some(value))).collect();
+    match key.get("vlan").and_then(Option::as_deref) {
+        Some(list) if !key.contains_key("port") => {
+            let list = VlanSet::parse_list(list).map_err(|error| error.to_string())?;
+            let row = |vlan: VlanId| Row::from([("vlan".to_owned(), Some(vlan.to_string()))]);
+            Ok(list.iter().map(row).collect())
+        }
+        _ => Ok(vec![key]),
     }
 }

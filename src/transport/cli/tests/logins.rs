@@ -201,16 +201,17 @@ async fn a_prompt_of_two_lines_tells_its_mode_in_the_upper() {
     "#;
     let running = "\r\n--{ + running }--[  ]--\r\nA:leaf1# ";
     let candidate = "\r\n--{ * candidate private x }--[  ]--\r\nA:leaf1# ";
-    let (terminal, mut peer) = login_as(habits_of(TWO_LINES), None, async |peer| {
-        // The lower line by itself is no prompt.
-        peer.stutters("Welcome\r\nA:leaf1# \r\n").await;
-        peer.stutters(candidate).await;
-        peer.takes("\n").await;
-        peer.stutters(&format!("\r\n{candidate}")).await;
-        // It was left in a candidate by somebody.
-        peer.answers("enter running", running).await;
-    })
-    .await;
+    let (terminal, mut peer) =
+        login_as(habits_of(TWO_LINES), &endpoint(Credential::NotLoaded), async |peer| {
+            // The lower line by itself is no prompt.
+            peer.stutters("Welcome\r\nA:leaf1# \r\n").await;
+            peer.stutters(candidate).await;
+            peer.takes("\n").await;
+            peer.stutters(&format!("\r\n{candidate}")).await;
+            // It was left in a candidate by somebody.
+            peer.answers("enter running", running).await;
+        })
+        .await;
     let mut terminal = terminal.unwrap();
     assert_eq!((terminal.prompt(), terminal.is_configuring()), ("A:leaf1#", false));
     let answer = format!("set / interface lag1 vlan-tagging true\r\nA:leaf1# \r\n{running}");
@@ -223,4 +224,156 @@ async fn a_prompt_of_two_lines_tells_its_mode_in_the_upper() {
     let leaving = terminal.leave_configuration(soon());
     let (left, ()) = tokio::join!(leaving, peer.answers("enter running", candidate));
     assert!(left.is_err());
+}
+
+const LOGIN: &str = r"login = { user = '^User Name:\s*$', password = '^Password:\s*$' }";
+
+/// Logs in with the password `hunter2` to a terminal that asks for it.
+async fn asked(device: impl AsyncFnOnce(&mut Peer)) -> (Result<Terminal, Cause>, Peer) {
+    login_as(habits(LOGIN), &endpoint(Credential::Password("hunter2".into())), device).await
+}
+
+fn refusal(opened: Result<Terminal, Cause>) -> String {
+    match opened.err().unwrap() {
+        Cause::Login { address, user, offered } if address == "192.0.2.1 port 22" && user == "operator" => {
+            assert!(!offered.contains("hunter2"), "{offered}");
+            offered
+        }
+        other => panic!("{other}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_terminal_that_asks_who_logs_in() {
+    // With a banner before, the user echoed and stars for the password.
+    let (terminal, mut peer) = asked(async |peer| {
+        peer.stutters("\r\nAuthorised use only: you shall give your User Name:\r\n\r\nUser Name:").await;
+        peer.takes("operator\n").await;
+        peer.stutters("operator\r\nPassword:").await;
+        peer.takes("hunter2\n").await;
+        peer.stutters("*******\r\n\r\nsw#").await;
+        peer.takes("\n").await;
+        peer.says("\r\nsw#").await;
+    })
+    .await;
+    let mut terminal = terminal.unwrap();
+    let (output, ()) = tokio::join!(terminal.run("show x", soon()), peer.answers("show x", "x\r\nsw#"));
+    assert_eq!(output.unwrap().text, "x\n");
+    // Without any echo, and drawing its question again.
+    let (terminal, _) = asked(async |peer| {
+        peer.says("User Name:").await;
+        peer.takes("operator\n").await;
+        peer.says("\rUser Name:").await;
+        tokio::task::yield_now().await;
+        peer.says("\r\nPassword:").await;
+        peer.takes("hunter2\n").await;
+        peer.says("\r\nsw#").await;
+        peer.takes("\n").await;
+        peer.says("\r\nsw#").await;
+    })
+    .await;
+    assert_eq!(terminal.unwrap().prompt(), "sw#");
+    // A password that is shown, and looks like a prompt.
+    let like_a_prompt = endpoint(Credential::Password("hunter2#".into()));
+    let (terminal, _) = login_as(habits(LOGIN), &like_a_prompt, async |peer| {
+        peer.stutters("Password:").await;
+        peer.takes("hunter2#\n").await;
+        peer.stutters("hunter2#\r\nsw#").await;
+        peer.takes("\n").await;
+        peer.says("\r\nsw#").await;
+    })
+    .await;
+    assert_eq!(terminal.unwrap().prompt(), "sw#");
+    // One that SSH has asked already.
+    let (terminal, _) = asked(async |peer| {
+        peer.says("sw#").await;
+        peer.takes("\n").await;
+        peer.says("\r\nsw#").await;
+    })
+    .await;
+    assert_eq!(terminal.unwrap().prompt(), "sw#");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_terminal_that_does_not_let_us_in() {
+    let wrong = async |said: &str| {
+        let (opened, mut peer) = asked(async |peer| {
+            peer.says("User Name:").await;
+            peer.takes("operator\n").await;
+            peer.says("operator\r\nPassword:").await;
+            peer.takes("hunter2\n").await;
+            peer.says(said).await;
+        })
+        .await;
+        // A question that comes again is answered no more.
+        peer.takes_no_more().await;
+        refusal(opened)
+    };
+    let why = wrong("*******\r\n\r\nauthentication failed\r\n\r\nUser Name:").await;
+    assert_eq!(why, "its terminal asks `User Name:` again, and said: authentication failed");
+    let why = wrong("\r\nno hunter2 here\r\nPassword:").await;
+    assert_eq!(why, "its terminal asks `Password:` again, and said: no *** here");
+    // How long the password is tells nobody anything.
+    assert_eq!(wrong("*******\r\n\r\nUser Name:").await, "its terminal asks `User Name:` again");
+    assert_eq!(wrong("\r\n\r\nUser Name: ").await, "its terminal asks `User Name:` again");
+
+    let (opened, mut peer) = asked(async |peer| {
+        peer.says("User Name:").await;
+        peer.takes("operator\n").await;
+        peer.says("operator\r\nno such user\r\nUser Name:").await;
+    })
+    .await;
+    peer.takes_no_more().await;
+    assert!(refusal(opened).contains("no such user"));
+
+    let (opened, _) = asked(async |peer| {
+        peer.says("Password:").await;
+        peer.takes("hunter2\n").await;
+        peer.says("hunter2\r\nGood bye\r\n").await;
+        drop(std::mem::replace(peer, Peer { io: duplex(1).0 }));
+    })
+    .await;
+    assert_eq!(refusal(opened), "it closed after our password, and said: Good bye");
+
+    // It hangs while our answer is echoed, or behind it.
+    for (said, last) in [("hunter2", "Password:"), ("*******", "Password:"), ("\r\nhunter2?", "***?")] {
+        let (opened, _) = asked(async |peer| {
+            peer.says("Password:").await;
+            peer.takes("hunter2\n").await;
+            peer.says(said).await;
+        })
+        .await;
+        assert_eq!(opened.err().unwrap(), Cause::NoPrompt(last.to_owned()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_terminal_is_told_nothing_that_it_should_not_know() {
+    // Its profile does not say that it asks.
+    let (opened, mut peer) =
+        login_as(habits(""), &endpoint(Credential::Password("hunter2".into())), async |peer| {
+            peer.says("User Name:").await;
+        })
+        .await;
+    assert_eq!(opened.err().unwrap(), Cause::NoPrompt("User Name:".to_owned()));
+    peer.takes_no_more().await;
+    let (opened, mut peer) = asked(async |peer| peer.says("New Password:").await).await;
+    assert_eq!(opened.err().unwrap(), Cause::NoPrompt("New Password:".to_owned()));
+    peer.takes_no_more().await;
+    let (opened, mut peer) =
+        login_as(habits(LOGIN), &endpoint(Credential::Key("key".into())), async |peer| {
+            peer.says("Password:").await
+        })
+        .await;
+    assert_eq!(refusal(opened), "its terminal asks for a password, and the inventory has none");
+    peer.takes_no_more().await;
+    for bad in ["", "a\nreload"] {
+        let (opened, mut peer) =
+            login_as(habits(LOGIN), &endpoint(Credential::Password(bad.into())), async |peer| {
+                peer.says("Password:").await;
+            })
+            .await;
+        assert!(refusal(opened).contains("empty or holds a control character"));
+        peer.takes_no_more().await;
+    }
 }

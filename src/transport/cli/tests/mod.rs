@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::{Output, Shell, Terminal};
 use crate::config::reader::{Problems, read_text};
-use crate::device::TerminalHabits;
+use crate::device::{Credential, Endpoint, HostKey, TerminalHabits};
 use crate::transport::{Cause, Fault};
 
 const HABITS: &str = r#"
@@ -104,21 +104,33 @@ async fn login<T>(
     secret: Option<&str>,
     device: impl AsyncFnOnce(&mut Peer) -> T,
 ) -> (Result<Terminal, Cause>, Peer) {
-    login_as(habits(more), secret, device).await
+    let mut endpoint = endpoint(Credential::NotLoaded);
+    endpoint.enable_secret = secret.map(SecretString::from);
+    login_as(habits(more), &endpoint, device).await
 }
 
-/// The same with habits of their own.
+/// Logs in as somebody, with habits of their own.
 async fn login_as<T>(
     habits: Arc<TerminalHabits>,
-    secret: Option<&str>,
+    endpoint: &Endpoint,
     device: impl AsyncFnOnce(&mut Peer) -> T,
 ) -> (Result<Terminal, Cause>, Peer) {
     let (ours, io) = duplex(1 << 16);
     let mut peer = Peer { io };
-    let secret = secret.map(SecretString::from);
-    let opening = Terminal::open(Box::new(ours), habits, secret.as_ref(), &refused, soon());
+    let opening = Terminal::open(Box::new(ours), habits, endpoint, &refused, soon());
     let (opened, _) = tokio::join!(opening, device(&mut peer));
     (opened, peer)
+}
+
+fn endpoint(credential: Credential) -> Endpoint {
+    Endpoint {
+        address: "192.0.2.1".to_owned(),
+        port: 22,
+        username: "operator".to_owned(),
+        credential,
+        enable_secret: None,
+        host_key: HostKey::Pinned(String::new()),
+    }
 }
 
 /// A device that stands at `sw#` and echoes what is typed.

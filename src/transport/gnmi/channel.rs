@@ -1,0 +1,77 @@
+//! One connection: TCP, TLS, HTTP/2. It is never made anew behind a session's back.
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
+use tokio_rustls::TlsConnector;
+use tonic::transport::{Channel, Uri};
+use tower::service_fn;
+
+use crate::device::{Endpoint, GnmiEndpoint, Security, host_and_port};
+use crate::transport::Cause;
+use crate::transport::ssh::Stream;
+
+/// How long a peer that is asked whether it is there may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Connects, and agrees on HTTP/2.
+pub(super) async fn connect(
+    endpoint: &Endpoint,
+    gnmi: &GnmiEndpoint,
+    keepalive: Option<Duration>,
+    deadline: Instant,
+) -> Result<Channel, Cause> {
+    let address = host_and_port(&endpoint.address, gnmi.port);
+    let fail = |why: String| Cause::Connect { address: address.clone(), why };
+    let late = |_| fail("deadline passed".to_owned());
+    let tcp = timeout_at(deadline, TcpStream::connect((endpoint.address.as_str(), gnmi.port)));
+    let tcp = tcp.await.map_err(late)?.map_err(|error| fail(error.to_string()))?;
+    tcp.set_nodelay(true).map_err(|error| fail(error.to_string()))?;
+    let (stream, scheme): (Box<dyn Stream>, &str) = match &gnmi.security {
+        Security::Plaintext => (Box::new(tcp), "http"),
+        Security::Tls { config, server_name } => {
+            let name = server_name.as_deref().unwrap_or(&endpoint.address).to_owned();
+            let name = ServerName::try_from(name).map_err(|error| fail(format!("TLS: {error}")))?;
+            let tls = timeout_at(deadline, TlsConnector::from(config.0.clone()).connect(name, tcp)).await;
+            let tls = tls.map_err(late)?.map_err(|error| fail(format!("TLS: {error}")))?;
+            if tls.get_ref().1.alpn_protocol() != Some(b"h2") {
+                return Err(fail("it speaks TLS and no HTTP/2, so it is no gNMI target".to_owned()));
+            }
+            (Box::new(tls), "https")
+        }
+        Security::NotLoaded => return Err(fail("its certificates were not loaded".to_owned())),
+    };
+    let uri = format!("{scheme}://{address}").parse::<Uri>().map_err(|error| fail(error.to_string()))?;
+    let mut builder = tonic::transport::Endpoint::from(uri);
+    if let Some(interval) = keepalive {
+        let builder_with = builder.http2_keep_alive_interval(interval).keep_alive_while_idle(true);
+        builder = builder_with.keep_alive_timeout(PATIENCE);
+    }
+    let once = Arc::new(Mutex::new(Some(stream)));
+    let taken = service_fn(move |_: Uri| {
+        let stream = once.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let gone = || io::Error::new(io::ErrorKind::NotConnected, "the connection is closed");
+        std::future::ready(stream.map(TokioIo::new).ok_or_else(gone))
+    });
+    let channel = timeout_at(deadline, builder.connect_with_connector(taken)).await.map_err(late)?;
+    channel.map_err(|error| fail(causes(&error)))
+}
+
+/// An error with all that it says of where it came from.
+pub(super) fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let why = error.to_string();
+        if !text.contains(&why) {
+            text += &format!(": {why}");
+        }
+        source = error.source();
+    }
+    text
+}

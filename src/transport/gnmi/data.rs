@@ -1,0 +1,72 @@
+//! What notifications say, in the words of the modules.
+
+use serde_json::Value as Json;
+
+use crate::gnmi::{Notification, Path, TypedValue, Update, Value};
+use crate::path::{Path as DataPath, Step};
+use crate::schema::Schema;
+use crate::slice::Slice;
+
+/// The configuration, or with `state` all data, that notifications hold. What the modules do not
+/// define is left out.
+///
+/// # Errors
+/// Why it cannot be understood.
+pub(super) fn read(
+    notifications: &[Notification],
+    state: bool,
+    within: &[DataPath],
+    schema: &Schema,
+) -> Result<Slice, String> {
+    let mut leaves = Vec::new();
+    for notification in notifications {
+        for Update { path, val, .. } in &notification.update {
+            let mut steps = notification.prefix.as_ref().map(Path::steps).unwrap_or_default();
+            steps.extend(path.as_ref().map(Path::steps).unwrap_or_default());
+            let place = || path.clone().unwrap_or_default().text();
+            let value = val.as_ref().and_then(|val| val.value.as_ref());
+            let value = value.ok_or_else(|| format!("{}: no value", place()))?;
+            let value = json(value).map_err(|why| format!("{}: {why}", place()))?;
+            if wraps(&steps, &value) {
+                steps.pop();
+            }
+            // A node of a model that is not ours.
+            if !steps.is_empty() && schema.resolve(&steps).is_err() {
+                continue;
+            }
+            leaves.extend(schema.json_leaves(&steps, &value, false).map_err(|error| error.to_string())?);
+        }
+    }
+    leaves.retain(|(path, _)| within.iter().any(|root| path.is_within(root)));
+    schema.understand(&leaves, state).map(|slice| slice.within(within)).map_err(|error| error.to_string())
+}
+
+/// Some targets say of a node not what is in it, but an object with it.
+fn wraps(steps: &[Step], value: &Json) -> bool {
+    let (Some(last), Json::Object(members)) = (steps.last(), value) else { return false };
+    let mut names = members.keys().map(|name| name.rsplit(':').next());
+    names.next() == Some(Some(&last.name)) && names.next().is_none()
+}
+
+/// A value in whichever way it is encoded, as JSON.
+fn json(value: &Value) -> Result<Json, String> {
+    let no_json = |_| "no JSON".to_owned();
+    Ok(match value {
+        Value::JsonIetf(text) | Value::Json(text) => serde_json::from_slice(text).map_err(no_json)?,
+        Value::String(text) | Value::Ascii(text) => Json::String(text.clone()),
+        Value::Int(number) => (*number).into(),
+        Value::Uint(number) => (*number).into(),
+        Value::Bool(truth) => (*truth).into(),
+        Value::LeafList(list) => {
+            let values = list.element.iter().map(|TypedValue { value }| match value {
+                Some(value) => json(value),
+                None => Err("an empty value in a list".to_owned()),
+            });
+            Json::Array(values.collect::<Result<_, _>>()?)
+        }
+        // Nothing that is asked for is of these types.
+        Value::Bytes(_) | Value::Float(_) | Value::Double(_) | Value::Decimal(_) | Value::ProtoBytes(_) => {
+            return Err("an encoding that was not asked for".to_owned());
+        }
+    })
+}

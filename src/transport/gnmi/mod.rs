@@ -1,0 +1,40 @@
+//! gNMI over HTTP/2, with TLS of our own (specification 0.10).
+//!
+//! From the outside in: `session` knows which calls make up which flight; `call` makes one call and
+//! tells what its status means; `channel` is the connection. Pure: `data` (what notifications say),
+//! `request` (a payload as a SetRequest).
+
+mod call;
+mod channel;
+mod data;
+mod request;
+mod session;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::time::Instant;
+
+use crate::device::{Device, GnmiHabits};
+use crate::transport::{Connector, Fault, Session};
+
+/// Opens gNMI sessions to one device.
+pub struct GnmiConnector {
+    device: Arc<Device>,
+    habits: Arc<GnmiHabits>,
+}
+
+impl GnmiConnector {
+    pub fn new(device: Arc<Device>, habits: Arc<GnmiHabits>) -> Self {
+        Self { device, habits }
+    }
+}
+
+#[async_trait]
+impl Connector for GnmiConnector {
+    async fn open(&self, deadline: Instant) -> Result<Box<dyn Session>, Fault> {
+        let session = session::GnmiSession::open(&self.device, self.habits.clone(), deadline).await?;
+        tracing::debug!(device = %self.device.name, via = %session.describe(), "session opened");
+        Ok(Box::new(session))
+    }
+}

@@ -1,0 +1,59 @@
+//! A payload as the request that carries it.
+
+use crate::device::{GnmiEncoding, GnmiHabits};
+use crate::gnmi::{
+    Commit, CommitAction, CommitRequest, Duration, Encoding, Extension, ExtensionKind, Path, PathError,
+    SetRequest, TypedValue, Update, Value,
+};
+use crate::render::gnmi::Set;
+
+/// The prefix of every request; none where the system needs none.
+pub(super) fn prefix(habits: &GnmiHabits) -> Option<Path> {
+    let origin = if habits.origin_in_prefix { habits.origin.clone() } else { String::new() };
+    let prefix = Path { origin, target: habits.target.clone(), elem: Vec::new() };
+    (prefix != Path::default()).then_some(prefix)
+}
+
+pub(super) fn encoding(habits: &GnmiHabits) -> Encoding {
+    match habits.encoding {
+        GnmiEncoding::JsonIetf => Encoding::JsonIetf,
+        GnmiEncoding::Json => Encoding::Json,
+    }
+}
+
+/// Why a payload is no Set.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NoSet {
+    #[error("the payload is no Set: {0}")]
+    Json(#[from] serde_json::Error),
+    #[error("the payload is no Set: {0}")]
+    Path(#[from] PathError),
+}
+
+pub(super) fn set(text: &str, habits: &GnmiHabits) -> Result<SetRequest, NoSet> {
+    let set: Set = serde_json::from_str(text)?;
+    let delete = set.delete.iter().map(|path| path.parse()).collect::<Result<_, _>>()?;
+    let mut update = Vec::new();
+    for one in &set.update {
+        let text = serde_json::to_vec(&one.val)?;
+        let value = match habits.encoding {
+            GnmiEncoding::JsonIetf => Value::JsonIetf(text),
+            GnmiEncoding::Json => Value::Json(text),
+        };
+        let val = Some(TypedValue { value: Some(value) });
+        update.push(Update { path: Some(one.path.parse()?), val, duplicates: 0 });
+    }
+    Ok(SetRequest { prefix: prefix(habits), delete, update, ..SetRequest::default() })
+}
+
+/// The commit that the extension asks for; it is undone after `timeout`.
+pub(super) fn commit(id: &str, timeout: std::time::Duration) -> Extension {
+    let seconds = i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX);
+    let rollback_duration = Some(Duration { seconds, nanos: 0 });
+    extension(id, CommitAction::Commit(CommitRequest { rollback_duration }))
+}
+
+pub(super) fn extension(id: &str, action: CommitAction) -> Extension {
+    let commit = Commit { id: id.to_owned(), action: Some(action) };
+    Extension { kind: Some(ExtensionKind::Commit(commit)) }
+}

@@ -1,0 +1,309 @@
+//! Which calls make up which flight (see [`Session`]).
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_util::future::join_all;
+use secrecy::ExposeSecret as _;
+use tokio::time::Instant;
+use tonic::Code;
+use tonic::metadata::AsciiMetadataValue;
+use tonic::transport::Channel;
+
+use super::call::{Failed, Login, call, name};
+use super::{channel, data, request};
+use crate::device::{Credential, Device, GnmiHabits};
+use crate::gnmi::rpc::g_n_m_i_client::gNMIClient;
+use crate::gnmi::{
+    CapabilityRequest, CapabilityResponse, CommitAction, CommitCancel, CommitConfirm, DataType, Extension,
+    GetRequest, Notification, SetRequest, SetResponse,
+};
+use crate::path::Path;
+use crate::render::{self, Payload};
+use crate::slice::Slice;
+use crate::transport::{
+    Cause, Commit, Committed, Fault, Observed, Promises, ReadSet, Session, Store, Timed, shown,
+};
+
+/// The longest answer that is taken, in bytes: a Get of every port of a large chassis.
+const LONGEST: usize = 64 << 20;
+
+/// An id that no commit has.
+const NO_COMMIT: &str = "mercury-looks-for-the-extension";
+
+/// A gNMI session: one connection, which is not made anew.
+pub(super) struct GnmiSession {
+    client: gNMIClient<Channel>,
+    login: Login,
+    habits: Arc<GnmiHabits>,
+    promises: Promises,
+    version: String,
+    is_open: bool,
+    held: Option<SetRequest>,
+}
+
+impl GnmiSession {
+    /// Connects, asks for the capabilities, and finds out whether the target knows the commit extension.
+    /// Every fault is [`Fault::NotSent`].
+    pub async fn open(device: &Device, habits: Arc<GnmiHabits>, deadline: Instant) -> Result<Self, Fault> {
+        let endpoint = &device.endpoint;
+        let unsupported = |why: &str| Fault::NotSent(Cause::Unsupported(why.to_owned()));
+        let gnmi = endpoint.gnmi.as_ref().ok_or_else(|| unsupported("the inventory says no gNMI port"))?;
+        let login = login(device).map_err(unsupported)?;
+        let channel = channel::connect(endpoint, gnmi, device.profile.ssh.keepalive, deadline).await;
+        let client = gNMIClient::new(channel.map_err(Fault::NotSent)?).max_decoding_message_size(LONGEST);
+        let mut session = Self {
+            client,
+            login,
+            promises: Promises {
+                candidate: false,
+                timed: Timed::None,
+                atomic: true,
+                locks: false,
+                startup: false,
+                reads_startup: false,
+                keeps: habits.keeps,
+            },
+            version: String::new(),
+            is_open: true,
+            held: None,
+            habits,
+        };
+        let address = crate::device::host_and_port(&endpoint.address, gnmi.port);
+        let not_sent = |failed| match failed {
+            Failed::No(status) if status.code() == Code::Unauthenticated => Cause::Login {
+                address: address.clone(),
+                user: endpoint.username.clone(),
+                offered: shown(status.message()),
+            },
+            Failed::No(status) => Cause::Connect {
+                address: address.clone(),
+                why: shown(&format!("{}: {}", name(status.code()), status.message())),
+            },
+            Failed::Open(Cause::Closed(why)) => Cause::Connect { address: address.clone(), why: shown(&why) },
+            Failed::Open(cause) => cause,
+        };
+        let capabilities = session.capabilities(deadline).await.map_err(|no| Fault::NotSent(not_sent(no)))?;
+        session.version = shown(&capabilities.version);
+        if !capabilities.supported_encodings.contains(&(request::encoding(&session.habits) as i32)) {
+            let own = session.habits.encoding.as_str();
+            return Err(unsupported(&format!("the target does not offer {own}")));
+        }
+        if session.habits.commit_confirmed {
+            let found = session.finds_commits(deadline).await.map_err(|no| Fault::NotSent(not_sent(no)))?;
+            session.promises.timed = if found { Timed::Persist } else { Timed::None };
+        }
+        Ok(session)
+    }
+
+    async fn capabilities(&mut self, deadline: Instant) -> Result<CapabilityResponse, Failed> {
+        let (client, doing) = (&mut self.client, "asking for capabilities");
+        let asked = CapabilityRequest::default();
+        call(asked, &self.login, deadline, doing, |request| client.capabilities(request)).await
+    }
+
+    /// A target that knows the extension refuses to cancel where nothing is pending. One that does not
+    /// ignores it; what else it answers is no proof.
+    async fn finds_commits(&mut self, deadline: Instant) -> Result<bool, Failed> {
+        let cancel = request::extension(NO_COMMIT, CommitAction::Cancel(CommitCancel {}));
+        match self.extended(cancel, deadline, "looking for the commit extension").await {
+            Err(Failed::No(status)) => Ok(status.code() == Code::FailedPrecondition),
+            Err(open) => Err(open),
+            Ok(_) => Ok(false),
+        }
+    }
+
+    /// A Set that changes nothing and carries this.
+    async fn extended(
+        &mut self,
+        extension: Extension,
+        deadline: Instant,
+        doing: &'static str,
+    ) -> Result<SetResponse, Failed> {
+        let prefix = request::prefix(&self.habits);
+        self.set(SetRequest { prefix, extension: vec![extension], ..SetRequest::default() }, deadline, doing)
+            .await
+    }
+
+    async fn set(
+        &mut self,
+        request: SetRequest,
+        deadline: Instant,
+        doing: &'static str,
+    ) -> Result<SetResponse, Failed> {
+        let answer = call(request, &self.login, deadline, doing, |request| self.client.set(request)).await;
+        // What comes after an answer that is missing would be out of step with what we know.
+        self.is_open &= !matches!(answer, Err(Failed::Open(_)));
+        answer
+    }
+
+    /// What the target has of these paths. It may refuse them all because of one that has no data.
+    async fn get(
+        &mut self,
+        paths: &[Path],
+        data_type: DataType,
+        deadline: Instant,
+    ) -> Result<Vec<Notification>, Fault> {
+        let request = |paths: &[Path]| GetRequest {
+            prefix: request::prefix(&self.habits),
+            path: paths.iter().map(|path| render::gnmi::path(path, &self.habits)).collect(),
+            data_type: data_type as i32,
+            encoding: request::encoding(&self.habits) as i32,
+            ..GetRequest::default()
+        };
+        let one = async |paths: &[Path]| {
+            let mut client = self.client.clone();
+            let answer =
+                call(request(paths), &self.login, deadline, "reading", |request| client.get(request)).await;
+            match answer {
+                Ok(answer) => Ok(answer.notification),
+                Err(Failed::No(status)) if status.code() == Code::NotFound && paths.len() == 1 => {
+                    Ok(Vec::new())
+                }
+                Err(failed) => Err(failed),
+            }
+        };
+        let answer = match one(paths).await {
+            Err(Failed::No(status)) if status.code() == Code::NotFound => {
+                let each = join_all(paths.iter().map(|path| one(std::slice::from_ref(path)))).await;
+                each.into_iter().collect::<Result<Vec<_>, _>>().map(|all| all.concat())
+            }
+            answer => answer,
+        };
+        self.is_open &= !matches!(answer, Err(Failed::Open(_)));
+        answer.map_err(Fault::from)
+    }
+
+    async fn running(&mut self, reads: &ReadSet, deadline: Instant) -> Result<Slice, Fault> {
+        let data_type = if self.habits.get_all { DataType::All } else { DataType::Config };
+        let answer = self.get(&reads.paths, data_type, deadline).await?;
+        understand(answer, false, reads).await
+    }
+}
+
+/// Reading many ports takes time that other devices must not wait for.
+async fn understand(answer: Vec<Notification>, state: bool, reads: &ReadSet) -> Result<Slice, Fault> {
+    let reads = reads.clone();
+    let read = move || data::read(&answer, state, &reads.paths, &reads.schema);
+    let malformed = |why: String| Fault::Lost(Cause::Malformed(shown(&why)));
+    match tokio::task::spawn_blocking(read).await {
+        Ok(read) => read.map_err(malformed),
+        Err(error) => Err(malformed(error.to_string())),
+    }
+}
+
+/// What goes with every call.
+fn login(device: &Device) -> Result<Login, &'static str> {
+    let word = |text: &str| {
+        let mut word =
+            AsciiMetadataValue::try_from(text).map_err(|_| "a user name or password that is not ASCII")?;
+        word.set_sensitive(true);
+        Ok::<_, &'static str>(word)
+    };
+    match &device.endpoint.credential {
+        Credential::Password(password) => {
+            Ok(Some((word(&device.endpoint.username)?, word(password.expose_secret())?)))
+        }
+        Credential::Certificate => Ok(None),
+        Credential::Key(_) => Err("an SSH key is nothing to gNMI"),
+        Credential::NotLoaded => Err("its credential was not loaded"),
+    }
+}
+
+#[async_trait]
+impl Session for GnmiSession {
+    fn promises(&self) -> &Promises {
+        &self.promises
+    }
+
+    fn is_open(&self) -> bool {
+        self.is_open
+    }
+
+    fn describe(&self) -> String {
+        let confirm = match self.promises.timed {
+            Timed::None => "no commit timer",
+            _ => "confirm by commit id",
+        };
+        let encoding = self.habits.encoding.as_str();
+        format!("gnmi {} ({encoding}, {confirm})", self.version)
+    }
+
+    async fn read(&mut self, store: Store, reads: &ReadSet, deadline: Instant) -> Result<Slice, Fault> {
+        match store {
+            Store::Running => self.running(reads, deadline).await,
+            Store::Startup => Err(not_sent("gNMI has no startup datastore")),
+        }
+    }
+
+    async fn observe(
+        &mut self,
+        running: &ReadSet,
+        state: &ReadSet,
+        deadline: Instant,
+    ) -> Result<Observed, Fault> {
+        let config = self.running(running, deadline).await?;
+        let report = self.get(&state.paths, DataType::State, deadline).await;
+        let state = match report {
+            Ok(answer) => understand(answer, true, state).await,
+            Err(fault) => Err(fault),
+        };
+        Ok(Observed { running: config, state })
+    }
+
+    async fn begin(&mut self, reads: &ReadSet, deadline: Instant) -> Result<Slice, Fault> {
+        self.running(reads, deadline).await
+    }
+
+    async fn stage(&mut self, payload: &Payload, _: &str, _: Instant) -> Result<(), Fault> {
+        let Payload::Gnmi(text) = payload else {
+            return Err(not_sent("the payload is for another transport"));
+        };
+        let set = request::set(text, &self.habits).map_err(|error| not_sent(&error.to_string()))?;
+        self.held = Some(set);
+        Ok(())
+    }
+
+    async fn commit(&mut self, how: &Commit, reads: &ReadSet, deadline: Instant) -> Committed {
+        let Some(mut set) = self.held.take() else {
+            let fault = not_sent("nothing is staged");
+            return Committed { commit: Err(fault.clone()), running: Err(fault) };
+        };
+        if let Commit::Timed { timeout, persist_id } = how {
+            set.extension.push(request::commit(persist_id, *timeout));
+        }
+        let commit = self.set(set, deadline, "committing").await;
+        let is_lost = matches!(commit, Err(Failed::Open(_)));
+        // Whatever it answered: targets say no and have done it, or yes and have not.
+        let running = self.running(reads, deadline).await;
+        self.is_open &= !is_lost;
+        Committed { commit: commit.map(drop).map_err(Fault::from), running }
+    }
+
+    async fn confirm(&mut self, persist_id: &str, _: bool, deadline: Instant) -> Result<(), Fault> {
+        let confirm = request::extension(persist_id, CommitAction::Confirm(CommitConfirm {}));
+        Ok(self.extended(confirm, deadline, "confirming the commit").await.map(drop)?)
+    }
+
+    async fn cancel(&mut self, persist_id: &str, deadline: Instant) -> Result<(), Fault> {
+        let cancel = request::extension(persist_id, CommitAction::Cancel(CommitCancel {}));
+        Ok(self.extended(cancel, deadline, "cancelling the commit").await.map(drop)?)
+    }
+
+    async fn save(&mut self, _: Instant) -> Result<(), Fault> {
+        Err(not_sent("gNMI has no startup datastore"))
+    }
+
+    async fn release(&mut self, _: bool, _: Instant) -> Result<(), Fault> {
+        self.held = None;
+        Ok(())
+    }
+
+    async fn close(&mut self) {
+        self.is_open = false;
+    }
+}
+
+fn not_sent(why: &str) -> Fault {
+    Fault::NotSent(Cause::Unsupported(why.to_owned()))
+}
