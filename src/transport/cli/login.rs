@@ -289,7 +289,7 @@ impl<'h> Finder<'h> {
 fn password(endpoint: &Endpoint) -> Option<&str> {
     match &endpoint.credential {
         Credential::Password(password) => Some(password.expose_secret()),
-        Credential::Key(_) | Credential::NotLoaded => None,
+        Credential::Key(_) | Credential::Certificate | Credential::NotLoaded => None,
     }
 }
 

@@ -171,6 +171,7 @@ mod tests {
             credential: Credential::Password(password.into()),
             enable_secret: None,
             host_key,
+            gnmi: None,
         };
         let door = Door { is_open, tried: Arc::default() };
         let tried = door.tried.clone();
