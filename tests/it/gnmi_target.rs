@@ -370,18 +370,18 @@ async fn run(switch: &Switch, what: &str, files: &[&Path]) -> String {
     out
 }
 
-fn read(file: &Path) -> String {
+pub(crate) fn read(file: &Path) -> String {
     std::fs::read_to_string(file).unwrap()
 }
 
 /// A certificate authority with all that it issued, in a private directory.
-struct Authority {
+pub(crate) struct Authority {
     dir: TempDir,
     issuer: CertifiedIssuer<'static, KeyPair>,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let dir = TempDir::with_prefix("gnmi-authority-").unwrap();
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -391,18 +391,29 @@ impl Authority {
         Self { dir, issuer }
     }
 
-    fn file(&self) -> PathBuf {
+    pub(crate) fn file(&self) -> PathBuf {
         self.dir.path().join("ca.pem")
     }
 
     /// A certificate and its key.
-    fn issue(&self, name: &str) -> [PathBuf; 2] {
+    pub(crate) fn issue(&self, name: &str) -> [PathBuf; 2] {
+        self.sign(name, CertificateParams::new([name.to_owned()]).unwrap())
+    }
+
+    /// The same, out of date.
+    pub(crate) fn issue_expired(&self, name: &str) -> [PathBuf; 2] {
+        let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+        params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2021, 1, 1);
+        self.sign(&format!("{name}-expired"), params)
+    }
+
+    fn sign(&self, name: &str, params: CertificateParams) -> [PathBuf; 2] {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new([name.to_owned()]).unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         let files = ["pem", "key"].map(|end| self.dir.path().join(format!("{name}.{end}")));
         std::fs::write(&files[0], certificate.pem()).unwrap();
-        std::fs::write(&files[1], key.serialize_pem()).unwrap();
+        crate::config::write_with_mode(files[1].clone(), &key.serialize_pem(), 0o600);
         files
     }
 }
