@@ -192,6 +192,7 @@ async fn each_fault_of_a_set() {
         (What::DropAfter, true, &lost),
         (What::Malformed, true, &[Code::Internal, Code::Unknown]),
         (What::NotXml, true, &lost),
+        (What::BreakOff, true, &lost),
         (What::Delay(Duration::from_millis(5)), true, &[]),
     ] {
         let switch = start(GnmiSpec::default()).await;
