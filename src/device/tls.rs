@@ -38,7 +38,9 @@ impl GnmiEndpoint {
         let security = match (believed.name, identity) {
             ("plaintext", (None, None)) if believed.boolean()? => Security::Plaintext,
             ("plaintext", _) => {
-                believed.refuse("true, and then without a certificate; or give `ca` or `fingerprint`");
+                believed.refuse(
+                    "can only be true, and without a client certificate; for TLS give `ca` or `fingerprint`",
+                );
                 return None;
             }
             (_, (Some(item), None) | (None, Some(item))) => {
