@@ -6,23 +6,23 @@ use async_trait::async_trait;
 use futures_util::future::join_all;
 use secrecy::ExposeSecret as _;
 use tokio::time::Instant;
-use tonic::Code;
 use tonic::metadata::AsciiMetadataValue;
 use tonic::transport::Channel;
+use tonic::{Code, Status};
 
 use super::call::{Failed, Login, call, name};
 use super::{channel, data, request};
 use crate::device::{Credential, Device, GnmiHabits};
 use crate::gnmi::rpc::g_n_m_i_client::gNMIClient;
 use crate::gnmi::{
-    CapabilityRequest, CapabilityResponse, CommitAction, CommitCancel, CommitConfirm, DataType, Extension,
-    GetRequest, Notification, SetRequest, SetResponse,
+    CapabilityRequest, CapabilityResponse, CommitAction, CommitCancel, CommitConfirm, DataType, Encoding,
+    Extension, GetRequest, Notification, SetRequest, SetResponse,
 };
 use crate::path::Path;
 use crate::render::{self, Payload};
 use crate::slice::Slice;
 use crate::transport::{
-    Cause, Commit, Committed, Fault, Observed, Promises, ReadSet, Session, Store, Timed, shown,
+    Cause, Commit, Committed, Fault, Observed, Offers, Promises, ReadSet, Session, Store, Timed, shown,
 };
 
 /// The longest answer that is taken, in bytes: a Get of every port of a large chassis.
@@ -38,6 +38,7 @@ pub(super) struct GnmiSession {
     habits: Arc<GnmiHabits>,
     promises: Promises,
     version: String,
+    offers: Offers,
     is_open: bool,
     held: Option<SetRequest>,
 }
@@ -65,6 +66,7 @@ impl GnmiSession {
                 keeps: habits.keeps,
             },
             version: String::new(),
+            offers: Offers::default(),
             is_open: true,
             held: None,
             habits,
@@ -76,15 +78,16 @@ impl GnmiSession {
                 user: endpoint.username.clone(),
                 offered: shown(status.message()),
             },
-            Failed::No(status) => Cause::Connect {
-                address: address.clone(),
-                why: shown(&format!("{}: {}", name(status.code()), status.message())),
-            },
+            Failed::No(status) if status.code() == Code::Unimplemented => {
+                Cause::Absent { address: address.clone(), why: refusal(&status) }
+            }
+            Failed::No(status) => Cause::Connect { address: address.clone(), why: refusal(&status) },
             Failed::Open(Cause::Closed(why)) => Cause::Connect { address: address.clone(), why: shown(&why) },
             Failed::Open(cause) => cause,
         };
         let capabilities = session.capabilities(deadline).await.map_err(|no| Fault::NotSent(not_sent(no)))?;
         session.version = shown(&capabilities.version);
+        session.offers = offers(&capabilities);
         if !capabilities.supported_encodings.contains(&(request::encoding(&session.habits) as i32)) {
             let own = session.habits.encoding.as_str();
             return Err(unsupported(&format!("the target does not offer {own}")));
@@ -192,6 +195,22 @@ async fn understand(answer: Vec<Notification>, state: bool, reads: &ReadSet) -> 
     }
 }
 
+fn refusal(status: &Status) -> String {
+    shown(&format!("{}: {}", name(status.code()), status.message()))
+}
+
+fn offers(capabilities: &CapabilityResponse) -> Offers {
+    let models = capabilities.supported_models.iter();
+    let encoding = |number: &i32| match Encoding::try_from(*number) {
+        Ok(encoding) => encoding.name().to_owned(),
+        Err(_) => number.to_string(),
+    };
+    Offers {
+        models: models.map(|model| (shown(&model.name), shown(&model.version))).collect(),
+        capabilities: capabilities.supported_encodings.iter().map(encoding).collect(),
+    }
+}
+
 /// What goes with every call.
 fn login(device: &Device) -> Result<Login, &'static str> {
     let word = |text: &str| {
@@ -205,6 +224,10 @@ fn login(device: &Device) -> Result<Login, &'static str> {
             Ok(Some((word(&device.endpoint.username)?, word(password.expose_secret())?)))
         }
         Credential::Certificate => Ok(None),
+        // Its certificate is all that a target needs of us; the key is for SSH.
+        Credential::Key(_) if device.endpoint.gnmi.as_ref().is_some_and(|gnmi| gnmi.shows_certificate) => {
+            Ok(None)
+        }
         Credential::Key(_) => Err("an SSH key is nothing to gNMI"),
         Credential::NotLoaded => Err("its credential was not loaded"),
     }
@@ -218,6 +241,10 @@ impl Session for GnmiSession {
 
     fn is_open(&self) -> bool {
         self.is_open
+    }
+
+    fn offers(&self) -> Offers {
+        self.offers.clone()
     }
 
     fn describe(&self) -> String {
