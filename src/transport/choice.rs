@@ -49,6 +49,16 @@ pub fn ways(device: &Arc<Device>) -> Vec<Arc<Device>> {
     device.profile.ways().into_iter().map(by).collect()
 }
 
+/// What a way that was tried is good for.
+pub enum Verdict {
+    /// This is the one.
+    Take,
+    /// It is not offered; why.
+    Pass(String),
+    /// It is offered and does not let us in, or cannot prove who it is: no other way is the answer to that.
+    Stop,
+}
+
 /// Opens a session by the first of `ways` that the device offers. A way is passed over only when nothing
 /// answers there, when what answers cannot do what is needed, or when it takes more than its share of the
 /// time; who refuses our login or cannot prove who it is ends the search.
@@ -57,21 +67,18 @@ pub fn ways(device: &Arc<Device>) -> Vec<Arc<Device>> {
 pub async fn choose(ways: &[Arc<Device>], connect: &Connect, deadline: Instant) -> Result<Chosen, Fault> {
     let mut passed: Vec<String> = Vec::new();
     for (n, device) in ways.iter().enumerate() {
-        let left = ways.len() - n;
-        let Tried { device, opened } = open(device, connect, share(deadline, left)).await;
-        let name = device.profile.speaks.transport();
-        let why = match opened {
-            Ok(mut session) => match session.offers().lacks(device.profile.speaks.modules()) {
-                Some(lacks) if ways.len() > 1 => {
-                    session.close().await;
-                    lacks
-                }
-                _ => return Ok(Chosen { session, device, why: reason(ways, &passed) }),
-            },
-            Err(fault) if ways.len() == 1 || !says_that_it_is_not_there(&fault) => return Err(fault),
-            Err(Fault::NotSent(cause)) => cause.to_string(),
-            Err(fault) => fault.to_string(),
+        let tried = open(device, connect, share(deadline, ways.len() - n)).await;
+        let why = match tried.verdict(ways.len() == 1) {
+            Verdict::Take | Verdict::Stop => {
+                let session = tried.opened?;
+                return Ok(Chosen { session, device: tried.device, why: reason(ways, &passed) });
+            }
+            Verdict::Pass(why) => why,
         };
+        if let Ok(mut session) = tried.opened {
+            session.close().await;
+        }
+        let name = device.profile.speaks.transport();
         tracing::debug!(device = device.name, transport = name, why, "passed over");
         passed.push(format!("{name}: {why}"));
     }
@@ -84,6 +91,23 @@ pub async fn open(device: &Arc<Device>, connect: &Connect, deadline: Instant) ->
     Tried { device: device.clone(), opened }
 }
 
+impl Tried {
+    /// What it is good for. The only way there is takes what it gets: what it lists of itself is no proof.
+    pub fn verdict(&self, is_only: bool) -> Verdict {
+        use Cause::{Absent, Deadline, Unsupported};
+        match &self.opened {
+            Ok(session) => match session.offers().lacks(self.device.profile.speaks.modules()) {
+                Some(lacks) if !is_only => Verdict::Pass(lacks),
+                _ => Verdict::Take,
+            },
+            Err(Fault::NotSent(cause @ (Absent { .. } | Unsupported(_) | Deadline(_)))) if !is_only => {
+                Verdict::Pass(cause.to_string())
+            }
+            Err(_) => Verdict::Stop,
+        }
+    }
+}
+
 /// The time of the next of `left` ways: what is left at the end must be enough for each of them.
 fn share(deadline: Instant, left: usize) -> Instant {
     let now = Instant::now();
@@ -91,12 +115,8 @@ fn share(deadline: Instant, left: usize) -> Instant {
     now + deadline.saturating_duration_since(now).checked_div(left).unwrap_or(Duration::ZERO)
 }
 
-/// Whether a way is not there at all, as opposed to one that does not let us in.
-pub fn says_that_it_is_not_there(fault: &Fault) -> bool {
-    matches!(fault, Fault::NotSent(Cause::Absent { .. } | Cause::Unsupported(_) | Cause::Deadline(_)))
-}
-
-fn reason(ways: &[Arc<Device>], passed: &[String]) -> String {
+/// Why the first that was not passed over is taken; empty: there is no other.
+pub fn reason(ways: &[Arc<Device>], passed: &[String]) -> String {
     if ways.len() == 1 {
         return String::new();
     }

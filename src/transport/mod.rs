@@ -23,7 +23,7 @@ use crate::render::Payload;
 use crate::schema::Schema;
 use crate::slice::Slice;
 pub(crate) use choice::told;
-pub use choice::{Chosen, Connect, Tried, choose, open, says_that_it_is_not_there, ways};
+pub use choice::{Chosen, Connect, Tried, Verdict, choose, open, reason, ways};
 use cli::CliConnector;
 use gnmi::GnmiConnector;
 use netconf::NetconfConnector;

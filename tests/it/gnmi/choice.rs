@@ -7,6 +7,7 @@ use tokio::net::TcpSocket;
 
 use super::start;
 use crate::matrix::seen;
+use crate::peers::mercury_bin;
 use crate::service::{Service, Site, and, reset, simulated, update};
 
 const BOTH: &str = "netconf_openconfig\"\n";
@@ -151,4 +152,52 @@ async fn what_was_begun_is_ended_the_same_way() {
     let log = switch.log().into_iter().skip(by_then);
     assert!(log.clone().any(|logged| logged.rpc == "gnmi-get"), "{:?}", log.collect::<Vec<_>>());
     assert_eq!(site.journal(), "");
+}
+
+#[tokio::test]
+async fn probing_tells_what_each_offers() {
+    let first = start(GnmiSpec::default(), SwitchSpec::default()).await;
+    let spec =
+        SwitchSpec { quirks: Quirks { unlisted: unlisted(), ..Quirks::default() }, ..SwitchSpec::default() };
+    let second = start(GnmiSpec::default(), spec).await;
+    let third = start(GnmiSpec::default(), SwitchSpec::default()).await;
+    let wrong_key = both(&third).replace(third.host_key(), first.host_key());
+    let site = Site::new().device("leaf1", &both(&first)).device("leaf2", &both(&second));
+    let site = site.device("leaf3", &wrong_key);
+    let config = site.write("info");
+    let probe = async |arguments: &[&str]| {
+        let mut command = tokio::process::Command::new(mercury_bin());
+        command.arg("probe").arg("--config").arg(&config).args(arguments).kill_on_drop(true);
+        let ended = command.output().await.unwrap();
+        (
+            ended.status.code(),
+            String::from_utf8(ended.stdout).unwrap(),
+            String::from_utf8(ended.stderr).unwrap(),
+        )
+    };
+
+    let (code, out, _) = probe(&["--json"]).await;
+    assert_eq!(code, Some(1), "{out}");
+    let lines: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of = |name: &str| lines.iter().find(|line| line["device"] == name).unwrap();
+    let (one, two, three) = (of("leaf1"), of("leaf2"), of("leaf3"));
+    assert_eq!((&one["chosen"], &one["why"]), (&"netconf".into(), &"the first of netconf, gnmi".into()));
+    assert_eq!(one["transports"][0]["promises"]["timed"], "persist");
+    assert_eq!(one["transports"][0]["models"], one["transports"][1]["models"]);
+    assert!(one["transports"][1]["models"]["openconfig-vlan"].is_string(), "{one:#}");
+    assert_eq!(one["transports"][1]["capabilities"], serde_json::json!(["JSON_IETF", "JSON"]));
+    assert_eq!(two["chosen"], "gnmi");
+    assert_eq!(two["transports"][0]["refused"], "it lists its models, and not openconfig-vlan");
+    assert_eq!(three["chosen"], Value::Null);
+    assert!(three["why"].as_str().unwrap().starts_with("netconf: not sent: host key of"), "{three:#}");
+    assert!(!out.contains("secret"), "{out}");
+
+    let (code, out, err) = probe(&["leaf2"]).await;
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    assert!(out.starts_with("leaf2 (openconfig)\n    netconf (candidate"), "{out}");
+    assert!(out.contains("\n  * gnmi 0.10.0 (JSON_IETF, confirm by commit id)\n"), "{out}");
+    assert!(out.contains("  a change goes over gnmi: not netconf: it lists its models"), "{out}");
+    let (code, _, err) = probe(&["leaf9"]).await;
+    assert_eq!(code, Some(1));
+    assert!(err.contains("no device of the inventory is called `leaf9`"), "{err}");
 }
