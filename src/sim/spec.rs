@@ -87,7 +87,7 @@ pub(super) enum Confirm {
 /// Habits that are no promise.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Quirks {
-    /// No rollback-on-error: what an edit did before its first error stays.
+    /// No rollback-on-error: what an edit, or a Set, did before its first error stays.
     pub partial: bool,
     /// Drops a node whose `when` is false instead of refusing it.
     pub prune_when: bool,

@@ -224,6 +224,12 @@ pub trait Session: Send {
     /// Cancels a pending timed commit (RFC 6241 8.4.4.1) whoever made it, if it has this id.
     async fn cancel(&mut self, persist_id: &str, deadline: Instant) -> Result<(), Fault>;
 
+    /// Whether the commit may be pending still whose confirm or cancel was refused so. Where it keeps
+    /// others from a lock, the lock tells.
+    fn may_be_pending(&self, _refusal: &[DeviceError]) -> bool {
+        false
+    }
+
     /// [copy running to startup].
     async fn save(&mut self, deadline: Instant) -> Result<(), Fault>;
 

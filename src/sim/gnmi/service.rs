@@ -79,15 +79,14 @@ impl Service {
         }
         let peer = request.extensions().get::<Peer>();
         match &fault {
-            Some(What::Reject(word)) => {
-                return Err(Status::new(code(word).unwrap_or(Code::Aborted), "refused on purpose"));
-            }
+            Some(What::Reject(word)) => return Err(refused(word)),
             Some(What::DropBefore) => return hang_up(peer).await,
             Some(What::HangBefore) => return std::future::pending().await,
             _ => {}
         }
         let answer = work(&mut self.shared.device());
         match fault {
+            Some(What::RejectAfter(word)) => Err(refused(&word)),
             Some(What::DropAfter) => hang_up(peer).await,
             Some(What::HangAfter) => std::future::pending().await,
             Some(What::Malformed) => Ok(instead(InPlace::Malformed)),
@@ -126,6 +125,10 @@ impl Service {
             ..CapabilityResponse::default()
         }
     }
+}
+
+fn refused(word: &str) -> Status {
+    Status::new(code(word).unwrap_or(Code::Aborted), "refused on purpose")
 }
 
 fn instead<A: Default>(what: InPlace) -> Response<A> {

@@ -4,7 +4,7 @@
 use std::future::Future;
 
 use tokio::time::{Instant, timeout_at};
-use tonic::{Code, Request, Response, Status};
+use tonic::{Code, Request, Response, Status, TimeoutExpired};
 
 use super::channel::causes;
 use crate::transport::{Cause, DeviceError, Fault};
@@ -39,9 +39,7 @@ where
         Err(_) => Err(Failed::Open(Cause::Deadline(doing))),
         Ok(Ok(response)) => Ok(response.into_inner()),
         Ok(Err(status)) if is_no(&status) => Err(Failed::No(status)),
-        Ok(Err(status)) if status.code() == Code::DeadlineExceeded => {
-            Err(Failed::Open(Cause::Deadline(doing)))
-        }
+        Ok(Err(status)) if ran_out(&status) => Err(Failed::Open(Cause::Deadline(doing))),
         Ok(Err(status)) => Err(Failed::Open(Cause::Closed(words(&status)))),
     }
 }
@@ -70,6 +68,18 @@ fn is_no(status: &Status) -> bool {
             | Unauthenticated
     );
     is_final && std::error::Error::source(status).is_none()
+}
+
+/// Whether tonic gave up at the deadline that it sent along, a moment before we do.
+fn ran_out(status: &Status) -> bool {
+    let mut source = std::error::Error::source(status);
+    while let Some(error) = source {
+        if error.is::<TimeoutExpired>() {
+            return true;
+        }
+        source = error.source();
+    }
+    false
 }
 
 fn words(status: &Status) -> String {
