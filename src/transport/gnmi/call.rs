@@ -39,15 +39,20 @@ where
         Err(_) => Err(Failed::Open(Cause::Deadline(doing))),
         Ok(Ok(response)) => Ok(response.into_inner()),
         Ok(Err(status)) if is_no(&status) => Err(Failed::No(status)),
-        Ok(Err(status)) if status.code() == Code::DeadlineExceeded => {
-            Err(Failed::Open(Cause::Deadline(doing)))
-        }
+        Ok(Err(status)) if is_late(&status) => Err(Failed::Open(Cause::Deadline(doing))),
         Ok(Err(status)) => Err(Failed::Open(Cause::Closed(words(&status)))),
     }
 }
 
 /// What goes with every call.
 pub(super) type Login = Option<(tonic::metadata::AsciiMetadataValue, tonic::metadata::AsciiMetadataValue)>;
+
+/// Whether nobody answered in time. tonic looks at the deadline that it passes on, too, and may be the
+/// first to see that it is over; it calls that a cancelled call.
+fn is_late(status: &Status) -> bool {
+    let mut causes = std::iter::successors(std::error::Error::source(status), |error| error.source());
+    status.code() == Code::DeadlineExceeded || causes.any(|error| error.is::<tonic::TimeoutExpired>())
+}
 
 /// Whether a status is the target's own and final word. What tonic made of a broken connection has a
 /// source, and so has no say.
