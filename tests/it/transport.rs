@@ -317,7 +317,7 @@ async fn a_lost_reply_and_a_dead_server() {
         tokio::task::yield_now().await;
     }
     let refused = connector(key_of(&server), None, &[]).open(soon()).await.err().unwrap();
-    assert!(matches!(refused, Fault::NotSent(Cause::Connect { .. })), "{refused}");
+    assert!(matches!(refused, Fault::NotSent(Cause::Absent { .. })), "{refused}");
 }
 
 #[tokio::test]
