@@ -3,6 +3,7 @@
 
 mod changes;
 mod choice;
+mod peers;
 
 use mercury::schema::Schema;
 use mercury::sim::gnmi::GnmiSpec;
