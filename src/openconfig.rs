@@ -54,6 +54,13 @@ pub struct Interface {
     pub aggregate_id: Path,
 }
 
+/// What an interface reports of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Status {
+    Admin,
+    Oper,
+}
+
 /// `switched-vlan/config` under `ethernet` or `aggregation`.
 pub struct SwitchedVlan {
     pub mode: Path,
@@ -138,6 +145,33 @@ impl Interface {
             access: at(&below.access),
             native: at(&below.native),
             trunk: at(&below.trunk),
+        }
+    }
+}
+
+impl Status {
+    pub const ALL: [Self; 2] = [Self::Admin, Self::Oper];
+
+    pub fn of(self, interface: &Interface) -> Path {
+        interface.entry.child("state").child(match self {
+            Self::Admin => "admin-status",
+            Self::Oper => "oper-status",
+        })
+    }
+
+    /// As answers and profiles call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Admin => "admin_status",
+            Self::Oper => "oper_status",
+        }
+    }
+
+    /// The words that the model has for it.
+    pub fn words(self) -> &'static [&'static str] {
+        match self {
+            Self::Admin => &["UP", "DOWN", "TESTING"],
+            Self::Oper => &["UP", "DOWN", "TESTING", "UNKNOWN", "DORMANT", "NOT_PRESENT", "LOWER_LAYER_DOWN"],
         }
     }
 }

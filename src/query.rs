@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::address;
 use crate::device::{Device, Inventory};
 use crate::intent::Request;
-use crate::openconfig::{self, Interface};
+use crate::openconfig::{self, Interface, Status};
 use crate::path::Path;
 use crate::plan::{self, PlanError, Risk};
 use crate::report::{self, Call, Refusal};
@@ -169,24 +169,6 @@ pub fn presence(requests: &[Request], seen: &BTreeMap<String, Seen>) -> Verdict 
 /// Questions are about ports.
 fn interface(request: &Request) -> Interface {
     Interface::new(&request.intent.subject().to_string())
-}
-
-/// What an interface reports of itself.
-#[derive(Clone, Copy)]
-enum Status {
-    Admin,
-    Oper,
-}
-
-impl Status {
-    const ALL: [Self; 2] = [Self::Admin, Self::Oper];
-
-    fn of(self, interface: &Interface) -> Path {
-        interface.entry.child("state").child(match self {
-            Self::Admin => "admin-status",
-            Self::Oper => "oper-status",
-        })
-    }
 }
 
 /// Where the table reports whether a VLAN forwards; none: the system has no table.
