@@ -10,7 +10,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::address;
-use crate::device::{Device, Inventory};
+use crate::device::{Device, Inventory, Profile};
 use crate::intent::Request;
 use crate::openconfig::{self, Interface, Status};
 use crate::path::Path;
@@ -48,6 +48,8 @@ pub struct Seen {
     pub running: Slice,
     /// Empty where the device offers none.
     pub state: Slice,
+    /// The device's, in the way in which it was asked; none: it was not.
+    pub profile: Option<Arc<Profile>>,
 }
 
 /// Ports beside what a caller says of them.
@@ -215,7 +217,8 @@ fn check_port(request: &Request, seen: &Seen, schema: &Schema) -> Result<Checked
         risks: Vec::new(),
     };
     // A VLAN that the table lacks is a difference to be shown, and no reason to show none.
-    let with_vlans = Device { create_missing_vlans: true, ..Device::clone(&request.device) };
+    let profile = seen.profile.as_ref().unwrap_or(&request.device.profile).clone();
+    let with_vlans = Device { create_missing_vlans: true, profile, ..Device::clone(&request.device) };
     let creates = request.device.create_missing_vlans;
     let planned =
         plan::plan(&Request { device: Arc::new(with_vlans), ..request.clone() }, &seen.running, schema);
@@ -289,6 +292,7 @@ async fn observe_one(
         return Err(unreachable("it was busy for all the time there was".to_owned()));
     };
     let observed = loan.lease.observe(&running, &state, deadline).await;
+    let profile = Some(loan.lease.profile());
     // A worker that ended meanwhile needs no session.
     drop(loan.back.send(loan.lease.give_back()));
     let Observed { running, state } = observed.map_err(|fault| unreachable(fault.to_string()))?;
@@ -301,7 +305,7 @@ async fn observe_one(
         }
         Err(fault) => return Err(unreachable(fault.to_string())),
     };
-    Ok(Seen { running, state })
+    Ok(Seen { running, state, profile })
 }
 
 #[cfg(test)]

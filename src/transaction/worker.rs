@@ -20,11 +20,8 @@ use crate::transaction::queue::{
 };
 use crate::transaction::shared::{Level, Shared};
 use crate::transaction::{Apart, Budget, Participant, Report, journal, transact};
-use crate::transport::{Connector, Fault, ReadSet};
+use crate::transport::{Connect, Fault, ReadSet};
 use crate::world::World;
-
-/// Makes the way to a device; the tests put their own in.
-pub type Connect = Arc<dyn Fn(&Arc<Device>) -> Arc<dyn Connector> + Send + Sync>;
 
 /// All workers, by endpoint: two inventory entries with one endpoint are one device.
 #[derive(Clone)]
@@ -260,7 +257,7 @@ impl Worker {
 
     async fn close(&mut self) {
         if let Some(mut warm) = self.warm.take() {
-            warm.session.close().await;
+            warm.close().await;
         }
     }
 
@@ -395,8 +392,8 @@ impl Worker {
         if self.warm.as_ref().is_some_and(|warm| !warm.is_of(&world)) {
             self.close().await;
         }
-        let connector = (self.workers.connect)(&device);
-        Lease::new(device, world, connector, self.warm.take(), self.workers.shared.clone())
+        let connect = self.workers.connect.clone();
+        Lease::new(device, world, connect, self.warm.take(), self.workers.shared.clone())
     }
 }
 
@@ -424,6 +421,7 @@ impl Report {
             outcome,
             timings: Timings::default(),
             transport: "none".to_owned(),
+            profile: None,
             risks: Vec::new(),
             group: 0,
         }

@@ -1,5 +1,6 @@
-//! Mercury and pygnmi on one simulated gNMI target, over mutual TLS, in turns.
+//! Mercury, the same rpcs by hand, and pygnmi on one simulated gNMI target, over mutual TLS, in turns.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,29 +11,30 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use crate::attach::{PORTS, Turn, VLANS};
+use crate::gnmi_hand::GnmiHand;
 use crate::machine;
 use crate::peers::{Authority, Peer, require};
 use crate::python::Python;
 use crate::service::{Service, Site};
-use crate::table::{Samples, Table, millis};
+use crate::table::{Samples, Table};
 
 const ONE: &str = "eth101";
 const IN_MEMORY: &str = "eth102";
-const BY_PYGNMI: &str = "eth103";
+const BY_HAND: &str = "eth103";
+const BY_PYGNMI: &str = "eth104";
 
 const COLD: usize = 10;
 const WARM: usize = 400;
 const ROUNDS: usize = 20;
 
-/// The same change by pygnmi: what it is told for each VLAN.
+/// The same change without Mercury: what is read before and after, and what is set, for each VLAN.
 struct Change {
-    python: Python,
     orders: [Value; 2],
     turn: Turn,
 }
 
 async fn start(authority: &Authority) -> Switch {
-    let single = [ONE, IN_MEMORY, BY_PYGNMI].map(str::to_owned);
+    let single = [ONE, IN_MEMORY, BY_HAND, BY_PYGNMI].map(str::to_owned);
     let spec = SwitchSpec {
         ports: (1..=PORTS).map(|n| format!("eth{n}")).chain(single).collect(),
         vlans: VLANS.to_vec(),
@@ -55,14 +57,14 @@ fn sets(switch: &Switch) -> usize {
 
 impl Change {
     /// Takes the operations from the service, which sends them once.
-    fn learn(service: &mut Service, python: Python) -> Self {
+    fn learn(service: &mut Service, port: &str) -> Self {
         let mut order = |vlan| {
-            let change = service.attach(BY_PYGNMI, vlan);
+            let change = service.attach(port, vlan);
             let set: Value = serde_json::from_str(change["payload"].as_str().expect("text")).expect("JSON");
             let update = set["update"].as_array().into_iter().flatten();
             json!({
                 "get": [
-                    format!("/interfaces/interface[name={BY_PYGNMI}]"),
+                    format!("/interfaces/interface[name={port}]"),
                     format!("/network-instances/network-instance[name=default]/vlans/vlan[vlan-id={vlan}]"),
                 ],
                 "delete": set["delete"].as_array().cloned().unwrap_or_default(),
@@ -72,16 +74,11 @@ impl Change {
         order(VLANS[0]);
         let second = order(VLANS[1]);
         let first = order(VLANS[0]);
-        Self { python, orders: [first, second], turn: Turn::default() }
+        Self { orders: [first, second], turn: Turn::default() }
     }
 
-    /// Opens a connection, after closing the one before.
-    fn connect(&mut self) {
-        self.python.order(&json!({}));
-    }
-
-    fn attach(&mut self) {
-        self.python.order(&self.orders[self.turn.next()]);
+    fn next(&mut self) -> &Value {
+        &self.orders[self.turn.next()]
     }
 }
 
@@ -105,39 +102,43 @@ pub fn measure(runtime: &Runtime) {
         key.display()
     );
     let site = Site::with(&device, &machine::disk());
-    let python = {
-        let files = [authority.file(), certificate, key].map(|file| file.display().to_string());
-        Python::start("pygnmi_attach.py", [port.to_string()].into_iter().chain(files))
-    };
+    let files = [authority.file(), certificate, key];
+    let arguments = files.iter().map(|file| file.display().to_string());
+    let mut pygnmi = Python::start("pygnmi_attach.py", [port.to_string()].into_iter().chain(arguments));
+    let by_hand = || GnmiHand::open(runtime, port, files.each_ref().map(PathBuf::as_path));
     let mut service = Service::start(runtime, &site);
     service.attach(ONE, VLANS[0]);
     service.attach(IN_MEMORY, VLANS[0]);
     service.attach_all(PORTS, VLANS[0]);
-    let mut pygnmi = Change::learn(&mut service, python);
+    let [mut hand_change, mut pygnmi_change] =
+        [BY_HAND, BY_PYGNMI].map(|port| Change::learn(&mut service, port));
     drop(service);
     let mut table = Table::default();
     let mut one = Turn::default();
 
-    let [mut first, mut first_by_pygnmi] = [(); 2].map(|()| Samples::default());
+    let [mut first, mut first_by_hand, mut first_by_pygnmi] = [(); 3].map(|()| Samples::default());
     for _ in 0..COLD {
         let mut service = Service::start(runtime, &site);
         first.time(|| service.attach(ONE, one.next_vlan()));
+        first_by_hand.time(|| by_hand().attach(hand_change.next()));
         first_by_pygnmi.time(|| {
-            pygnmi.connect();
-            pygnmi.attach();
+            pygnmi.order(&json!({}));
+            pygnmi.order(pygnmi_change.next());
         });
     }
     table.row("attach over gNMI, mutual TLS, cold: first call, connects", &first);
+    table.row("  by hand, connects", &first_by_hand);
     table.row("  by pygnmi, connects", &first_by_pygnmi);
 
     let in_memory_site = Site::with(&device, &machine::in_memory());
     let mut in_memory_service = Service::start(runtime, &in_memory_site);
     let mut in_memory_turn = Turn::default();
     let mut service = Service::start(runtime, &site);
-    let [mut warm, mut in_memory, mut by_pygnmi] = [(); 3].map(|()| Samples::default());
+    let [mut warm, mut in_memory, mut by_hands, mut by_pygnmi] = [(); 4].map(|()| Samples::default());
     let mut phases: Vec<(&str, Samples)> = ["queue", "lock", "plan", "journal", "stage", "commit", "confirm"]
         .map(|p| (p, Samples::default()))
         .into();
+    let mut hand = by_hand();
     // The first of each connects.
     service.attach(ONE, one.next_vlan());
     in_memory_service.attach(IN_MEMORY, in_memory_turn.next_vlan());
@@ -150,14 +151,16 @@ pub fn measure(runtime: &Runtime) {
         }
         in_memory.time(|| in_memory_service.attach(IN_MEMORY, in_memory_turn.next_vlan()));
         let before = switch.commits();
-        by_pygnmi.time(|| pygnmi.attach());
-        assert_eq!(switch.commits(), before + 1, "pygnmi changes the port");
+        by_hands.time(|| hand.attach(hand_change.next()));
+        by_pygnmi.time(|| pygnmi.order(pygnmi_change.next()));
+        assert_eq!(switch.commits(), before + 2, "each changes its port");
     }
     table.row("attach over gNMI, mutual TLS, warm", &warm);
     for (phase, samples) in &phases {
         table.row(format!("    of it {phase}"), samples);
     }
     table.row("  lock file in memory", &in_memory);
+    table.row("  by hand: Get, Set with a timer, Get, confirm", &by_hands);
     table.row("  by pygnmi: Get, Set, Get", &by_pygnmi);
 
     let [mut at_once, mut in_one_call] = [(); 2].map(|()| Samples::default());
@@ -175,11 +178,12 @@ pub fn measure(runtime: &Runtime) {
     table.row(format!("one call for {PORTS} ports"), &in_one_call);
     println!("{table}");
 
-    let times = by_pygnmi.p50().as_secs_f64() / warm.p50().as_secs_f64();
+    let times = |of: &Samples, to: &Samples| of.p50().as_secs_f64() / to.p50().as_secs_f64();
     println!(
-        "gNMI: pygnmi takes {times:.1} times as long ({} to {}), without a timer, a confirm and a journal",
-        millis(by_pygnmi.p50()),
-        millis(warm.p50())
+        "gNMI: warm is {:.2} times by hand ({:.2} with the lock file in memory), {:.2} times pygnmi",
+        times(&warm, &by_hands),
+        times(&in_memory, &by_hands),
+        times(&warm, &by_pygnmi)
     );
     println!(
         "gNMI: {PORTS} attaches at once went out in at most {most_sets} Sets, one call for {PORTS} ports in 1"

@@ -12,6 +12,7 @@ mod peers;
 mod at_once;
 mod attach;
 mod gnmi;
+mod gnmi_hand;
 mod hand;
 mod ios;
 mod load;

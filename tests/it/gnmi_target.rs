@@ -182,6 +182,7 @@ async fn each_fault_of_a_set() {
     for (what, effect, codes) in [
         (What::Reject("unavailable".into()), false, &[Code::Unavailable][..]),
         (What::Reject("operation-failed".into()), false, &[Code::Aborted]),
+        (What::RejectAfter("internal".into()), true, &[Code::Internal]),
         (What::DropBefore, false, &lost),
         (What::DropAfter, true, &lost),
         (What::Malformed, true, &[Code::Internal, Code::Unknown]),

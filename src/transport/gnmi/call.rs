@@ -4,7 +4,7 @@
 use std::future::Future;
 
 use tokio::time::{Instant, timeout_at};
-use tonic::{Code, Request, Response, Status};
+use tonic::{Code, Request, Response, Status, TimeoutExpired};
 
 use super::channel::causes;
 use crate::transport::{Cause, DeviceError, Fault};
@@ -47,11 +47,11 @@ where
 /// What goes with every call.
 pub(super) type Login = Option<(tonic::metadata::AsciiMetadataValue, tonic::metadata::AsciiMetadataValue)>;
 
-/// Whether nobody answered in time. tonic looks at the deadline that it passes on, too, and may be the
-/// first to see that it is over; it calls that a cancelled call.
+/// Whether tonic gave up at the deadline that it sent along, a moment before we do; it calls that a
+/// cancelled call.
 fn is_late(status: &Status) -> bool {
     let mut causes = std::iter::successors(std::error::Error::source(status), |error| error.source());
-    status.code() == Code::DeadlineExceeded || causes.any(|error| error.is::<tonic::TimeoutExpired>())
+    causes.any(|error| error.is::<TimeoutExpired>())
 }
 
 /// Whether a status is the target's own and final word. What tonic made of a broken connection has a

@@ -18,6 +18,8 @@ use tokio::time::Instant;
 use crate::device::{Device, GnmiHabits};
 use crate::transport::{Connector, Fault, Session};
 
+pub use session::GnmiSession;
+
 /// Opens gNMI sessions to one device.
 pub struct GnmiConnector {
     device: Arc<Device>,
@@ -33,7 +35,7 @@ impl GnmiConnector {
 #[async_trait]
 impl Connector for GnmiConnector {
     async fn open(&self, deadline: Instant) -> Result<Box<dyn Session>, Fault> {
-        let session = session::GnmiSession::open(&self.device, self.habits.clone(), deadline).await?;
+        let session = GnmiSession::open(&self.device, self.habits.clone(), deadline).await?;
         tracing::debug!(device = %self.device.name, via = %session.describe(), "session opened");
         Ok(Box::new(session))
     }
