@@ -45,8 +45,8 @@ pub struct SimulateArgs {
     ///
     /// A command line: arista_eos, cisco_ios, juniper_junos or sonic; without a name it has the system's.
     /// More keys: hostname=NAME; variant=NAME for what only some devices of the system do;
-    /// timers=N lets its timers run N times as fast; config=FILE has lines of its first
-    /// configuration, as they would be entered.
+    /// timers=N lets its timers run N times as fast; no-link=Ethernet1 reports these ports down;
+    /// config=FILE has lines of its first configuration, as they would be entered.
     #[arg(long = "system", value_name = "SPEC", value_parser = cli_switch::parse)]
     systems: Vec<SystemArg>,
     /// leaf2:^commit:drop-after

@@ -32,7 +32,7 @@ use crate::device::cli::ShellHabits;
 use crate::device::{CliHabits, Device};
 use crate::transport::{Connector, Fault, Session, ssh};
 pub use exec::ExecShell;
-pub(crate) use read::understood;
+pub(crate) use read::{reported, understood};
 use session::CliSession;
 pub(crate) use session::refusal;
 pub use shell::{Output, Shell};

@@ -31,6 +31,9 @@ use crate::transport::{
 /// The longest answer that is taken, in bytes: a Get of every port of a large chassis.
 const LONGEST: usize = 64 << 20;
 
+/// The longest answer that is read where it arrived, in bytes.
+const SHORT: usize = 16 << 10;
+
 /// An id that no commit has.
 const NO_COMMIT: &str = "mercury-looks-for-the-extension";
 
@@ -216,11 +219,16 @@ impl GnmiSession {
     }
 }
 
-/// Reading many ports takes time that other devices must not wait for.
+/// Reading many ports takes time that other devices must not wait for; a few are read quicker than
+/// another thread is woken.
 async fn understand(answer: Vec<Notification>, state: bool, reads: &ReadSet) -> Result<Slice, Fault> {
+    let is_short = answer.iter().map(prost::Message::encoded_len).sum::<usize>() <= SHORT;
     let reads = reads.clone();
     let read = move || data::read(&answer, state, &reads.paths, &reads.schema);
     let malformed = |why: String| Fault::Lost(Cause::Malformed(shown(&why)));
+    if is_short {
+        return read().map_err(malformed);
+    }
     match tokio::task::spawn_blocking(read).await {
         Ok(read) => read.map_err(malformed),
         Err(error) => Err(malformed(error.to_string())),
