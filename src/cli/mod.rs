@@ -6,6 +6,7 @@ pub mod demo;
 pub mod inventory;
 pub mod lint;
 pub mod plan;
+pub mod probe;
 pub mod render;
 pub mod serve;
 pub mod simulate;
@@ -28,6 +29,8 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Show what a call would do: diff, payload, inverse, risks. Exit 0: nothing, 2: changes, 1: error.
     Plan(Box<plan::PlanArgs>),
+    /// Show what devices offer, and which transport a change would take. Exit 1: one offers nothing of use.
+    Probe(probe::ProbeArgs),
     /// Turn the inventories of others into ours.
     #[command(subcommand)]
     Inventory(inventory::InventoryCommand),
@@ -66,6 +69,7 @@ pub fn main() -> ExitCode {
         match cli.command {
             Command::Serve(args) => serve::run(args).await,
             Command::Plan(args) => plan::run(*args).await,
+            Command::Probe(args) => probe::run(args).await,
             Command::Inventory(command) => inventory::run(command),
             Command::CheckConfig(args) => check_config::run(&args),
             Command::Lint(args) => lint::run(&args),

@@ -40,6 +40,7 @@ fn the_examples_show_every_key_and_no_other() {
         "examples/mercury.toml",
         "examples/mercury-tls.toml",
         "examples/devices.toml",
+        "examples/profiles/site_choice.toml",
         "examples/profiles/site_os.toml",
         "examples/profiles/site_cli.toml",
         "examples/profiles/site_gnmi.toml",

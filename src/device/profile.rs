@@ -8,7 +8,7 @@ use crate::config::reader::{Item, Table};
 use crate::device::cli::{ShellHabits, TemplateSources};
 use crate::device::{
     CliHabits, GnmiEncoding, GnmiHabits, KeyLeaf, NetconfHabits, OpenConfigHabits, PortRename, Profile,
-    Speaks, SshHabits, WordError,
+    Speaks, SshHabits, Way, WordError,
 };
 use crate::transport::Timed;
 use crate::transport::ssh::known_algorithm;
@@ -25,26 +25,10 @@ impl Profile {
         let port_names = port_names(table);
         let ignore_case = table.get("port_names_ignore_case").and_then(|item| item.boolean());
         let openconfig = table.required_table("openconfig", OpenConfigHabits::read);
-        let speaks = match table.one_among(&["netconf", "gnmi", "cli"])?.name {
-            "netconf" => table.table("netconf", |table| {
-                let (ssh, habits) = (SshHabits::read(table), NetconfHabits::read(table));
-                Some((ssh?, Speaks::Netconf(habits?)))
-            }),
-            "gnmi" => table.table("gnmi", |table| {
-                let (kept, habits) = (SshHabits::read_kept(table), GnmiHabits::read(table));
-                Some((kept?, Speaks::Gnmi(Arc::new(habits?))))
-            }),
-            _ => table.table("cli", |table| {
-                let ssh = SshHabits::read(table);
-                let habits = CliHabits::read(table, templates)?;
-                let none_first = match &habits.shell {
-                    ShellHabits::Terminal(terminal) => terminal.login.is_some(),
-                    ShellHabits::Exec => false,
-                };
-                Some((SshHabits { none_first, ..ssh? }, Speaks::Cli(Arc::new(habits))))
-            }),
-        };
-        let (ssh, speaks) = speaks?;
+        let ways = transports(table)?.into_iter().map(|name| Way::read(name, table, templates));
+        let mut ways = ways.collect::<Vec<_>>().into_iter().collect::<Option<Vec<_>>>()?;
+        let others = ways.split_off(1);
+        let Way { speaks, ssh } = ways.pop()?;
         Some(Self {
             name: name.to_owned(),
             description: description?,
@@ -54,7 +38,65 @@ impl Profile {
             openconfig: openconfig?,
             ssh,
             speaks,
+            others,
         })
+    }
+}
+
+/// The transports that it has, in the order of `transports`, which need not be there for a single one.
+/// Never empty.
+fn transports(table: &Table) -> Option<Vec<&'static str>> {
+    let known = ["netconf", "gnmi", "cli"];
+    let written: Vec<_> = known.into_iter().filter(|name| table.get(name).is_some()).collect();
+    let named = table.get("transports");
+    let Some(item) = named else {
+        if written.len() > 1 {
+            let tables: Vec<_> = written.iter().map(|name| format!("[{name}]")).collect();
+            table.refuse(
+                "transports",
+                format_args!("missing; it says which of {} is tried first", tables.join(", ")),
+            );
+            return None;
+        }
+        return Some(vec![table.one_among(&known)?.name]);
+    };
+    let names = item.list(|name| {
+        let name = name.choice(&known.map(|name| (name, name)))?;
+        table.required(name).is_some().then_some(name)
+    })?;
+    let is_twice = names.iter().enumerate().any(|(n, name)| names[..n].contains(name));
+    let left_out = written.iter().find(|name| !names.contains(name));
+    match left_out {
+        _ if is_twice => item.refuse("one of them stands there twice"),
+        Some(name) => item.refuse(format_args!("[{name}] is there, and it is not in the list")),
+        None if names.is_empty() => item.refuse("it names no transport"),
+        None => return Some(names),
+    }
+    None
+}
+
+impl Way {
+    fn read(name: &'static str, table: &Table, templates: &TemplateSources) -> Option<Self> {
+        let way = |ssh, speaks| Self { speaks, ssh };
+        match name {
+            "netconf" => table.table(name, |table| {
+                let (ssh, habits) = (SshHabits::read(table), NetconfHabits::read(table));
+                Some(way(ssh?, Speaks::Netconf(habits?)))
+            }),
+            "gnmi" => table.table(name, |table| {
+                let (kept, habits) = (SshHabits::read_kept(table), GnmiHabits::read(table));
+                Some(way(kept?, Speaks::Gnmi(Arc::new(habits?))))
+            }),
+            _ => table.table(name, |table| {
+                let ssh = SshHabits::read(table);
+                let habits = CliHabits::read(table, templates)?;
+                let none_first = match &habits.shell {
+                    ShellHabits::Terminal(terminal) => terminal.login.is_some(),
+                    ShellHabits::Exec => false,
+                };
+                Some(way(SshHabits { none_first, ..ssh? }, Speaks::Cli(Arc::new(habits))))
+            }),
+        }
     }
 }
 

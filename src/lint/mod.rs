@@ -71,8 +71,10 @@ pub fn lint(directories: &Directories, schema: &Schema) -> Linted {
     for name in names {
         match profiles.get(&name) {
             Ok(profile) => {
-                if let Some(habits) = transcript::habits(&profile) {
-                    linted.findings.extend(one(directories, &profile, habits, schema));
+                for way in profile.ways() {
+                    if let Some(habits) = transcript::habits(&way) {
+                        linted.findings.extend(one(directories, &way, habits, schema));
+                    }
                 }
             }
             // An operator's was reported when it was read.

@@ -13,10 +13,10 @@ use minijinja::{Value, context};
 
 use crate::device::cli::{CliHabits, Expression, LineRule, ReadRule, SetTo, ShellHabits};
 use crate::device::{Profile, Speaks};
-use crate::openconfig::{Interface, PortState, port_of};
+use crate::openconfig::{Interface, PortState, Status, port_of};
 use crate::plan;
 use crate::slice::Slice;
-use crate::transport::cli::{Output, refusal, understood};
+use crate::transport::cli::{Output, refusal, reported, understood};
 
 /// One command and what it printed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +48,8 @@ pub struct Judged {
     pub entries: Vec<(Entry, Verdict)>,
     /// The first port that was read.
     pub port: Option<String>,
+    /// The profile says how ports are asked for their state, and no output shows it.
+    pub is_without_state: bool,
 }
 
 const SOURCE: &str = "# source:";
@@ -77,14 +79,15 @@ pub fn entries(text: &str) -> Vec<Entry> {
 
 /// Judges every command of a transcript with the profile's own code.
 pub fn judge(text: &str, profile: &Profile, habits: &CliHabits) -> Judged {
-    let mut judge = Judge { profile, habits, seen: Vec::new(), port: None };
+    let mut judge = Judge { profile, habits, seen: Vec::new(), port: None, has_state: false };
     let entries = entries(text).into_iter();
     let entries = entries.map(|entry| {
         let verdict = judge.verdict(&entry);
         (entry, verdict)
     });
     let entries = entries.collect();
-    Judged { entries, port: judge.port }
+    let is_without_state = !habits.state.reads.is_empty() && !judge.has_state;
+    Judged { entries, port: judge.port, is_without_state }
 }
 
 impl Judged {
@@ -112,6 +115,9 @@ impl Judged {
                 mistakes.push((1, format!("it has no {kind}")));
             }
         }
+        if self.is_without_state {
+            mistakes.push((1, "it has no command of [[cli.state]]".to_owned()));
+        }
         mistakes
     }
 
@@ -138,6 +144,7 @@ struct Judge<'h> {
     /// The outputs that belong to the reading that is going on.
     seen: Vec<(&'h ReadRule, String)>,
     port: Option<String>,
+    has_state: bool,
 }
 
 impl<'h> Judge<'h> {
@@ -147,10 +154,20 @@ impl<'h> Judge<'h> {
             self.seen.clear();
             return Verdict::Refused(error.message.unwrap_or_default());
         }
-        if let Some((rule, port)) = self.reading(entry) {
-            return self.read(rule, port, &entry.output);
+        let habits = self.habits;
+        let state = self.reading(&habits.state.reads, entry);
+        let state = state.map(|(rule, port)| self.report(rule, port.as_deref(), &entry.output));
+        if let Some((rule, port)) = self.reading(&habits.reads, entry) {
+            return match (self.read(rule, port, &entry.output), state) {
+                (Verdict::Read(read), Some(Verdict::Read(state))) => Verdict::Read([read, state].concat()),
+                (Verdict::Read(_), Some(wrong)) => wrong,
+                (verdict, _) => verdict,
+            };
         }
         self.seen.clear();
+        if let Some(state) = state {
+            return state;
+        }
         let lines = split(&entry.command, self.habits);
         let does: Option<Vec<String>> =
             lines.iter().map(|line| self.habits.line_rule(line).map(|r| what(r, line))).collect();
@@ -168,12 +185,12 @@ impl<'h> Judge<'h> {
     }
 
     /// The rule whose command this is, and the port that it is about; none: every port, or none.
-    fn reading(&self, entry: &Entry) -> Option<(&'h ReadRule, Option<String>)> {
+    fn reading(&self, rules: &'h [ReadRule], entry: &Entry) -> Option<(&'h ReadRule, Option<String>)> {
         let is_it = |command: &Expression, context: &Value| {
             command.fact(context).ok().flatten().is_some_and(|text| text == entry.command)
         };
         let every = context! { ports => () };
-        for rule in &self.habits.reads {
+        for rule in rules {
             let of_all = rule.all.as_ref().is_some_and(|all| is_it(all, &every));
             if of_all || is_it(&rule.command, &every) {
                 return Some((rule, None));
@@ -226,6 +243,23 @@ impl<'h> Judge<'h> {
         let first = ports(&slice).into_iter().next();
         self.port = self.port.take().or(port.or(first).filter(|_| !rule.of_table));
         Verdict::Read(read)
+    }
+
+    /// What ports report, a line each.
+    fn report(&mut self, rule: &ReadRule, port: Option<&str>, output: &str) -> Verdict {
+        let slice = match reported(rule, output, port, self.profile, self.habits) {
+            Ok(slice) => slice,
+            Err(why) => return Verdict::Unknown(why),
+        };
+        self.has_state |= !slice.is_empty();
+        let word = |port: &str, status: Status| {
+            Some(format!("{} {}", status.name(), slice.leaf(&status.of(&Interface::new(port)))?))
+        };
+        let line = |port: &String| {
+            let words = Status::ALL.into_iter().filter_map(|status| word(port, status));
+            format!("{port} reports {}", words.collect::<Vec<_>>().join(", "))
+        };
+        Verdict::Read(ports(&slice).iter().map(line).collect())
     }
 
     /// What else the profile says, besides lines.

@@ -205,7 +205,7 @@ fn never_fit(habits: &CliHabits) -> Vec<Finding> {
         let same = habits.lines[..n].iter().find(|other| other.pattern.as_str() == rule.pattern.as_str());
         same.into_iter().for_each(|other| tell(&rule.place, &other.place));
     }
-    for read in &habits.reads {
+    for read in habits.reads.iter().chain(&habits.state.reads) {
         let Format::Text { rules, .. } = &read.format else { continue };
         for (n, rule) in rules.iter().enumerate() {
             let same = rules[..n].iter().find(|other| {

@@ -46,7 +46,7 @@ pub(super) fn undefined(file: &Path, habits: &CliHabits) -> Vec<Finding> {
             findings.push(Finding::error(place, what, hint));
         }
     };
-    for rule in &habits.reads {
+    for rule in habits.reads.iter().chain(&habits.state.reads) {
         let ports = |name: &str| name == "ports";
         let command = |name: &str| !rule.of_table && name == if rule.each_port { "port" } else { "ports" };
         let hint = "it gets `port` with each_port, nothing with of_table, else `ports`";
@@ -67,12 +67,13 @@ pub(super) fn undefined(file: &Path, habits: &CliHabits) -> Vec<Finding> {
         None => file.display().to_string(),
     };
     let names: BTreeSet<&str> = habits.reads.iter().flat_map(ReadRule::fields).collect();
-    let of_row = |name: &str| {
-        name == "row" || name.strip_prefix("row.").is_some_and(|field| names.contains(root(field)))
-    };
     let of_port = habits.port_meaning.values().chain(&habits.port_hidden).chain(&habits.port_unread);
     for expression in of_port.chain(&habits.vlan_name) {
-        check(&place(expression), expression, &of_row, Some(ROW_HINT));
+        check(&place(expression), expression, &|name| of_row(name, &names), Some(ROW_HINT));
+    }
+    let reported: BTreeSet<&str> = habits.state.reads.iter().flat_map(ReadRule::fields).collect();
+    for expression in habits.state.meaning.values() {
+        check(&place(expression), expression, &|name| of_row(name, &reported), Some(ROW_HINT));
     }
     if let Some(staging) = &habits.staging {
         let id = |name: &str| name == "id";
@@ -102,6 +103,10 @@ fn of_port(name: &str) -> bool {
         Some(("before" | "after" | "in_force", field)) => FIELDS.contains(&root(field)),
         Some(_) => false,
     }
+}
+
+fn of_row(name: &str, fields: &BTreeSet<&str>) -> bool {
+    name == "row" || name.strip_prefix("row.").is_some_and(|field| fields.contains(root(field)))
 }
 
 fn of_vlan(name: &str) -> bool {

@@ -229,7 +229,9 @@ impl Lease {
             never_saved: false,
         };
         let started = Instant::now();
+        let ways = self.keep_to(&record.transport).await;
         let settled = settle(self, &case, budget.forward).await;
+        self.may_take(ways).await;
         timings.0.push((phase, started.elapsed()));
         let (device, requests) = (&record.device, record.request_ids.join(","));
         let digest = &record.digest;

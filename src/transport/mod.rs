@@ -2,11 +2,13 @@
 //! for an answer in between, and no more. Sessions are verbs without policy; what to do when
 //! one fails is decided in [`crate::transaction`].
 
+mod choice;
 pub mod cli;
 pub mod gnmi;
 pub mod netconf;
 pub mod ssh;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +22,8 @@ use crate::path::Path;
 use crate::render::Payload;
 use crate::schema::Schema;
 use crate::slice::Slice;
+pub(crate) use choice::told;
+pub use choice::{Chosen, Connect, Tried, Verdict, choose, open, reason, ways};
 use cli::CliConnector;
 use gnmi::GnmiConnector;
 use netconf::NetconfConnector;
@@ -92,6 +96,9 @@ pub enum Fault {
 pub enum Cause {
     #[error("cannot connect to {address}: {why}")]
     Connect { address: String, why: String },
+    /// Nothing listens there, or what does speaks another protocol.
+    #[error("cannot connect to {address}: {why}")]
+    Absent { address: String, why: String },
     /// The host key is unknown or is not the one recorded.
     #[error("host key of {address} refused: {why}")]
     HostKey { address: String, why: String },
@@ -113,6 +120,15 @@ pub enum Cause {
     /// The device offers too little for what is asked of it.
     #[error("unsupported: {0}")]
     Unsupported(String),
+}
+
+/// What a device lists of itself when a session begins.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Offers {
+    /// Modules and their revisions or versions, which may be empty; none: it lists no modules.
+    pub models: BTreeMap<String, String>,
+    /// Everything else that it lists, in its own words.
+    pub capabilities: Vec<String>,
 }
 
 /// What to read: subtrees, and the schema that gives the answer its meaning.
@@ -166,6 +182,11 @@ pub trait Session: Send {
 
     /// Transport and why it was chosen, for the log: `netconf (candidate, confirm by persist-id)`.
     fn describe(&self) -> String;
+
+    /// What the device listed of itself.
+    fn offers(&self) -> Offers {
+        Offers::default()
+    }
 
     /// Reads without locking.
     async fn read(&mut self, store: Store, reads: &ReadSet, deadline: Instant) -> Result<Slice, Fault>;

@@ -14,14 +14,12 @@ use mercury::gnmi::{
 use mercury::schema::Schema;
 use mercury::sim::gnmi::{GnmiQuirks, GnmiSpec, GnmiTls};
 use mercury::sim::{FaultSpec, Personality, SimError, Switch, SwitchSpec, What};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
-use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::time::timeout;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 
-use crate::peers::{Peer, python, require, script};
+use crate::peers::{Authority, Peer, python, require, script};
 use crate::sim::Session;
 
 const PASSWORD: &str = "correct horse";
@@ -92,8 +90,7 @@ async fn pygnmi_over_tls() {
         return;
     }
     let authority = Authority::new();
-    let [certificate, key] = authority.issue("127.0.0.1");
-    let tls = GnmiTls { certificate: read(&certificate), key: read(&key).into(), client_ca: None };
+    let tls = authority.target(None);
     let switch = start(GnmiSpec { tls: Some(tls), ..GnmiSpec::default() }).await;
     // One that never begins its handshake holds nobody up.
     let _silent = tokio::net::TcpStream::connect(switch.gnmi_addr().unwrap()).await.unwrap();
@@ -106,9 +103,7 @@ async fn pygnmi_with_a_certificate_of_its_own() {
         return;
     }
     let (authority, clients, strangers) = (Authority::new(), Authority::new(), Authority::new());
-    let [certificate, key] = authority.issue("127.0.0.1");
-    let client_ca = Some(read(&clients.file()));
-    let tls = GnmiTls { certificate: read(&certificate), key: read(&key).into(), client_ca };
+    let tls = authority.target(Some(&clients));
     let gnmi = GnmiSpec { tls: Some(tls), ..GnmiSpec::default() };
     let [certificate, key] = clients.issue("client");
     let switch = start(gnmi.clone()).await;
@@ -245,9 +240,7 @@ async fn nobody_gets_in_without_a_password() {
 
 #[tokio::test]
 async fn no_target_with_a_certificate_that_is_none() {
-    let authority = Authority::new();
-    let [certificate, key] = authority.issue("127.0.0.1");
-    let good = GnmiTls { certificate: read(&certificate), key: read(&key).into(), client_ca: None };
+    let good = Authority::new().target(None);
     for tls in [
         GnmiTls { certificate: "x".into(), ..good.clone() },
         GnmiTls { key: "x".into(), ..good.clone() },
@@ -369,52 +362,4 @@ async fn run(switch: &Switch, what: &str, files: &[&Path]) -> String {
     let out = timeout(Duration::from_secs(120), both).await.expect("the script ends");
     assert!(child.wait().await.unwrap().success(), "{out}{err}");
     out
-}
-
-pub(crate) fn read(file: &Path) -> String {
-    std::fs::read_to_string(file).unwrap()
-}
-
-/// A certificate authority with all that it issued, in a private directory.
-pub(crate) struct Authority {
-    dir: TempDir,
-    issuer: CertifiedIssuer<'static, KeyPair>,
-}
-
-impl Authority {
-    pub(crate) fn new() -> Self {
-        let dir = TempDir::with_prefix("gnmi-authority-").unwrap();
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, dir.path().display().to_string());
-        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        std::fs::write(dir.path().join("ca.pem"), issuer.pem()).unwrap();
-        Self { dir, issuer }
-    }
-
-    pub(crate) fn file(&self) -> PathBuf {
-        self.dir.path().join("ca.pem")
-    }
-
-    /// A certificate and its key.
-    pub(crate) fn issue(&self, name: &str) -> [PathBuf; 2] {
-        self.sign(name, CertificateParams::new([name.to_owned()]).unwrap())
-    }
-
-    /// The same, out of date.
-    pub(crate) fn issue_expired(&self, name: &str) -> [PathBuf; 2] {
-        let mut params = CertificateParams::new([name.to_owned()]).unwrap();
-        params.not_before = rcgen::date_time_ymd(2020, 1, 1);
-        params.not_after = rcgen::date_time_ymd(2021, 1, 1);
-        self.sign(&format!("{name}-expired"), params)
-    }
-
-    fn sign(&self, name: &str, params: CertificateParams) -> [PathBuf; 2] {
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        let files = ["pem", "key"].map(|end| self.dir.path().join(format!("{name}.{end}")));
-        std::fs::write(&files[0], certificate.pem()).unwrap();
-        crate::config::write_with_mode(files[1].clone(), &key.serialize_pem(), 0o600);
-        files
-    }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use regex::Regex;
 
 use crate::device::TerminalHabits;
-use crate::openconfig::PortState;
+use crate::openconfig::{PortState, Status};
 use crate::transport::Timed;
 pub use templates::{Expression, TemplateError, TemplateSources, Templates};
 
@@ -46,6 +46,7 @@ pub struct CliHabits {
     pub keeps_other_mode: bool,
     /// What is in force on a port where nothing is configured.
     pub in_force: PortState,
+    pub state: StateHabits,
     /// Where lines take effect only at a commit.
     pub staging: Option<StagingHabits>,
     /// What saves running to startup; empty: it need not be saved.
@@ -68,6 +69,14 @@ pub enum ShellHabits {
     Exec,
     /// Typed at a prompt.
     Terminal(Arc<TerminalHabits>),
+}
+
+/// How ports are asked what they report of themselves; nothing: they are not asked.
+#[derive(Clone, Debug, Default)]
+pub struct StateHabits {
+    pub reads: Vec<ReadRule>,
+    /// What the fields that were read mean, where they are not called so.
+    pub meaning: BTreeMap<Status, Expression>,
 }
 
 /// A candidate on a command line. Commands are templates: `id` names the change.

@@ -8,12 +8,12 @@ use regex::Regex;
 
 use super::{
     CliHabits, Expression, Format, LineRule, PortField, ReadRule, SetTo, ShellHabits, StagingHabits,
-    TemplateSources, Templates, TextRule, TimerHabits, Together, ValuePatterns,
+    StateHabits, TemplateSources, Templates, TextRule, TimerHabits, Together, ValuePatterns,
 };
 use crate::config::reader::{Item, Table};
 use crate::device::ports::last_line;
 use crate::device::{TerminalHabits, WordError};
-use crate::openconfig::PortState;
+use crate::openconfig::{PortState, Status};
 use crate::transport::Timed;
 use crate::vlan::VlanSet;
 
@@ -65,6 +65,7 @@ impl CliHabits {
         let joined = table.get("joined").and_then(|item| item.list(Item::filled_text));
         let save = table.get("save").and_then(|item| item.list(Item::filled_text));
         let keeps_other_mode = table.get("keeps_other_mode").and_then(|item| item.boolean());
+        let state = StateHabits::read(table);
         let staging = table.table("staging", StagingHabits::read);
         let values = table.required_table("values", ValuePatterns::read);
         let mut lines = Vec::new();
@@ -105,9 +106,31 @@ impl CliHabits {
             vlan_name,
             keeps_other_mode: keeps_other_mode.unwrap_or_default(),
             in_force,
+            state,
             staging,
             save: save.unwrap_or_default(),
         })
+    }
+}
+
+impl StateHabits {
+    fn read(table: &Table) -> Self {
+        let mut state = Self::default();
+        table.tables("state", |table| match ReadRule::read(table) {
+            Some(rule) if rule.of_table => table.refuse("of_table", "only ports are asked for their state"),
+            rule => state.reads.extend(rule),
+        });
+        for (name, item) in table.entries("state_port") {
+            let status = Status::ALL.into_iter().find(|status| status.name() == name);
+            let known =
+                || format!("unknown field \"{name}\" (known: {})", Status::ALL.map(Status::name).join(", "));
+            state.meaning.extend(item.of(status.ok_or_else(known)).zip(item.read(Expression::new)));
+        }
+        // A profile that takes none of the commands of the one that it is like has no fields of theirs.
+        if state.reads.is_empty() {
+            state.meaning.clear();
+        }
+        state
     }
 }
 

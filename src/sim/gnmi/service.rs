@@ -111,7 +111,9 @@ impl Service {
 
     fn models(&self, device: &Device) -> CapabilityResponse {
         let context = device.store.running.schema().context();
-        let models = context.modules(true).filter(|module| module.is_implemented());
+        let is_hidden = |name: &str| self.spec.quirks.unlisted.iter().any(|hidden| hidden == name);
+        let models =
+            context.modules(true).filter(|module| module.is_implemented() && !is_hidden(module.name()));
         let models = models.map(|module| ModelData {
             name: module.name().to_owned(),
             organization: module.organization().unwrap_or_default().to_owned(),

@@ -32,7 +32,7 @@ use crate::device::cli::ShellHabits;
 use crate::device::{CliHabits, Device};
 use crate::transport::{Connector, Fault, Session, ssh};
 pub use exec::ExecShell;
-pub(crate) use read::understood;
+pub(crate) use read::{reported, understood};
 use session::CliSession;
 pub(crate) use session::refusal;
 pub use shell::{Output, Shell};
@@ -54,6 +54,7 @@ impl CliConnector {
 impl Connector for CliConnector {
     async fn open(&self, deadline: Instant) -> Result<Box<dyn Session>, Fault> {
         let Device { endpoint, profile, .. } = &*self.device;
+        let endpoint = &endpoint.of_cli();
         let connection = ssh::connect(endpoint, &profile.ssh, deadline).await.map_err(Fault::NotSent)?;
         let shell: Box<dyn Shell> = match &self.habits.shell {
             ShellHabits::Exec => Box::new(ExecShell::over(connection)),

@@ -39,13 +39,20 @@ where
         Err(_) => Err(Failed::Open(Cause::Deadline(doing))),
         Ok(Ok(response)) => Ok(response.into_inner()),
         Ok(Err(status)) if is_no(&status) => Err(Failed::No(status)),
-        Ok(Err(status)) if ran_out(&status) => Err(Failed::Open(Cause::Deadline(doing))),
+        Ok(Err(status)) if is_late(&status) => Err(Failed::Open(Cause::Deadline(doing))),
         Ok(Err(status)) => Err(Failed::Open(Cause::Closed(words(&status)))),
     }
 }
 
 /// What goes with every call.
 pub(super) type Login = Option<(tonic::metadata::AsciiMetadataValue, tonic::metadata::AsciiMetadataValue)>;
+
+/// Whether tonic gave up at the deadline that it sent along, a moment before we do; it calls that a
+/// cancelled call.
+fn is_late(status: &Status) -> bool {
+    let mut causes = std::iter::successors(std::error::Error::source(status), |error| error.source());
+    causes.any(|error| error.is::<TimeoutExpired>())
+}
 
 /// Whether a status is the target's own and final word. What tonic made of a broken connection has a
 /// source, and so has no say; nor has OUT_OF_RANGE, which it makes of an answer that is too long.
@@ -67,18 +74,6 @@ fn is_no(status: &Status) -> bool {
             | Unauthenticated
     );
     is_final && std::error::Error::source(status).is_none()
-}
-
-/// Whether tonic gave up at the deadline that it sent along, a moment before we do.
-fn ran_out(status: &Status) -> bool {
-    let mut source = std::error::Error::source(status);
-    while let Some(error) = source {
-        if error.is::<TimeoutExpired>() {
-            return true;
-        }
-        source = error.source();
-    }
-    false
 }
 
 fn words(status: &Status) -> String {

@@ -29,7 +29,11 @@ pub(super) async fn connect(
     let fail = |why: String| Cause::Connect { address: address.clone(), why };
     let late = |_| fail("deadline passed".to_owned());
     let tcp = timeout_at(deadline, TcpStream::connect((endpoint.address.as_str(), gnmi.port)));
-    let tcp = tcp.await.map_err(late)?.map_err(|error| fail(error.to_string()))?;
+    let absent = |why: String| Cause::Absent { address: address.clone(), why };
+    let tcp = tcp.await.map_err(late)?.map_err(|error| match error.kind() {
+        io::ErrorKind::ConnectionRefused => absent(error.to_string()),
+        _ => fail(error.to_string()),
+    })?;
     tcp.set_nodelay(true).map_err(|error| fail(error.to_string()))?;
     match &gnmi.security {
         Security::Plaintext => Ok(Box::new(tcp)),
@@ -39,7 +43,7 @@ pub(super) async fn connect(
             let tls = timeout_at(deadline, TlsConnector::from(config.0.clone()).connect(name, tcp)).await;
             let tls = tls.map_err(late)?.map_err(|error| fail(format!("TLS: {error}")))?;
             if tls.get_ref().1.alpn_protocol() != Some(b"h2") {
-                return Err(fail("it speaks TLS and no HTTP/2, so it is no gNMI target".to_owned()));
+                return Err(absent("it speaks TLS and no HTTP/2, so it is no gNMI target".to_owned()));
             }
             Ok(Box::new(tls))
         }

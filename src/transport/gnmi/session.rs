@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use futures_util::future::join_all;
 use secrecy::ExposeSecret as _;
 use tokio::time::Instant;
-use tonic::Code;
 use tonic::metadata::AsciiMetadataValue;
 use tonic::transport::Channel;
+use tonic::{Code, Status};
 
 use super::call::{Failed, Login, call, name};
 use super::heard::Heard;
@@ -16,19 +16,23 @@ use super::{channel, data, request};
 use crate::device::{Credential, Device, GnmiEndpoint, GnmiHabits};
 use crate::gnmi::rpc::g_n_m_i_client::gNMIClient;
 use crate::gnmi::{
-    CapabilityRequest, CapabilityResponse, CommitAction, CommitCancel, CommitConfirm, DataType, Extension,
-    GetRequest, Notification, SetRequest, SetResponse,
+    CapabilityRequest, CapabilityResponse, CommitAction, CommitCancel, CommitConfirm, DataType, Encoding,
+    Extension, GetRequest, Notification, SetRequest, SetResponse,
 };
 use crate::path::Path;
 use crate::render::{self, Payload};
 use crate::slice::Slice;
 use crate::transport::ssh::Stream;
 use crate::transport::{
-    Cause, Commit, Committed, DeviceError, Fault, Observed, Promises, ReadSet, Session, Store, Timed, shown,
+    Cause, Commit, Committed, DeviceError, Fault, Observed, Offers, Promises, ReadSet, Session, Store, Timed,
+    shown,
 };
 
 /// The longest answer that is taken, in bytes: a Get of every port of a large chassis.
 const LONGEST: usize = 64 << 20;
+
+/// The longest answer that is read where it arrived, in bytes.
+const SHORT: usize = 16 << 10;
 
 /// An id that no commit has.
 const NO_COMMIT: &str = "mercury-looks-for-the-extension";
@@ -40,6 +44,7 @@ pub struct GnmiSession {
     habits: Arc<GnmiHabits>,
     promises: Promises,
     version: String,
+    offers: Offers,
     is_open: bool,
     held: Option<SetRequest>,
 }
@@ -84,6 +89,7 @@ impl GnmiSession {
                 keeps: habits.keeps,
             },
             version: String::new(),
+            offers: Offers::default(),
             is_open: true,
             held: None,
             habits,
@@ -95,10 +101,10 @@ impl GnmiSession {
                 user: endpoint.username.clone(),
                 offered: shown(status.message()),
             },
-            Failed::No(status) => Cause::Connect {
-                address: address.clone(),
-                why: shown(&format!("{}: {}", name(status.code()), status.message())),
-            },
+            Failed::No(status) if status.code() == Code::Unimplemented => {
+                Cause::Absent { address: address.clone(), why: refusal(&status) }
+            }
+            Failed::No(status) => Cause::Connect { address: address.clone(), why: refusal(&status) },
             Failed::Open(cause) => match (heard.instead(), cause) {
                 (Some(why), _) | (None, Cause::Closed(why)) => {
                     Cause::Connect { address: address.clone(), why: shown(&why) }
@@ -108,6 +114,7 @@ impl GnmiSession {
         };
         let capabilities = session.capabilities(deadline).await.map_err(|no| Fault::NotSent(in_words(no)))?;
         session.version = shown(&capabilities.version);
+        session.offers = offers(&capabilities);
         if !capabilities.supported_encodings.contains(&(request::encoding(&session.habits) as i32)) {
             let own = session.habits.encoding.as_str();
             return Err(not_sent(&format!("the target does not offer {own}")));
@@ -212,14 +219,35 @@ impl GnmiSession {
     }
 }
 
-/// Reading many ports takes time that other devices must not wait for.
+/// Reading many ports takes time that other devices must not wait for; a few are read quicker than
+/// another thread is woken.
 async fn understand(answer: Vec<Notification>, state: bool, reads: &ReadSet) -> Result<Slice, Fault> {
+    let is_short = answer.iter().map(prost::Message::encoded_len).sum::<usize>() <= SHORT;
     let reads = reads.clone();
     let read = move || data::read(&answer, state, &reads.paths, &reads.schema);
     let malformed = |why: String| Fault::Lost(Cause::Malformed(shown(&why)));
+    if is_short {
+        return read().map_err(malformed);
+    }
     match tokio::task::spawn_blocking(read).await {
         Ok(read) => read.map_err(malformed),
         Err(error) => Err(malformed(error.to_string())),
+    }
+}
+
+fn refusal(status: &Status) -> String {
+    shown(&format!("{}: {}", name(status.code()), status.message()))
+}
+
+fn offers(capabilities: &CapabilityResponse) -> Offers {
+    let models = capabilities.supported_models.iter();
+    let encoding = |number: &i32| match Encoding::try_from(*number) {
+        Ok(encoding) => encoding.name().to_owned(),
+        Err(_) => number.to_string(),
+    };
+    Offers {
+        models: models.map(|model| (shown(&model.name), shown(&model.version))).collect(),
+        capabilities: capabilities.supported_encodings.iter().map(encoding).collect(),
     }
 }
 
@@ -240,6 +268,10 @@ fn login(device: &Device) -> Result<Login, &'static str> {
             Ok(Some((word(&device.endpoint.username)?, word(password.expose_secret())?)))
         }
         Credential::Certificate => Ok(None),
+        // Its certificate is all that a target needs of us; the key is for SSH.
+        Credential::Key(_) if device.endpoint.gnmi.as_ref().is_some_and(|gnmi| gnmi.shows_certificate) => {
+            Ok(None)
+        }
         Credential::Key(_) => Err("an SSH key is nothing to gNMI"),
         Credential::NotLoaded => Err("its credential was not loaded"),
     }
@@ -253,6 +285,10 @@ impl Session for GnmiSession {
 
     fn is_open(&self) -> bool {
         self.is_open
+    }
+
+    fn offers(&self) -> Offers {
+        self.offers.clone()
     }
 
     fn describe(&self) -> String {

@@ -1,7 +1,7 @@
 //! What a NETCONF server says: its hello and its rpc-replies (RFC 6241 4.2, 4.3, 8.1).
 
 use super::xml::{Cursor, XmlError};
-use crate::transport::DeviceError;
+use crate::transport::{DeviceError, Offers, shown};
 
 /// A server's hello (RFC 6241 8.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +48,25 @@ impl Hello {
             Ok(session_id @ 1..) => Ok(Self { capabilities, session_id }),
             _ => Err(XmlError::Value { element: "session-id", text: session_id }),
         }
+    }
+
+    /// Its capabilities, the modules among them told apart (RFC 6020 5.6.4).
+    pub fn lists(&self) -> Offers {
+        let mut offers = Offers::default();
+        for capability in &self.capabilities {
+            let parameters = capability.split_once('?').map_or("", |(_, parameters)| parameters);
+            let value = |key: &str| {
+                let parameters = &mut parameters.split('&');
+                parameters.find_map(|word| word.strip_prefix(key)?.strip_prefix('=')).map(shown)
+            };
+            match value("module") {
+                Some(module) => {
+                    offers.models.insert(module, value("revision").unwrap_or_default());
+                }
+                None => offers.capabilities.push(shown(capability)),
+            }
+        }
+        offers
     }
 
     /// Whether `urn:ietf:params:netconf:<name>` is offered, with or without parameters.

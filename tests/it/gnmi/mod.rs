@@ -3,6 +3,7 @@
 
 mod answers;
 mod changes;
+mod choice;
 mod peers;
 
 use mercury::schema::Schema;

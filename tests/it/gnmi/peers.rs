@@ -20,12 +20,16 @@ use tonic::transport::Server;
 
 use super::{login, start};
 use crate::config::write_with_mode;
-use crate::gnmi_target::{Authority, read};
+use crate::peers::Authority;
 use crate::service::{Site, update};
 
 const HTML: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 14\r\n\r\n<html>hi</html>";
 /// It must not be found anywhere.
 const PASSWORD: &str = "wrong-horse-battery";
+
+fn read(file: &std::path::Path) -> String {
+    std::fs::read_to_string(file).unwrap()
+}
 
 struct Row {
     name: &'static str,
