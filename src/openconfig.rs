@@ -54,11 +54,30 @@ pub struct Interface {
     pub aggregate_id: Path,
 }
 
-/// What an interface reports of itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Status {
-    Admin,
-    Oper,
+/// What a port reports of itself.
+pub struct Reported {
+    pub admin_status: Path,
+    pub oper_status: Path,
+    /// Octets since some moment that only the device knows.
+    pub in_octets: Path,
+    pub out_octets: Path,
+}
+
+impl Reported {
+    pub fn new(port: &str) -> Self {
+        let state = Interface::new(port).entry.child("state");
+        let counters = state.child("counters");
+        Self {
+            admin_status: state.child("admin-status"),
+            oper_status: state.child("oper-status"),
+            in_octets: counters.child("in-octets"),
+            out_octets: counters.child("out-octets"),
+        }
+    }
+
+    pub fn paths(&self) -> [&Path; 4] {
+        [&self.admin_status, &self.oper_status, &self.in_octets, &self.out_octets]
+    }
 }
 
 /// `switched-vlan/config` under `ethernet` or `aggregation`.
@@ -145,33 +164,6 @@ impl Interface {
             access: at(&below.access),
             native: at(&below.native),
             trunk: at(&below.trunk),
-        }
-    }
-}
-
-impl Status {
-    pub const ALL: [Self; 2] = [Self::Admin, Self::Oper];
-
-    pub fn of(self, interface: &Interface) -> Path {
-        interface.entry.child("state").child(match self {
-            Self::Admin => "admin-status",
-            Self::Oper => "oper-status",
-        })
-    }
-
-    /// As answers and profiles call it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Admin => "admin_status",
-            Self::Oper => "oper_status",
-        }
-    }
-
-    /// The words that the model has for it.
-    pub fn words(self) -> &'static [&'static str] {
-        match self {
-            Self::Admin => &["UP", "DOWN", "TESTING"],
-            Self::Oper => &["UP", "DOWN", "TESTING", "UNKNOWN", "DORMANT", "NOT_PRESENT", "LOWER_LAYER_DOWN"],
         }
     }
 }

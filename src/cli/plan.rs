@@ -19,12 +19,14 @@ use crate::intent::{
     Attach, Caller, Description, Detach, Intent, ParameterNames, PortName, PortVlans, Request, Subject,
 };
 use crate::openconfig;
+use crate::plan;
+use crate::query;
 use crate::report::{self, Call, Change, DeviceNames, Target};
 use crate::rpc::{self, Asked};
 use crate::schema::Schema;
 use crate::slice::{Slice, Value};
 use crate::transaction::lease::Live;
-use crate::transport::{self, Connect, ReadSet, Store};
+use crate::transport::{self, Connect, ReadSet};
 use crate::vlan::{VlanId, VlanSet};
 use crate::world::World;
 
@@ -266,14 +268,9 @@ async fn read(request: &Request, world: &World) -> Result<Live> {
     let connect: Connect = Arc::new(transport::connector);
     let chosen = transport::choose(&transport::ways(&request.device), &connect, deadline).await;
     let mut chosen = chosen.with_context(|| device.clone())?;
-    let reads = ReadSet { paths: crate::plan::consulted(request), schema: world.schema.clone() };
-    let running = chosen.session.read(Store::Running, &reads, deadline).await;
-    let live = running.map(|running| Live {
-        running,
-        transport: chosen.transport(),
-        promises: chosen.session.promises().clone(),
-        profile: chosen.device.profile.clone(),
-    });
+    let reads = |paths| ReadSet { paths, schema: world.schema.clone() };
+    let (running, state) = (reads(plan::consulted(request)), reads(query::state_of(request)));
+    let live = Live::look(&mut chosen, &running, &state, deadline).await;
     chosen.session.close().await;
     live.with_context(|| device.clone())
 }

@@ -30,7 +30,7 @@ pub struct SimulateArgs {
     /// running-startup. More keys: refuse=VLAN refuses edits with it; partial keeps what an edit
     /// did before its error; prune-when drops a node whose `when` is false; undo-needs-unlock
     /// keeps a timed commit while running is locked; base-1.0 offers no chunked framing;
-    /// no-link=eth1..eth4 reports these ports down; unlisted=openconfig-vlan leaves a module out of its
+    /// no-link=eth1..eth4 reports these ports down; octets=N is what the others count; unlisted=openconfig-vlan leaves a module out of its
     /// hello; config=FILE adds XML to the first configuration.
     ///
     /// gnmi=PORT makes it a gNMI target too. Habits of such: gnmi-refuses=json or json_ietf, though
@@ -247,6 +247,7 @@ fn parse_switch(text: &str) -> Result<SwitchArg, String> {
             "vlans" => spec.vlans = vlans(value).ok_or_else(wrong)?,
             "refuse" => spec.quirks.refuse = Some(value.parse().map_err(|_| wrong())?),
             "no-link" => spec.quirks.no_link = names(value).ok_or_else(wrong)?,
+            "octets" => spec.quirks.octets = value.parse().map_err(|_| wrong())?,
             "unlisted" => spec.quirks.unlisted = names(value).ok_or_else(wrong)?,
             "config" => config = Some(PathBuf::from(value)),
             "partial" if value.is_empty() => spec.quirks.partial = true,

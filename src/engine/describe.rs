@@ -28,7 +28,10 @@ pub fn planned(
     let mut risks = plan.risks.clone();
     risks.extend(request.held_back().map(|reason| Risk::Frozen { reason: reason.to_owned() }));
     match live {
-        Some(live) => risks.extend(risk::of_device(&live.promises)),
+        Some(live) => {
+            risks.extend(risk::of_state(&plan, &live.state));
+            risks.extend(risk::of_device(&live.promises));
+        }
         None => risks.push(Risk::NotRead),
     }
     let transport = live.map_or("none (offline)".to_owned(), |live| live.transport.clone());

@@ -188,7 +188,8 @@ impl Engine {
         world: &Arc<World>,
         budget: Budget,
     ) -> Result<DeviceChange, Refusal> {
-        let reads = ReadSet { paths: plan::consulted(request), schema: world.schema.clone() };
+        let reads = |paths| ReadSet { paths, schema: world.schema.clone() };
+        let reads = (reads(plan::consulted(request)), reads(query::state_of(request)));
         let live = self.workers.read(&request.device, world, reads, budget.deadline).await?;
         let change = planned(request, &live.running, &world.schema, Some(&live))?;
         tracing::info!(

@@ -104,6 +104,8 @@ pub struct Quirks {
     pub ignore: Option<String>,
     /// Ports that report no link, whatever their configuration says.
     pub no_link: Vec<String>,
+    /// What every port with a link has received so far, and sent, in octets.
+    pub octets: u64,
     /// Modules that it has and does not list, in its hello.
     pub unlisted: Vec<String>,
 }

@@ -14,14 +14,58 @@ use crate::transaction::shared::{Place, Shared};
 use crate::transport::{self, Cause, Chosen, Connect, Fault, Observed, Promises, ReadSet, Session, Store};
 use crate::world::World;
 
-/// What a device runs, read without a lock.
+/// What a device runs and reports, read without a lock.
 pub struct Live {
     pub running: Slice,
+    /// What it reports of itself, as far as it was asked.
+    pub state: Slice,
     /// Which transport, and why.
     pub transport: String,
     pub promises: Promises,
     /// As it is spoken to.
     pub profile: Arc<Profile>,
+}
+
+impl Live {
+    /// Reads it in a session that nobody else has.
+    pub async fn look(
+        chosen: &mut Chosen,
+        running: &ReadSet,
+        state: &ReadSet,
+        deadline: Instant,
+    ) -> Result<Self, Fault> {
+        let name = &chosen.device.name;
+        let (running, state) = look(&mut *chosen.session, name, running, state, deadline).await?;
+        let (promises, profile) = (chosen.session.promises().clone(), chosen.device.profile.clone());
+        Ok(Self { running, state, transport: chosen.transport(), promises, profile })
+    }
+}
+
+/// What a device runs and reports. It may have no state to offer, or not in these words: then nothing is
+/// known, and that is said.
+async fn look(
+    session: &mut dyn Session,
+    device: &str,
+    running: &ReadSet,
+    state: &ReadSet,
+    deadline: Instant,
+) -> Result<(Slice, Slice), Fault> {
+    if state.paths.is_empty() {
+        return Ok((session.read(Store::Running, running, deadline).await?, Slice::default()));
+    }
+    let Observed { running, state } = session.observe(running, state, deadline).await?;
+    let state = state.or_else(|fault| match fault {
+        Fault::Rejected(_) | Fault::Lost(Cause::Malformed(_)) => {
+            tracing::warn!(device, %fault, "no operational state");
+            Ok(Slice::default())
+        }
+        fault => Err(fault),
+    });
+    Ok((running, state?))
+}
+
+fn no_session() -> Fault {
+    Fault::NotSent(Cause::Closed("no session".to_owned()))
 }
 
 /// A device in the hands of one transaction.
@@ -116,11 +160,6 @@ impl Lease {
         }
     }
 
-    /// The device's, as it is spoken to.
-    pub fn profile(&self) -> Arc<Profile> {
-        self.device.profile.clone()
-    }
-
     /// From here on no other way is taken.
     pub(super) fn keep_to_this_way(&mut self) {
         if self.ways.len() > 1 {
@@ -213,40 +252,30 @@ impl Lease {
         self.connect(timings, deadline).await
     }
 
-    /// Reads running without a lock.
-    pub(super) async fn read(&mut self, reads: &ReadSet, deadline: Instant) -> Result<Live, Fault> {
+    /// Reads what the device runs and, of `state`, what it reports, without a lock.
+    pub async fn read(
+        &mut self,
+        running: &ReadSet,
+        state: &ReadSet,
+        deadline: Instant,
+    ) -> Result<Live, Fault> {
         self.connect(&mut Timings::default(), deadline).await?;
         loop {
-            let session = self.session()?;
-            match session.read(Store::Running, reads, deadline).await {
-                Ok(running) => {
-                    let (promises, profile) = (session.promises().clone(), self.profile());
-                    return Ok(Live { running, transport: self.transport(), promises, profile });
+            let name = &self.device.name;
+            let session = self.session.as_mut().ok_or_else(no_session)?;
+            match look(&mut **session, name, running, state, deadline).await {
+                Ok((running, state)) => {
+                    let promises = self.session()?.promises().clone();
+                    let (transport, profile) = (self.transport(), self.device.profile.clone());
+                    return Ok(Live { running, state, transport, promises, profile });
                 }
                 Err(fault) => self.reopen(fault, &mut Timings::default(), deadline).await?,
             }
         }
     }
 
-    /// Reads what the device runs and reports, without a lock.
-    pub async fn observe(
-        &mut self,
-        running: &ReadSet,
-        state: &ReadSet,
-        deadline: Instant,
-    ) -> Result<Observed, Fault> {
-        self.connect(&mut Timings::default(), deadline).await?;
-        loop {
-            match self.session()?.observe(running, state, deadline).await {
-                Ok(observed) => return Ok(observed),
-                Err(fault) => self.reopen(fault, &mut Timings::default(), deadline).await?,
-            }
-        }
-    }
-
     pub(super) fn session(&mut self) -> Result<&mut Box<dyn Session>, Fault> {
-        let none = || Fault::NotSent(Cause::Closed("no session".to_owned()));
-        self.session.as_mut().ok_or_else(none)
+        self.session.as_mut().ok_or_else(no_session)
     }
 
     pub(super) async fn drop_session(&mut self) {

@@ -91,17 +91,19 @@ impl Workers {
         answer.unwrap_or_else(|_| Ok(broken_off()))
     }
 
-    /// Reads a device's running configuration on its warm session, behind what is queued.
+    /// Reads what a device runs and reports on its warm session, behind what is queued.
     pub async fn read(
         &self,
         device: &Arc<Device>,
         world: &Arc<World>,
-        reads: ReadSet,
+        (running, state): (ReadSet, ReadSet),
         deadline: Instant,
     ) -> Result<Live, Refusal> {
         let (reply, answer) = oneshot::channel();
-        let reading = Reading { device: device.clone(), world: world.clone(), reads, deadline, reply };
-        self.submit(device, Job::Read(reading), Some(world.queue_per_device))?;
+        let (to, world) = (device.clone(), world.clone());
+        let limit = Some(world.queue_per_device);
+        let reading = Reading { device: to, world, running, state, deadline, reply };
+        self.submit(device, Job::Read(reading), limit)?;
         let live = self.told(answer, deadline).await?;
         live.map_err(|why| Refusal::Unreachable { device: device.name.clone(), why })
     }
@@ -344,9 +346,9 @@ impl Worker {
     }
 
     async fn read(&mut self, reading: Reading) {
-        let Reading { device, world, reads, deadline, reply } = reading;
+        let Reading { device, world, running, state, deadline, reply } = reading;
         let lease = self.lease(device, world).await;
-        self.ask(lease, reply, async |lease: &mut Lease| lease.read(&reads, deadline).await).await;
+        self.ask(lease, reply, async |lease: &mut Lease| lease.read(&running, &state, deadline).await).await;
     }
 
     /// Does what changes nothing, as long as somebody waits for it: whoever is next must not.

@@ -43,6 +43,7 @@ async fn a_check_compares_with_what_runs_and_what_is_reported() {
     for kind in Kind::ALL {
         let mut switch = spec("leaf1", kind);
         switch.quirks.no_link = vec!["eth2".to_owned()];
+        switch.quirks.octets = 1500;
         let lab = Lab::new(vec![switch]).await;
         let params = attach("eth1", 100, &[101, 102]);
         let port = check(&lab, &params).await;
@@ -56,7 +57,7 @@ async fn a_check_compares_with_what_runs_and_what_is_reported() {
         let expected = json!({ "matches": true, "devices": [{
             "device": "leaf1", "port": "eth1", "matches": true, "diff": "", "reason": null, "risks": [],
             "before": "TRUNK native 100 list 101-102", "after": "TRUNK native 100 list 101-102",
-            "admin_status": "UP", "oper_status": "UP",
+            "admin_status": "UP", "oper_status": "UP", "in_octets": "1500", "out_octets": "1500",
             "vlans": { "100": "ACTIVE", "101": "ACTIVE", "102": "ACTIVE" },
         }] });
         assert_eq!(answer.unwrap(), expected);
@@ -179,12 +180,41 @@ async fn a_plan_is_a_dry_run() {
     ] {
         let planned = json!({ "method": method, "params": params });
         let (planned, rpcs) = rpcs_of(&lab, "plan", planned).await;
-        assert!(rpcs.iter().all(|rpc| ["hello", "get-config"].contains(&rpc.as_str())), "{rpcs:?}");
+        assert!(rpcs.iter().all(|rpc| ["hello", "get-config", "get"].contains(&rpc.as_str())), "{rpcs:?}");
         let planned = planned.unwrap();
         assert_eq!(planned["outcome"], json!("planned"));
         assert_eq!(Ok(planned), ask(&lab, method, and(params, "dry_run", true)).await);
     }
     assert_eq!(lab.leaf1().commits(), 0);
+}
+
+/// Who is cut off from a port with a link is told to who reviews that.
+#[tokio::test(start_paused = true)]
+async fn a_plan_tells_that_somebody_is_there() {
+    for kind in Kind::ALL {
+        let mut switch = spec("leaf1", kind);
+        switch.quirks.no_link = vec!["eth2".to_owned()];
+        switch.quirks.octets = 1500;
+        let lab = Lab::new(vec![switch]).await;
+        let there = "the port's link is up: somebody is connected to it, 1500 octets were received and 1500 sent so far";
+        for (port, is_up) in [("eth1", true), ("eth2", false)] {
+            let risks = async |method, params| {
+                let planned = ask(&lab, method, and(params, "dry_run", true)).await.unwrap();
+                planned["devices"][0]["risks"].as_array().unwrap().clone()
+            };
+            assert!(
+                !risks("attach_port", attach(port, 100, &[])).await.contains(&json!(there)),
+                "it had no VLAN"
+            );
+            ask(&lab, "attach_port", attach(port, 100, &[])).await.unwrap();
+            for (method, params) in
+                [("attach_port", attach(port, 101, &[])), ("reset_port", reset(port, 100))]
+            {
+                let told = risks(method, params).await;
+                assert_eq!(told.contains(&json!(there)), is_up, "{method} {port}: {told:?}");
+            }
+        }
+    }
 }
 
 /// Somebody at the switch, or another controller, holds all locks.
