@@ -65,11 +65,11 @@ pub struct Reported {
 
 impl Reported {
     pub fn new(port: &str) -> Self {
-        let interface = Interface::new(port);
-        let counters = interface.entry.child("state").child("counters");
+        let state = Interface::new(port).entry.child("state");
+        let counters = state.child("counters");
         Self {
-            admin_status: Status::Admin.of(&interface),
-            oper_status: Status::Oper.of(&interface),
+            admin_status: state.child("admin-status"),
+            oper_status: state.child("oper-status"),
             in_octets: counters.child("in-octets"),
             out_octets: counters.child("out-octets"),
         }
@@ -78,13 +78,6 @@ impl Reported {
     pub fn paths(&self) -> [&Path; 4] {
         [&self.admin_status, &self.oper_status, &self.in_octets, &self.out_octets]
     }
-}
-
-/// A status that a port reports.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Status {
-    Admin,
-    Oper,
 }
 
 /// `switched-vlan/config` under `ethernet` or `aggregation`.
@@ -171,33 +164,6 @@ impl Interface {
             access: at(&below.access),
             native: at(&below.native),
             trunk: at(&below.trunk),
-        }
-    }
-}
-
-impl Status {
-    pub const ALL: [Self; 2] = [Self::Admin, Self::Oper];
-
-    pub fn of(self, interface: &Interface) -> Path {
-        interface.entry.child("state").child(match self {
-            Self::Admin => "admin-status",
-            Self::Oper => "oper-status",
-        })
-    }
-
-    /// As answers and profiles call it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Admin => "admin_status",
-            Self::Oper => "oper_status",
-        }
-    }
-
-    /// The words that the model has for it.
-    pub fn words(self) -> &'static [&'static str] {
-        match self {
-            Self::Admin => &["UP", "DOWN", "TESTING"],
-            Self::Oper => &["UP", "DOWN", "TESTING", "UNKNOWN", "DORMANT", "NOT_PRESENT", "LOWER_LAYER_DOWN"],
         }
     }
 }

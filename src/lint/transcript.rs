@@ -11,9 +11,9 @@ use std::collections::BTreeSet;
 
 use minijinja::{Value, context};
 
-use crate::device::cli::{CliHabits, Expression, LineRule, ReadRule, SetTo, ShellHabits};
+use crate::device::cli::{CliHabits, Expression, LineRule, ReadRule, SetTo, ShellHabits, StateField};
 use crate::device::{Profile, Speaks};
-use crate::openconfig::{Interface, PortState, Status, port_of};
+use crate::openconfig::{Interface, PortState, Reported, port_of};
 use crate::plan;
 use crate::slice::Slice;
 use crate::transport::cli::{Output, refusal, reported, understood};
@@ -252,12 +252,13 @@ impl<'h> Judge<'h> {
             Err(why) => return Verdict::Unknown(why),
         };
         self.has_state |= !slice.is_empty();
-        let word = |port: &str, status: Status| {
-            Some(format!("{} {}", status.name(), slice.leaf(&status.of(&Interface::new(port)))?))
-        };
         let line = |port: &String| {
-            let words = Status::ALL.into_iter().filter_map(|status| word(port, status));
-            format!("{port} reports {}", words.collect::<Vec<_>>().join(", "))
+            let reported = Reported::new(port);
+            let word = |(name, field): (&str, StateField)| {
+                Some(format!("{name} {}", slice.leaf(field.of(&reported))?))
+            };
+            let words: Vec<String> = StateField::ALL.into_iter().filter_map(word).collect();
+            format!("{port} reports {}", words.join(", "))
         };
         Verdict::Read(ports(&slice).iter().map(line).collect())
     }

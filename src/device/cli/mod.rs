@@ -1,6 +1,7 @@
 //! How a system is spoken to on its command line: `[cli]` of a profile.
 
 mod read;
+mod state;
 mod templates;
 
 use std::collections::BTreeMap;
@@ -10,8 +11,9 @@ use std::time::Duration;
 use regex::Regex;
 
 use crate::device::TerminalHabits;
-use crate::openconfig::{PortState, Status};
+use crate::openconfig::PortState;
 use crate::transport::Timed;
+pub use state::{StateField, StateHabits};
 pub use templates::{Expression, TemplateError, TemplateSources, Templates};
 
 /// Everything that is known about one command line.
@@ -69,14 +71,6 @@ pub enum ShellHabits {
     Exec,
     /// Typed at a prompt.
     Terminal(Arc<TerminalHabits>),
-}
-
-/// How ports are asked what they report of themselves; nothing: they are not asked.
-#[derive(Clone, Debug, Default)]
-pub struct StateHabits {
-    pub reads: Vec<ReadRule>,
-    /// What the fields that were read mean, where they are not called so.
-    pub meaning: BTreeMap<Status, Expression>,
 }
 
 /// A candidate on a command line. Commands are templates: `id` names the change.

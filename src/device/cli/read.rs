@@ -8,12 +8,12 @@ use regex::Regex;
 
 use super::{
     CliHabits, Expression, Format, LineRule, PortField, ReadRule, SetTo, ShellHabits, StagingHabits,
-    StateHabits, TemplateSources, Templates, TextRule, TimerHabits, Together, ValuePatterns,
+    StateField, StateHabits, TemplateSources, Templates, TextRule, TimerHabits, Together, ValuePatterns,
 };
 use crate::config::reader::{Item, Table};
 use crate::device::ports::last_line;
 use crate::device::{TerminalHabits, WordError};
-use crate::openconfig::{PortState, Status};
+use crate::openconfig::PortState;
 use crate::transport::Timed;
 use crate::vlan::VlanSet;
 
@@ -121,10 +121,7 @@ impl StateHabits {
             rule => state.reads.extend(rule),
         });
         for (name, item) in table.entries("state_port") {
-            let status = Status::ALL.into_iter().find(|status| status.name() == name);
-            let known =
-                || format!("unknown field \"{name}\" (known: {})", Status::ALL.map(Status::name).join(", "));
-            state.meaning.extend(item.of(status.ok_or_else(known)).zip(item.read(Expression::new)));
+            state.meaning.extend(item.of(StateField::named(&name)).zip(item.read(Expression::new)));
         }
         // A profile that takes none of the commands of the one that it is like has no fields of theirs.
         if state.reads.is_empty() {

@@ -79,6 +79,8 @@ async fn a_check_tells_what_the_kernel_says_of_the_link() {
         let check = applied(&service, "check_port", params).await;
         let port = &check["devices"][0];
         assert_eq!((&port["admin_status"], &port["oper_status"]), (&admin.into(), &oper.into()), "{check}");
+        let octets = ["in_octets", "out_octets"].map(|name| port[name].as_str().unwrap().parse::<u64>());
+        assert!(octets.iter().all(Result::is_ok), "{check}");
     };
     applied(&service, "update_port", update("sv1", "access", 100, &[])).await;
     // The other end of its cable is there, and down.
