@@ -5,6 +5,7 @@
 pub mod cli;
 pub mod gnmi;
 pub mod netconf;
+mod rows;
 pub mod ssh;
 
 use std::fmt;
@@ -23,6 +24,7 @@ use crate::slice::Slice;
 use cli::CliConnector;
 use gnmi::GnmiConnector;
 use netconf::NetconfConnector;
+pub(crate) use rows::understood;
 
 /// How a device's commit can be undone by a timer of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

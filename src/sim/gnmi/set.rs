@@ -9,7 +9,7 @@ use super::edit::{Edit, Keep, delete, write};
 use super::path::{absolute, resolve};
 use super::spec::{CommitExtension, GnmiSpec};
 use super::value::Body;
-use super::{broken, timestamp};
+use super::{broken, native, timestamp};
 use crate::gnmi::{
     Commit, CommitAction, ExtensionKind, Path, SetRequest, SetResponse, Update, UpdateOperation, UpdateResult,
 };
@@ -58,11 +58,22 @@ pub(super) fn set(
         }
     };
     free(store)?;
-    let (edits, results) = plan(&schema, spec, request)?;
+    let origin = native::origin_of(&store.documents, request)?.map(str::to_owned);
+    let (new, results) = match origin {
+        Some(origin) => {
+            let (document, done) = native::changed(&store.documents[&origin], spec, request)?;
+            let results = done.into_iter().map(|(path, op)| result(spec, &path, op)).collect();
+            let changes = document != store.documents[&origin];
+            (Ok(changes.then_some(New::Document(origin, document))), results)
+        }
+        None => {
+            let (edits, results) = plan(&schema, spec, request)?;
+            (change(store, &edits).map(|tree| tree.map(New::Running)), results)
+        }
+    };
     if !spec.quirks.no_results {
         response.response = results;
     }
-    let new = change(store, &edits);
     if spec.quirks.applies_nothing {
         return new.map(|_| response);
     }
@@ -73,13 +84,27 @@ pub(super) fn set(
         store.pend(rollback, id, timeout, now);
     }
     if let Some(new) = new? {
-        store.running = new;
+        match new {
+            New::Running(tree) => store.running = tree,
+            New::Document(origin, document) => drop(store.documents.insert(origin, document)),
+        }
         store.commits += 1;
     }
     match spec.quirks.fails_after_applying {
         Some(code) => Err(Status::new(code, "an error on purpose, after the change")),
         None => Ok(response),
     }
+}
+
+/// What a Set makes anew.
+enum New {
+    Running(Tree),
+    Document(String, serde_json::Value),
+}
+
+fn result(spec: &GnmiSpec, path: &Path, op: UpdateOperation) -> UpdateResult {
+    let path = (!spec.quirks.no_result_paths).then(|| path.clone());
+    UpdateResult { path, op: op.into() }
 }
 
 /// Whether nothing is in the way of a change. The implicit candidate is the one of NETCONF.
@@ -153,10 +178,7 @@ fn plan(
         return Err(Status::unimplemented("union_replace is not supported"));
     }
     let (mut edits, mut results) = (Vec::new(), Vec::new());
-    let mut done = |path: &Path, op: UpdateOperation| {
-        let path = (!spec.quirks.no_result_paths).then(|| path.clone());
-        results.push(UpdateResult { path, op: op.into() });
-    };
+    let mut done = |path: &Path, op: UpdateOperation| results.push(result(spec, path, op));
     let find = |path: &Path| {
         let elems = absolute(request.prefix.as_ref(), path, spec.quirks.origin_required)?;
         resolve(schema.context(), &elems)

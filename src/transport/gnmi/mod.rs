@@ -2,11 +2,12 @@
 //!
 //! From the outside in: `session` knows which calls make up which flight; `call` makes one call and
 //! tells what its status means; `channel` is the connection. Pure: `data` (what notifications say),
-//! `request` (a payload as a SetRequest).
+//! `document` (the same of a model of the vendor's own), `request` (a payload as a SetRequest).
 
 mod call;
 mod channel;
 mod data;
+mod document;
 mod request;
 mod session;
 

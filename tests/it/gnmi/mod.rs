@@ -2,6 +2,7 @@
 //! simulator is a target to others too is shown in `gnmi_target`.
 
 mod changes;
+mod native;
 
 use mercury::schema::Schema;
 use mercury::sim::gnmi::GnmiSpec;
