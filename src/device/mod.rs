@@ -5,6 +5,7 @@ pub mod cli;
 pub mod credentials;
 mod ids;
 pub mod inventory;
+pub mod language;
 mod ports;
 mod profile;
 mod profiles;
@@ -22,10 +23,11 @@ use secrecy::SecretString;
 
 use crate::transport::Timed;
 use crate::vlan::{VlanError, VlanId, VlanSet};
-use cli::PortField;
-pub use cli::{CliHabits, TemplateError};
+pub use cli::CliHabits;
 pub(crate) use ids::safe_name;
 pub use ids::{DatapathId, Index, Mac};
+use language::PortField;
+pub use language::{Language, TemplateError};
 pub use ports::{PortPattern, PortRefused, PortRename};
 pub use profiles::Profiles;
 pub use terminal::{LoginQuestions, Question, Setup, TerminalHabits};
@@ -65,6 +67,65 @@ pub enum Speaks {
     Cli(Arc<CliHabits>),
 }
 
+impl Speaks {
+    /// The transport's name, as the key of a profile says it.
+    pub fn transport(&self) -> &'static str {
+        match self {
+            Self::Netconf(_) => "netconf",
+            Self::Gnmi(_) => "gnmi",
+            Self::Cli(_) => "cli",
+        }
+    }
+
+    /// Modules without which it cannot be told what we have to say; empty: it needs none, or none that
+    /// are known.
+    pub fn modules(&self) -> &'static [&'static str] {
+        match self.language() {
+            None => &["openconfig-interfaces", "openconfig-vlan"],
+            Some(_) => &[],
+        }
+    }
+
+    /// The profile's own language that the device is told things in; none: OpenConfig.
+    pub fn language(&self) -> Option<&Arc<Language>> {
+        match self {
+            Self::Netconf(habits) => habits.model.language(),
+            Self::Gnmi(habits) => habits.model.language(),
+            Self::Cli(habits) => Some(&habits.language),
+        }
+    }
+}
+
+/// In which words a protocol that could carry any carries what a device is told.
+#[derive(Clone, Debug, Default)]
+pub enum Model {
+    /// OpenConfig, which needs no templates.
+    #[default]
+    OpenConfig,
+    /// The vendor's own: templates write edits of it (RFC 8072's operations).
+    Native(Arc<Language>),
+    /// Lines of the system's command line.
+    Lines(Arc<Language>),
+}
+
+impl Model {
+    /// The language that the profile says; none: OpenConfig.
+    pub fn language(&self) -> Option<&Arc<Language>> {
+        match self {
+            Self::OpenConfig => None,
+            Self::Native(language) | Self::Lines(language) => Some(language),
+        }
+    }
+
+    /// The language that what is read has its meaning by; none: OpenConfig.
+    pub fn reading(&self) -> Option<&Arc<Language>> {
+        match self {
+            Self::Native(language) => Some(language),
+            Self::OpenConfig | Self::Lines(_) => None,
+        }
+    }
+}
+
 /// How this system uses the OpenConfig model.
 #[derive(Clone, Debug)]
 pub struct OpenConfigHabits {
@@ -76,7 +137,7 @@ pub struct OpenConfigHabits {
     pub creates_interfaces: bool,
     /// Whether a trunk's native VLAN must also be in `trunk-vlans`.
     pub native_in_trunk_vlans: bool,
-    /// Whether it has the model of the spanning tree; of a command line its lines tell.
+    /// Whether it has the model of the spanning tree; of a language of its own its lines tell.
     pub spanning_tree: bool,
 }
 
@@ -88,6 +149,8 @@ pub struct NetconfHabits {
     pub confirm: Option<Timed>,
     /// The unit in which it counts the confirm timer.
     pub timer_granularity: Duration,
+    /// In which words.
+    pub model: Model,
 }
 
 /// How this system speaks gNMI.
@@ -112,6 +175,8 @@ pub struct GnmiHabits {
     pub commit_confirmed: bool,
     /// The unit in which it counts the commit's timer.
     pub timer_granularity: Duration,
+    /// In which words.
+    pub model: Model,
 }
 
 impl GnmiHabits {
@@ -206,25 +271,6 @@ impl Device {
     }
 }
 
-impl Speaks {
-    /// The transport's name, as the key of a profile says it.
-    pub fn transport(&self) -> &'static str {
-        match self {
-            Self::Netconf(_) => "netconf",
-            Self::Gnmi(_) => "gnmi",
-            Self::Cli(_) => "cli",
-        }
-    }
-
-    /// Modules without which it cannot be told what we have to say; empty: it needs none.
-    pub fn modules(&self) -> &'static [&'static str] {
-        match self {
-            Self::Netconf(_) | Self::Gnmi(_) => &["openconfig-interfaces", "openconfig-vlan"],
-            Self::Cli(_) => &[],
-        }
-    }
-}
-
 impl Profile {
     /// What it speaks, in the order in which it is tried.
     pub fn speaks_all(&self) -> impl Iterator<Item = &Speaks> {
@@ -253,9 +299,9 @@ impl Profile {
     /// Whether it can be told that a port is an STP edge, and to guard it from BPDUs, in every way.
     pub fn spanning_tree(&self) -> (bool, bool) {
         let has = |field| {
-            self.speaks_all().all(|speaks| match speaks {
-                Speaks::Netconf(_) | Speaks::Gnmi(_) => self.openconfig.spanning_tree,
-                Speaks::Cli(habits) => habits.has_word_for(field),
+            self.speaks_all().all(|speaks| match speaks.language() {
+                None => self.openconfig.spanning_tree,
+                Some(language) => language.has_word_for(field),
             })
         };
         (has(PortField::StpEdge), has(PortField::BpduGuard))
@@ -263,10 +309,7 @@ impl Profile {
 
     /// Whether a port has an MTU of its own.
     pub fn has_mtu(&self) -> bool {
-        match &self.speaks {
-            Speaks::Netconf(_) | Speaks::Gnmi(_) => true,
-            Speaks::Cli(habits) => habits.has_word_for(PortField::Mtu),
-        }
+        self.speaks.language().is_none_or(|language| language.has_word_for(PortField::Mtu))
     }
 
     /// Whether it may be reached by SSH, and whether by gNMI.

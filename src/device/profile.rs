@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::reader::{Item, Table};
-use crate::device::cli::{ShellHabits, TemplateSources};
+use crate::device::cli::ShellHabits;
+use crate::device::language::TemplateSources;
 use crate::device::{
-    CliHabits, GnmiEncoding, GnmiHabits, KeyLeaf, NetconfHabits, OpenConfigHabits, PortRename, Profile,
-    Speaks, SshHabits, Way, WordError,
+    CliHabits, GnmiEncoding, GnmiHabits, KeyLeaf, Language, Model, NetconfHabits, OpenConfigHabits,
+    PortRename, Profile, Speaks, SshHabits, Way, WordError,
 };
 use crate::transport::Timed;
 use crate::transport::ssh::known_algorithm;
@@ -25,7 +26,8 @@ impl Profile {
         let port_names = port_names(table);
         let ignore_case = table.get("port_names_ignore_case").and_then(|item| item.boolean());
         let openconfig = table.required_table("openconfig", OpenConfigHabits::read);
-        let ways = transports(table)?.into_iter().map(|name| Way::read(name, table, templates));
+        let models = Models { table, templates };
+        let ways = transports(table)?.into_iter().map(|name| models.way(name));
         let mut ways = ways.collect::<Vec<_>>().into_iter().collect::<Option<Vec<_>>>()?;
         let others = ways.split_off(1);
         let Way { speaks, ssh } = ways.pop()?;
@@ -75,29 +77,64 @@ fn transports(table: &Table) -> Option<Vec<&'static str>> {
     None
 }
 
-impl Way {
-    fn read(name: &'static str, table: &Table, templates: &TemplateSources) -> Option<Self> {
-        let way = |ssh, speaks| Self { speaks, ssh };
-        match name {
-            "netconf" => table.table(name, |table| {
-                let (ssh, habits) = (SshHabits::read(table), NetconfHabits::read(table));
-                Some(way(ssh?, Speaks::Netconf(habits?)))
+/// Where the languages of a profile stand.
+struct Models<'p, 't> {
+    table: &'p Table<'t>,
+    templates: &'p TemplateSources,
+}
+
+impl Models<'_, '_> {
+    /// One transport, with the words that it carries.
+    fn way(&self, name: &'static str) -> Option<Way> {
+        let (ssh, speaks) = match name {
+            "netconf" => self.table.table(name, |table| {
+                let (ssh, habits) = (SshHabits::read(table), NetconfHabits::read(table, self));
+                Some((ssh?, Speaks::Netconf(habits?)))
             }),
-            "gnmi" => table.table(name, |table| {
-                let (kept, habits) = (SshHabits::read_kept(table), GnmiHabits::read(table));
-                Some(way(kept?, Speaks::Gnmi(Arc::new(habits?))))
+            "gnmi" => self.table.table(name, |table| {
+                let (kept, habits) = (SshHabits::read_kept(table), GnmiHabits::read(table, self));
+                Some((kept?, Speaks::Gnmi(Arc::new(habits?))))
             }),
-            _ => table.table(name, |table| {
-                let ssh = SshHabits::read(table);
-                let habits = CliHabits::read(table, templates)?;
-                let none_first = match &habits.shell {
-                    ShellHabits::Terminal(terminal) => terminal.login.is_some(),
-                    ShellHabits::Exec => false,
-                };
-                Some(way(SshHabits { none_first, ..ssh? }, Speaks::Cli(Arc::new(habits))))
-            }),
+            _ => self.cli().map(|(ssh, habits)| (ssh, Speaks::Cli(Arc::new(habits)))),
+        }?;
+        Some(Way { speaks, ssh })
+    }
+
+    /// The one that a carrier's `model` names, of these.
+    fn named(&self, carrier: &Table, known: &[(&str, Named)]) -> Option<Model> {
+        let named = carrier.get("model").map(|item| item.choice(known));
+        match named.unwrap_or(Some(Named::OpenConfig))? {
+            Named::OpenConfig => Some(Model::OpenConfig),
+            Named::Native => {
+                let native = |table: &Table| Language::read(table, self.templates);
+                self.table.required_table("model", native).map(Arc::new).map(Model::Native)
+            }
+            Named::Cli if self.table.required("cli").is_some() => {
+                self.cli().map(|(_, habits)| Model::Lines(habits.language))
+            }
+            Named::Cli => None,
         }
     }
+
+    fn cli(&self) -> Option<(SshHabits, CliHabits)> {
+        self.table.table("cli", |table| {
+            let ssh = SshHabits::read(table);
+            let habits = CliHabits::read(table, self.templates)?;
+            let none_first = match &habits.shell {
+                ShellHabits::Terminal(terminal) => terminal.login.is_some(),
+                ShellHabits::Exec => false,
+            };
+            Some((SshHabits { none_first, ..ssh? }, habits))
+        })
+    }
+}
+
+/// What a carrier's `model` may name: `[model]`, or the lines of `[cli]`.
+#[derive(Clone, Copy)]
+enum Named {
+    OpenConfig,
+    Native,
+    Cli,
 }
 
 /// What other inventories call it.
@@ -140,7 +177,8 @@ impl OpenConfigHabits {
 }
 
 impl NetconfHabits {
-    fn read(table: &Table) -> Option<Self> {
+    fn read(table: &Table, models: &Models) -> Option<Self> {
+        let model = models.named(table, &[("openconfig", Named::OpenConfig), ("native", Named::Native)]);
         let confirm = table.required("confirm").and_then(|item| {
             item.choice(&[
                 ("auto", None),
@@ -152,12 +190,14 @@ impl NetconfHabits {
         });
         let timer_granularity =
             table.required("timer_granularity").and_then(|item| item.duration(SECOND..=SECOND * 60));
-        Some(Self { confirm: confirm?, timer_granularity: timer_granularity? })
+        Some(Self { confirm: confirm?, timer_granularity: timer_granularity?, model: model? })
     }
 }
 
 impl GnmiHabits {
-    fn read(table: &Table) -> Option<Self> {
+    fn read(table: &Table, models: &Models) -> Option<Self> {
+        let known = [("openconfig", Named::OpenConfig), ("native", Named::Native), ("cli", Named::Cli)];
+        let model = models.named(table, &known);
         let encoding = table
             .get("encoding")
             .map(|item| item.choice(&[("json-ietf", GnmiEncoding::JsonIetf), ("json", GnmiEncoding::Json)]));
@@ -179,6 +219,7 @@ impl GnmiHabits {
             keeps: truth("keeps").unwrap_or_default(),
             commit_confirmed: truth("commit_confirmed").unwrap_or(true),
             timer_granularity: timer_granularity.unwrap_or(Some(SECOND))?,
+            model: model?,
         })
     }
 }

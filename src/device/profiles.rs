@@ -12,7 +12,7 @@ use toml::de::DeTable;
 use super::profile::aliases;
 use super::{Profile, safe_name};
 use crate::config::reader::{ConfigErrors, Problems, file_text, hint, read_layers, toml_files};
-use crate::device::cli::TemplateSources;
+use crate::device::language::TemplateSources;
 
 /// Profiles by name. One of the binary is read when it is first asked for: compiling the patterns of
 /// all of them takes longer than the rest of a start.

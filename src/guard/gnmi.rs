@@ -8,6 +8,7 @@ use super::{ScopeError, TRUNK_VLANS};
 use crate::gnmi;
 use crate::path::{Path, Step};
 use crate::render::gnmi::Set;
+use crate::render::native::edits_of;
 use crate::schema::Schema;
 use crate::slice::{Slice, Value};
 
@@ -22,6 +23,9 @@ pub(super) fn read(
         return Ok(Vec::new());
     }
     let set: Set = serde_json::from_str(text).map_err(unreadable)?;
+    if let Some(update) = set.replace.first() {
+        return Err(unreadable(format_args!("{} is replaced", update.path)));
+    }
     let mut changes = Vec::new();
     let mut lists: BTreeMap<Path, BTreeSet<String>> = BTreeMap::new();
     for path in &set.delete {
@@ -56,6 +60,30 @@ pub(super) fn read(
         lost.extend(before.difference(after).map(|member| change(path.clone(), "remove", member)));
     }
     Ok(got.into_iter().chain(changes).chain(lost).collect())
+}
+
+/// The canonical lines of a Set in a native model, in the order in which they are carried out.
+pub(super) fn native(text: &str, origin: &str) -> Result<String, ScopeError> {
+    let mut lines = String::new();
+    if text.is_empty() {
+        return Ok(lines);
+    }
+    let set: Set = serde_json::from_str(text).map_err(unreadable)?;
+    for mut edit in edits_of(&set).map_err(unreadable)? {
+        if edit.target.origin != origin {
+            return Err(unreadable(format_args!("{} is of another origin", edit.target.text())));
+        }
+        edit.target.origin.clear();
+        let names = |elem: &gnmi::PathElem| {
+            ["*", "..."].contains(&elem.name.as_str()) || elem.key.values().any(|value| value == "*")
+        };
+        if edit.target.elem.is_empty() || edit.target.elem.iter().any(names) {
+            let (path, why) = (edit.to_string(), "it names more than one node".to_owned());
+            return Err(ScopeError::Outside { path, why });
+        }
+        lines += &format!("{edit}\n");
+    }
+    Ok(lines)
 }
 
 fn members(running: &Slice, path: &Path) -> BTreeSet<String> {

@@ -2,15 +2,15 @@
 //! it must lie inside what was asked. It shares nothing with the code that rendered it, so a wrong
 //! template, model or merge is caught here. What it does not know it refuses.
 
-mod cli;
 mod gnmi;
+mod lines;
 mod read;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::device::{PortPattern, Profile, Speaks};
+use crate::device::{Model, PortPattern, Profile, Speaks};
 use crate::openconfig::{Interface, StpPort};
 use crate::path::{Path, Step};
 use crate::render::Payload;
@@ -162,16 +162,43 @@ pub fn guard(
 ) -> Result<Vec<Slice>, ScopeError> {
     let changes = match (payload, &profile.speaks) {
         (Payload::Netconf(xml), Speaks::Netconf(_)) => read(xml, schema)?,
-        (Payload::Gnmi(set), Speaks::Gnmi(habits)) => {
-            gnmi::read(set, habits.origin_of_paths(), &scope.running, schema)?
+        (Payload::Gnmi(set), Speaks::Gnmi(habits)) => match &habits.model {
+            Model::OpenConfig => gnmi::read(set, habits.origin_of_paths(), &scope.running, schema)?,
+            Model::Native(language) => {
+                let lines = gnmi::native(set, habits.origin_of_paths())?;
+                return lines::follow(&lines, scope, language, true);
+            }
+            Model::Lines(_) => return Err(another_language()),
+        },
+        (Payload::Cli(lines), Speaks::Gnmi(habits)) => match &habits.model {
+            Model::Lines(language) => return lines::follow(lines, scope, language, true),
+            Model::OpenConfig | Model::Native(_) => return Err(another_language()),
+        },
+        (Payload::Cli(lines), Speaks::Cli(habits)) => {
+            return lines::follow(lines, scope, &habits.language, false);
         }
-        (Payload::Cli(lines), Speaks::Cli(habits)) => return cli::follow(lines, scope, habits),
-        _ => return Err(ScopeError::Unreadable("it is in another language than the device's".to_owned())),
+        _ => return Err(another_language()),
     };
     let outside = |path: &Path, why| ScopeError::Outside { path: path.to_string(), why };
     changes.iter().try_for_each(|change| check(change, scope).map_err(|why| outside(&change.path, why)))?;
     follow_lists(&changes, scope).map_err(|(path, why)| outside(path, why.to_owned()))?;
     Ok(Vec::new())
+}
+
+/// The lines of a payload's text that a profile's patterns know: of edits of a native model the canonical
+/// ones, else the text as it is.
+pub fn lines(text: &str, profile: &Profile) -> String {
+    let lines = match &profile.speaks {
+        Speaks::Gnmi(habits) if matches!(habits.model, Model::Native(_)) => {
+            gnmi::native(text, habits.origin_of_paths()).ok()
+        }
+        _ => None,
+    };
+    lines.unwrap_or_else(|| text.to_owned())
+}
+
+fn another_language() -> ScopeError {
+    ScopeError::Unreadable("it is in another language than the device's".to_owned())
 }
 
 fn check(change: &Change, scope: &Scope) -> Result<(), String> {

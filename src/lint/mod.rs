@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config::reader::{Problems, describe, toml_files};
-use crate::device::{CliHabits, Profile, Profiles};
+use crate::device::{Language, Profile, Profiles};
 use crate::schema::Schema;
 pub use trial::port_like;
 
@@ -72,8 +72,8 @@ pub fn lint(directories: &Directories, schema: &Schema) -> Linted {
         match profiles.get(&name) {
             Ok(profile) => {
                 for way in profile.ways() {
-                    if let Some(habits) = transcript::habits(&way) {
-                        linted.findings.extend(one(directories, &way, habits, schema));
+                    if let Some(language) = way.speaks.language() {
+                        linted.findings.extend(one(directories, &way, language, schema));
                     }
                 }
             }
@@ -141,20 +141,20 @@ fn strangers(directories: &Directories, profiles: &Profiles) -> Vec<Finding> {
 fn one(
     directories: &Directories,
     profile: &Arc<Profile>,
-    habits: &CliHabits,
+    language: &Language,
     schema: &Schema,
 ) -> Vec<Finding> {
     let file = format!("{}.toml", profile.name);
     let own = directories.profiles.as_ref().map(|own| own.join(&file)).filter(|own| own.is_file());
     let file = own.unwrap_or_else(|| Path::new("devices").join(&file));
-    let mut findings = variables::undefined(&file, habits);
-    let mut port = port_like(habits).map(str::to_owned);
+    let mut findings = variables::undefined(&file, profile, language);
+    let mut port = port_like(language).map(str::to_owned);
     if let Some((place, text)) =
         directories.transcripts.as_ref().and_then(|own| transcript_of(own, &profile.name))
     {
         match text {
             Ok(text) => {
-                let judged = transcript::judge(&text, profile, habits);
+                let judged = transcript::judge(&text, profile, language);
                 let mistakes = judged.mistakes().into_iter();
                 findings.extend(
                     mistakes.map(|(line, what)| {
@@ -167,10 +167,10 @@ fn one(
         }
     }
     match port {
-        Some(port) => findings.extend(trial::trial(&file, &port, profile, habits, schema)),
+        Some(port) => findings.extend(trial::trial(&file, &port, profile, language, schema)),
         None => findings.push(Finding::error(
             &file.display().to_string(),
-            format!("no port name that is known fits cli.values.port, {}", habits.values.port),
+            format!("no port name that is known fits values.port, {}", language.values.port),
             Some("give a transcript that reads a port back, and what is tried is tried with that port"),
         )),
     }

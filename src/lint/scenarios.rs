@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use crate::device::cli::{PortField, SetTo};
-use crate::device::{Device, OnDetach, Profile, Speaks};
+use crate::device::language::{LineRule, PortField, SetTo};
+use crate::device::{Device, OnDetach, Profile};
 use crate::intent::{Attach, Caller, Description, Detach, Intent, IntentError, PortName, PortVlans, Request};
 use crate::openconfig::{Mode, PortState, StpEdge, network_instance_of, table_entry};
 use crate::plan::{Batch, Plan, PlanError, plan};
@@ -253,8 +253,8 @@ pub fn request(intent: Intent, device: Device) -> Request {
 pub fn running(state: &PortState, port: &str, profile: &Profile) -> Slice {
     let mut state = state.clone();
     let mut in_force = PortState::default();
-    if let Speaks::Cli(habits) = &profile.speaks {
-        in_force = habits.in_force.clone();
+    if let Some(language) = profile.speaks.language() {
+        in_force = language.in_force.clone();
         // A system that is always told whether a port is up always says so.
         state.enabled = state.enabled.or(in_force.enabled.is_none().then_some(true));
         // And so does one on which no line takes an MTU away; one without lines for it never does.
@@ -263,7 +263,7 @@ pub fn running(state: &PortState, port: &str, profile: &Profile) -> Slice {
         state.stp_edge = state.stp_edge.filter(|is| edge && has_word(profile, *is));
         state.bpdu_guard = state.bpdu_guard.filter(|_| guard);
         // Most systems keep nothing for the mode that a port is not in.
-        if !habits.keeps_other_mode {
+        if !language.keeps_other_mode {
             if state.mode != Some(Mode::Trunk) {
                 (state.native, state.vlans) = (None, None);
             }
@@ -272,7 +272,7 @@ pub fn running(state: &PortState, port: &str, profile: &Profile) -> Slice {
             }
             state.vlans = state.vlans.filter(|list| !list.is_empty());
             let has_none = state.access.is_none() && state.vlans.is_none();
-            if has_none && habits.has_mode_by_vlans() {
+            if has_none && language.has_mode_by_vlans() {
                 (state.mode, state.native) = (None, None);
             }
         }
@@ -284,11 +284,11 @@ pub fn running(state: &PortState, port: &str, profile: &Profile) -> Slice {
 
 /// Whether a line of the profile makes a port such an edge.
 fn has_word(profile: &Profile, edge: StpEdge) -> bool {
-    let Speaks::Cli(habits) = &profile.speaks else { return false };
+    let Some(language) = profile.speaks.language() else { return false };
     let says = |(field, to): (&PortField, &SetTo)| {
         *field == PortField::StpEdge && matches!(to, SetTo::Text(text) if text == edge.as_str())
     };
-    habits.lines.iter().any(|rule| rule.set.iter().any(says))
+    language.lines.iter().any(|rule| rule.set.iter().any(says))
 }
 
 /// A state in words.
@@ -307,10 +307,8 @@ fn words(state: &PortState) -> String {
 
 /// Whether a line of the profile takes an MTU away: other systems always show one.
 fn may_have_no_mtu(profile: &Profile) -> bool {
-    match &profile.speaks {
-        Speaks::Cli(habits) => habits.lines.iter().any(|rule| rule.unset.contains(&PortField::Mtu)),
-        Speaks::Netconf(_) | Speaks::Gnmi(_) => true,
-    }
+    let unsets = |rule: &LineRule| rule.unset.contains(&PortField::Mtu);
+    profile.speaks.language().is_none_or(|language| language.lines.iter().any(unsets))
 }
 
 fn listed(native: Option<u16>, tagged: &[u16], profile: &Profile) -> VlanSet {
@@ -331,8 +329,10 @@ pub fn changes(port: &str, profile: &Arc<Profile>, schema: &Schema) -> Result<St
     let mut text = String::new();
     for scenario in scenarios(port, profile)? {
         let written = scenario.write(port, profile, schema);
-        text += &format!("# {}\n{}", scenario.name, written.lines);
-        text += &format!("# back\n{}", written.back);
+        for (title, lines) in [(scenario.name.as_str(), &written.lines), ("back", &written.back)] {
+            let end = if lines.is_empty() || lines.ends_with('\n') { "" } else { "\n" };
+            text += &format!("# {title}\n{lines}{end}");
+        }
         if let Some(error) = written.error {
             text += &format!("REFUSED: {error}\n");
         }

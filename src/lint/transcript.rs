@@ -8,15 +8,19 @@
 //! ```
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 use minijinja::{Value, context};
+use regex::Regex;
 
-use crate::device::cli::{CliHabits, Expression, LineRule, ReadRule, SetTo, ShellHabits, StateField};
-use crate::device::{Profile, Speaks};
+use crate::device::cli::ShellHabits;
+use crate::device::language::{Expression, LineRule, ReadRule, SetTo, StateField};
+use crate::device::{CliHabits, Language, Profile, Speaks};
 use crate::openconfig::{Interface, PortState, Reported, port_of};
 use crate::plan;
 use crate::slice::Slice;
-use crate::transport::cli::{Output, refusal, reported, understood};
+use crate::transport::cli::{Output, refusal};
+use crate::transport::{reported, understood};
 
 /// One command and what it printed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +58,10 @@ pub struct Judged {
 
 const SOURCE: &str = "# source:";
 
+/// How clients print what a gNMI target or a NETCONF server refuses.
+static STATUS: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new("^(?:rpc error: code = |[A-Z_]{5,}: |<rpc-error)").expect("it is a pattern"));
+
 /// The commands of a transcript, in order. What stands before the first is left out.
 pub fn entries(text: &str) -> Vec<Entry> {
     let mut entries: Vec<Entry> = Vec::new();
@@ -78,15 +86,19 @@ pub fn entries(text: &str) -> Vec<Entry> {
 }
 
 /// Judges every command of a transcript with the profile's own code.
-pub fn judge(text: &str, profile: &Profile, habits: &CliHabits) -> Judged {
-    let mut judge = Judge { profile, habits, seen: Vec::new(), port: None, has_state: false };
+pub fn judge(text: &str, profile: &Profile, language: &Language) -> Judged {
+    let habits = match &profile.speaks {
+        Speaks::Cli(habits) => Some(&**habits),
+        Speaks::Netconf(_) | Speaks::Gnmi(_) => None,
+    };
+    let mut judge = Judge { profile, language, habits, seen: Vec::new(), port: None, has_state: false };
     let entries = entries(text).into_iter();
     let entries = entries.map(|entry| {
         let verdict = judge.verdict(&entry);
         (entry, verdict)
     });
     let entries = entries.collect();
-    let is_without_state = !habits.state.reads.is_empty() && !judge.has_state;
+    let is_without_state = !language.state.reads.is_empty() && !judge.has_state;
     Judged { entries, port: judge.port, is_without_state }
 }
 
@@ -140,7 +152,9 @@ impl Judged {
 
 struct Judge<'h> {
     profile: &'h Profile,
-    habits: &'h CliHabits,
+    language: &'h Language,
+    /// Of a command line, what there is besides.
+    habits: Option<&'h CliHabits>,
     /// The outputs that belong to the reading that is going on.
     seen: Vec<(&'h ReadRule, String)>,
     port: Option<String>,
@@ -150,14 +164,20 @@ struct Judge<'h> {
 impl<'h> Judge<'h> {
     fn verdict(&mut self, entry: &Entry) -> Verdict {
         let output = Output { text: entry.output.clone(), ..Output::default() };
-        if let Some(error) = refusal(self.habits, &entry.command, &output) {
+        let refused = match self.habits {
+            Some(habits) => refusal(habits, &entry.command, &output).map(|e| e.message.unwrap_or_default()),
+            None => STATUS
+                .is_match(&output.text)
+                .then(|| output.text.lines().next().unwrap_or_default().to_owned()),
+        };
+        if let Some(why) = refused {
             self.seen.clear();
-            return Verdict::Refused(error.message.unwrap_or_default());
+            return Verdict::Refused(why);
         }
-        let habits = self.habits;
-        let state = self.reading(&habits.state.reads, entry);
+        let language = self.language;
+        let state = self.reading(&language.state.reads, entry);
         let state = state.map(|(rule, port)| self.report(rule, port.as_deref(), &entry.output));
-        if let Some((rule, port)) = self.reading(&habits.reads, entry) {
+        if let Some((rule, port)) = self.reading(&language.reads, entry) {
             return match (self.read(rule, port, &entry.output), state) {
                 (Verdict::Read(read), Some(Verdict::Read(state))) => Verdict::Read([read, state].concat()),
                 (Verdict::Read(_), Some(wrong)) => wrong,
@@ -168,16 +188,19 @@ impl<'h> Judge<'h> {
         if let Some(state) = state {
             return state;
         }
-        let lines = split(&entry.command, self.habits);
+        let lines = match self.habits {
+            Some(habits) => split(&entry.command, habits),
+            None => vec![entry.command.clone()],
+        };
         let does: Option<Vec<String>> =
-            lines.iter().map(|line| self.habits.line_rule(line).map(|r| what(r, line))).collect();
+            lines.iter().map(|line| self.language.line_rule(line).map(|r| what(r, line))).collect();
         match does {
             Some(does) => Verdict::Accepted { does: does.join("; "), configures: true },
             None => match self.other(&entry.command) {
                 Some(does) => Verdict::Accepted { does: does.to_owned(), configures: false },
                 None => {
                     let why = "not refused, and neither a line nor a command of the profile: `refusals`, \
-                               [[cli.lines]] or [[cli.reads]] lacks it";
+                               `lines` or `reads` lacks it";
                     Verdict::Unknown(why.to_owned())
                 }
             },
@@ -218,7 +241,7 @@ impl<'h> Judge<'h> {
         });
         let words = entry.command.split_whitespace().chain(entry.output.split_whitespace());
         let words = words.map(|word| word.trim_matches(|c| "\"',:;()[]".contains(c)));
-        let all: BTreeSet<&str> = words.filter(|word| self.habits.values.port.is_match(word)).collect();
+        let all: BTreeSet<&str> = words.filter(|word| self.language.values.port.is_match(word)).collect();
         between.into_iter().chain(all).map(str::to_owned).collect()
     }
 
@@ -232,7 +255,7 @@ impl<'h> Judge<'h> {
         let port = port.or(last);
         let outputs: Vec<(&ReadRule, &str)> =
             self.seen.iter().map(|(rule, text)| (*rule, text.as_str())).collect();
-        let slice = match understood(&outputs, port.as_deref(), self.profile, self.habits) {
+        let slice = match understood(&outputs, port.as_deref(), self.profile, self.language) {
             Ok(slice) => slice,
             Err(why) => return Verdict::Unknown(why),
         };
@@ -247,7 +270,7 @@ impl<'h> Judge<'h> {
 
     /// What ports report, a line each.
     fn report(&mut self, rule: &ReadRule, port: Option<&str>, output: &str) -> Verdict {
-        let slice = match reported(rule, output, port, self.profile, self.habits) {
+        let slice = match reported(rule, output, port, self.profile, self.language) {
             Ok(slice) => slice,
             Err(why) => return Verdict::Unknown(why),
         };
@@ -265,11 +288,12 @@ impl<'h> Judge<'h> {
 
     /// What else the profile says, besides lines.
     fn other(&self, command: &str) -> Option<&'static str> {
+        let habits = self.habits?;
         let is = |known: &String| known == command;
-        if self.habits.save.iter().any(is) {
+        if habits.save.iter().any(is) {
             return Some("saves");
         }
-        if let Some(staging) = &self.habits.staging {
+        if let Some(staging) = &habits.staging {
             let (timer, none) = (staging.timer.as_ref(), Vec::new());
             let of_timer =
                 |pick: fn(&crate::device::cli::TimerHabits) -> &Vec<Expression>| timer.map_or(&none, pick);
@@ -287,7 +311,7 @@ impl<'h> Judge<'h> {
                 }
             }
         }
-        let ShellHabits::Terminal(terminal) = &self.habits.shell else { return None };
+        let ShellHabits::Terminal(terminal) = &habits.shell else { return None };
         let mode = |known: &Option<String>| known.as_ref().is_some_and(is);
         match () {
             () if mode(&terminal.enable) => Some("enters a privileged mode"),
@@ -310,7 +334,7 @@ fn fits(template: &Expression, command: &str) -> bool {
     }
     pattern += &regex::escape(rest);
     pattern.push('$');
-    regex::Regex::new(&pattern).is_ok_and(|pattern| pattern.is_match(command))
+    Regex::new(&pattern).is_ok_and(|pattern| pattern.is_match(command))
 }
 
 /// The lines that a command was made of.
@@ -385,14 +409,6 @@ fn words(slice: &Slice) -> Vec<String> {
         words.push(format!("VLANs {}", vlans.join(", ")));
     }
     words
-}
-
-/// The profile's habits on a command line; none: it has none.
-pub fn habits(profile: &Profile) -> Option<&CliHabits> {
-    match &profile.speaks {
-        Speaks::Cli(habits) => Some(habits),
-        Speaks::Netconf(_) | Speaks::Gnmi(_) => None,
-    }
 }
 
 #[cfg(test)]

@@ -9,9 +9,9 @@ use regex::Regex;
 
 use super::Finding;
 use super::scenarios::{Scenario, crossed, scenarios};
-use crate::device::cli::{CliHabits, Format, PortField, Templates};
-use crate::device::{Profile, TemplateError};
-use crate::guard::ScopeError;
+use crate::device::language::{Format, PortField, Templates};
+use crate::device::{Language, Profile, TemplateError};
+use crate::guard::{self, ScopeError};
 use crate::plan::PlanError;
 use crate::render::RenderError;
 use crate::schema::Schema;
@@ -44,8 +44,8 @@ const MOST: usize = 20;
 const MOST_HALF_WRITTEN: usize = 4;
 
 /// A port name that this system could have; none: it names its ports otherwise.
-pub fn port_like(habits: &CliHabits) -> Option<&'static str> {
-    PORTS.into_iter().find(|port| habits.values.port.is_match(port))
+pub fn port_like(language: &Language) -> Option<&'static str> {
+    PORTS.into_iter().find(|port| language.values.port.is_match(port))
 }
 
 /// Tries everything with this port. `file` is the profile's.
@@ -53,12 +53,12 @@ pub(super) fn trial(
     file: &Path,
     port: &str,
     profile: &Arc<Profile>,
-    habits: &CliHabits,
+    language: &Language,
     schema: &Schema,
 ) -> Vec<Finding> {
     let file = file.display().to_string();
     let mut findings: Vec<Finding> = Vec::new();
-    if profile.openconfig.network_instance.is_some() && !habits.templates.has("vlan.j2") {
+    if profile.openconfig.network_instance.is_some() && !language.templates.has("vlan.j2") {
         let what =
             "openconfig.network_instance names a VLAN table, and there is no template vlan.j2".to_owned();
         findings.push(Finding::error(&file, what, Some("write it, or leave network_instance out")));
@@ -73,13 +73,14 @@ pub(super) fn trial(
     for scenarios in [&planned, &crossed(&planned)] {
         for scenario in scenarios {
             let written = scenario.write(port, profile, schema);
-            let all = || written.lines.lines().chain(written.back.lines());
+            let canonical = [&written.lines, &written.back].map(|text| guard::lines(text, profile));
+            let all = || canonical.iter().flat_map(|text| text.lines());
             let Some(error) = &written.error else {
                 lines.extend(all().map(str::to_owned));
                 continue;
             };
             let is_line = |text: &str| all().any(|line| line == text);
-            let finding = failed(&file, scenario, error, &habits.templates, &is_line);
+            let finding = failed(&file, scenario, error, &language.templates, &is_line);
             let is_half =
                 matches!(error, PlanError::Scope(ScopeError::Outside { path, .. }) if !is_line(path));
             half_written += usize::from(is_half);
@@ -95,10 +96,10 @@ pub(super) fn trial(
     }
     // What is not written because of a mistake is not needless.
     if findings.is_empty() {
-        findings.extend(needless(&file, habits, &lines));
+        findings.extend(needless(&file, language, &lines));
     }
-    findings.extend(dead(habits));
-    findings.extend(never_fit(habits));
+    findings.extend(dead(language));
+    findings.extend(never_fit(language));
     findings
 }
 
@@ -120,13 +121,12 @@ fn failed(
         }
         PlanError::Render(error @ RenderError::Value { .. }) => Finding::error(
             file,
-            format!("cli.values: {error}"),
+            format!("values: {error}"),
             Some("what Ironic writes must fit, or every attach is refused"),
         ),
         PlanError::Scope(ScopeError::Outside { path, why }) if is_line(path) => {
-            let hint =
-                "the template should not write it here, or its [[cli.lines]] does not say what it does";
-            let unknown = "say in a [[cli.lines]] what it does, or take it out of the template";
+            let hint = "the template should not write it here, or none of `lines` says what it does";
+            let unknown = "say in `lines` what it does, or take it out of the template";
             let hint = if why.contains("does not know") { unknown } else { hint };
             let place = template_line(templates, path);
             Finding::error(place.as_deref().unwrap_or(file), format!("`{path}`: {why}"), Some(hint))
@@ -135,7 +135,7 @@ fn failed(
             let name = if path.starts_with("VLAN") { "vlan.j2" } else { "port.j2" };
             let texts = templates.texts();
             let place = texts.iter().find(|(known, ..)| known == name).map(|(_, place, _)| place.as_str());
-            let hint = "the template writes no line for it, or its [[cli.lines]] does not say what it does";
+            let hint = "the template writes no line for it, or none of `lines` says what it does";
             Finding::error(place.unwrap_or(file), format!("{path}: {why}"), Some(hint))
         }
         other => Finding::error(file, other.to_string(), None),
@@ -144,17 +144,17 @@ fn failed(
 }
 
 /// Lines of templates that are never written, because no rule says an MTU.
-fn dead(habits: &CliHabits) -> Vec<Finding> {
-    if habits.has_word_for(PortField::Mtu) {
+fn dead(language: &Language) -> Vec<Finding> {
+    if language.has_word_for(PortField::Mtu) {
         return Vec::new();
     }
     let mut findings = Vec::new();
-    for (_, place, text) in habits.templates.texts() {
+    for (_, place, text) in language.templates.texts() {
         let lines = (1..).zip(text.lines()).filter(|(_, line)| line.contains("after.mtu"));
         findings.extend(lines.map(|(line, _)| {
             Finding::warning(
                 &format!("{place}:{line}"),
-                "no [[cli.lines]] has an `mtu`, so it is never asked for".to_owned(),
+                "none of `lines` has an `mtu`, so it is never asked for".to_owned(),
                 Some("say what the line does, or take it out of the template"),
             )
         }));
@@ -163,12 +163,12 @@ fn dead(habits: &CliHabits) -> Vec<Finding> {
 }
 
 /// Rules of lines that no template writes. Those of another profile that this one is like are its own matter.
-fn needless(file: &str, habits: &CliHabits, lines: &BTreeSet<String>) -> Vec<Finding> {
+fn needless(file: &str, language: &Language, lines: &BTreeSet<String>) -> Vec<Finding> {
     let mut findings = Vec::new();
     let is_own = |place: &str| place.rsplit_once(':').is_some_and(|(of, _)| of == file);
-    for rule in habits.lines.iter().filter(|rule| is_own(&rule.place)) {
+    for rule in language.lines.iter().filter(|rule| is_own(&rule.place)) {
         let mut fitting = lines.iter().filter(|line| rule.pattern.is_match(line)).peekable();
-        let first = |line: &String| habits.line_rule(line).map(|rule| rule.place.clone());
+        let first = |line: &String| language.line_rule(line).map(|rule| rule.place.clone());
         let Some(line) = fitting.peek().copied() else {
             let what = "no template writes a line that this fits".to_owned();
             findings.push(Finding::warning(
@@ -180,7 +180,7 @@ fn needless(file: &str, habits: &CliHabits, lines: &BTreeSet<String>) -> Vec<Fin
         };
         // Where a line stands is not known here.
         let is_elsewhere =
-            |line: &String| habits.line_rule(line).is_some_and(|first| first.in_vlan != rule.in_vlan);
+            |line: &String| language.line_rule(line).is_some_and(|first| first.in_vlan != rule.in_vlan);
         if fitting.all(|line| first(line).as_ref() != Some(&rule.place) && !is_elsewhere(line)) {
             let before = first(line).unwrap_or_default();
             let what = format!("never comes to its turn: `{line}` fits the rule at {before} first");
@@ -195,17 +195,17 @@ fn needless(file: &str, habits: &CliHabits, lines: &BTreeSet<String>) -> Vec<Fin
 }
 
 /// Rules that are there twice, so that the second never has its turn.
-fn never_fit(habits: &CliHabits) -> Vec<Finding> {
+fn never_fit(language: &Language) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut tell = |place: &str, before: &str| {
         let what = format!("never comes to its turn: the rule at {before} fits the same");
         findings.push(Finding::error(place, what, Some("take one of them out")));
     };
-    for (n, rule) in habits.lines.iter().enumerate() {
-        let same = habits.lines[..n].iter().find(|other| other.pattern.as_str() == rule.pattern.as_str());
+    for (n, rule) in language.lines.iter().enumerate() {
+        let same = language.lines[..n].iter().find(|other| other.pattern.as_str() == rule.pattern.as_str());
         same.into_iter().for_each(|other| tell(&rule.place, &other.place));
     }
-    for read in habits.reads.iter().chain(&habits.state.reads) {
+    for read in language.reads.iter().chain(&language.state.reads) {
         let Format::Text { rules, .. } = &read.format else { continue };
         for (n, rule) in rules.iter().enumerate() {
             let same = rules[..n].iter().find(|other| {

@@ -5,7 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use super::Finding;
-use crate::device::cli::{CliHabits, Expression, Format, ReadRule};
+use crate::device::language::{Expression, Format, ReadRule};
+use crate::device::{Language, Profile, Speaks};
 
 /// What port.j2 gets; `before`, `after` and `in_force` are ports.
 const PORT: [&str; 7] = ["port", "before", "after", "added", "removed", "in_force", "native_in_list"];
@@ -21,10 +22,10 @@ const VLAN_HINT: &str = "vlan.j2 gets vlan, and before and after: none, or with 
 const ROW_HINT: &str = "a row has the groups of the rules' patterns, what they `set`, and `fields`";
 
 /// Every name that is not defined where it is used. `file` is the profile's.
-pub(super) fn undefined(file: &Path, habits: &CliHabits) -> Vec<Finding> {
+pub(super) fn undefined(file: &Path, profile: &Profile, language: &Language) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for (name, place, text) in habits.templates.texts() {
-        for variable in habits.templates.variables(&name) {
+    for (name, place, text) in language.templates.texts() {
+        for variable in language.templates.variables(&name) {
             let (is_known, hint) = match name.as_str() {
                 "vlan.j2" => (of_vlan(&variable), VLAN_HINT),
                 "port.j2" => (of_port(&variable), PORT_HINT),
@@ -46,7 +47,7 @@ pub(super) fn undefined(file: &Path, habits: &CliHabits) -> Vec<Finding> {
             findings.push(Finding::error(place, what, hint));
         }
     };
-    for rule in habits.reads.iter().chain(&habits.state.reads) {
+    for rule in language.reads.iter().chain(&language.state.reads) {
         let ports = |name: &str| name == "ports";
         let command = |name: &str| !rule.of_table && name == if rule.each_port { "port" } else { "ports" };
         let hint = "it gets `port` with each_port, nothing with of_table, else `ports`";
@@ -54,7 +55,7 @@ pub(super) fn undefined(file: &Path, habits: &CliHabits) -> Vec<Finding> {
         if let Some(all) = &rule.all {
             check(&rule.place, all, &ports, Some("it gets `ports`, which is none"));
         }
-        if let Format::Json { rows, fields } = &rule.format {
+        if let Format::Json { rows, fields, .. } = &rule.format {
             check(&rule.place, rows, &|name| root(name) == "output", Some("`rows` gets `output`"));
             for expression in fields.values() {
                 check(&rule.place, expression, &|name| root(name) == "row", Some("`fields` get `row`"));
@@ -66,16 +67,18 @@ pub(super) fn undefined(file: &Path, habits: &CliHabits) -> Vec<Finding> {
         Some(line) => format!("{}:{line}", file.display()),
         None => file.display().to_string(),
     };
-    let names: BTreeSet<&str> = habits.reads.iter().flat_map(ReadRule::fields).collect();
-    let of_port = habits.port_meaning.values().chain(&habits.port_hidden).chain(&habits.port_unread);
-    for expression in of_port.chain(&habits.vlan_name) {
+    let names: BTreeSet<&str> = language.reads.iter().flat_map(ReadRule::fields).collect();
+    let of_port = language.port_meaning.values().chain(&language.port_hidden).chain(&language.port_unread);
+    for expression in of_port.chain(&language.vlan_name) {
         check(&place(expression), expression, &|name| of_row(name, &names), Some(ROW_HINT));
     }
-    let reported: BTreeSet<&str> = habits.state.reads.iter().flat_map(ReadRule::fields).collect();
-    for expression in habits.state.meaning.values() {
+    let reported: BTreeSet<&str> = language.state.reads.iter().flat_map(ReadRule::fields).collect();
+    for expression in language.state.meaning.values() {
         check(&place(expression), expression, &|name| of_row(name, &reported), Some(ROW_HINT));
     }
-    if let Some(staging) = &habits.staging {
+    if let Speaks::Cli(habits) = &profile.speaks
+        && let Some(staging) = &habits.staging
+    {
         let id = |name: &str| name == "id";
         let timed = |name: &str| ["id", "seconds", "minutes", "clock"].contains(&name);
         let timer = staging.timer.as_ref();

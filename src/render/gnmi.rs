@@ -2,7 +2,7 @@
 //!
 //! A leaf is written in the body of its container and deleted by its own path. A list of values that
 //! loses one is deleted and, in the same Set, written anew: a Set does its deletes before its updates,
-//! all or nothing, and few targets can delete one value. No container and no list is ever replaced.
+//! all or nothing, and few targets can delete one value.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,8 +22,22 @@ use crate::slice::{Edit, Operation, Slice, Value};
 pub struct Set {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub delete: Vec<String>,
+    /// Only of a native model: no container and no list of OpenConfig is ever replaced.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replace: Vec<Update>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub update: Vec<Update>,
+}
+
+impl Set {
+    /// Pretty-printed; empty for no edits.
+    pub(super) fn text(&self) -> Result<String, RenderError> {
+        if *self == Self::default() {
+            return Ok(String::new());
+        }
+        serde_json::to_string_pretty(self)
+            .map_err(|error| RenderError::Json { target: "/".to_owned(), why: error.to_string() })
+    }
 }
 
 /// A path, and the body that is merged into what is there.
@@ -86,11 +100,7 @@ pub fn render(
             RenderError::Json { target: container.to_string(), why: "libyang left it out".to_owned() }
         })?);
     }
-    if set == Set::default() {
-        return Ok(String::new());
-    }
-    serde_json::to_string_pretty(&set)
-        .map_err(|error| RenderError::Json { target: "/".to_owned(), why: error.to_string() })
+    set.text()
 }
 
 fn of(edits: &[Edit], operation: Operation) -> impl Iterator<Item = &Edit> {
@@ -196,7 +206,7 @@ mod tests {
     use crate::plan::tests::{SCHEMA, any_intent, request};
     use crate::plan::{Batch, PlanError, plan};
     use crate::render::Payload;
-    use crate::render::cli::tests::any_state;
+    use crate::render::lines::tests::any_state;
 
     fn habits(profile: &Profile) -> Arc<GnmiHabits> {
         let Speaks::Gnmi(habits) = &profile.speaks else { panic!("it speaks gNMI") };

@@ -1,7 +1,8 @@
 //! Edits to the exact bytes a device is sent. Pure.
 
-mod cli;
 pub mod gnmi;
+mod lines;
+pub mod native;
 pub mod netconf;
 
 use serde::{Deserialize, Serialize};
@@ -19,7 +20,7 @@ pub enum Payload {
     Cli(String),
 }
 
-use crate::device::{Profile, Speaks, TemplateError};
+use crate::device::{Model, Profile, Speaks, TemplateError};
 use crate::schema::Schema;
 use crate::slice::{Edit, Slice};
 use crate::xml::UnknownModule;
@@ -55,8 +56,15 @@ pub fn payload(
 ) -> Result<Payload, RenderError> {
     match &profile.speaks {
         Speaks::Netconf(_) => netconf::render(edits, |module| schema.namespace(module)).map(Payload::Netconf),
-        Speaks::Gnmi(habits) => gnmi::render(edits, from, to, habits, schema).map(Payload::Gnmi),
-        Speaks::Cli(habits) => cli::render(edits, from, to, profile, habits).map(Payload::Cli),
+        Speaks::Gnmi(habits) => match &habits.model {
+            Model::OpenConfig => gnmi::render(edits, from, to, habits, schema).map(Payload::Gnmi),
+            Model::Native(language) => {
+                let lines = lines::render(edits, from, to, profile, language)?;
+                native::set(&native::edits(&lines)?, habits).map(Payload::Gnmi)
+            }
+            Model::Lines(language) => lines::render(edits, from, to, profile, language).map(Payload::Cli),
+        },
+        Speaks::Cli(habits) => lines::render(edits, from, to, profile, &habits.language).map(Payload::Cli),
     }
 }
 

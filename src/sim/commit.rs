@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use super::Confirm;
 use super::error::RpcError;
+use super::gnmi::Documents;
 use super::store::{Datastore, GNMI, SessionId, Store};
 use super::tree::Tree;
 
@@ -13,6 +14,8 @@ use super::tree::Tree;
 pub(super) struct Pending {
     /// Running as it was before.
     rollback: Tree,
+    /// And what gNMI has besides.
+    documents: Documents,
     deadline: Instant,
     /// Who made it, or last extended it.
     pub session: SessionId,
@@ -79,7 +82,8 @@ impl Store {
                 (None, None, _) => Guard::Session,
             };
             let rollback = earlier.map_or(before, |earlier| earlier.rollback);
-            self.pending = Some(Pending { rollback, deadline: now + timeout, session, guard });
+            let documents = self.documents.clone();
+            self.pending = Some(Pending { rollback, documents, deadline: now + timeout, session, guard });
         }
         Ok(())
     }
@@ -117,10 +121,13 @@ impl Store {
         Ok(())
     }
 
-    /// Starts the timer of a commit by gNMI: `rollback` is what its end brings back.
+    /// Starts the timer of a commit by gNMI: `rollback` is what its end brings back, and the documents as
+    /// they are now.
     pub fn pend(&mut self, rollback: Tree, id: &str, timeout: Duration, now: Instant) {
         let guard = Guard::Gnmi(id.to_owned());
-        self.pending = Some(Pending { rollback, deadline: now + timeout, session: GNMI, guard });
+        let documents = self.documents.clone();
+        let deadline = now + timeout;
+        self.pending = Some(Pending { rollback, documents, deadline, session: GNMI, guard });
     }
 
     /// Confirms gNMI's commit of this id.
@@ -187,6 +194,7 @@ impl Store {
             && !self.refuses_undo()
         {
             self.running = pending.rollback;
+            self.documents = pending.documents;
             self.candidate = None;
         }
     }

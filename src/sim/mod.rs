@@ -161,6 +161,11 @@ impl Switch {
         printed(&self.shared.device().store, store::Datastore::Running)
     }
 
+    /// What its gNMI target has under an origin that is a model of its own.
+    pub fn document(&self, origin: &str) -> serde_json::Value {
+        self.shared.device().store.documents.get(origin).cloned().unwrap_or_default()
+    }
+
     /// The startup configuration, empty where the switch has none.
     pub fn startup_xml(&self) -> String {
         printed(&self.shared.device().store, store::Datastore::Startup)

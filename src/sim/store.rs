@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 use super::commit::Pending;
 use super::edit::{self, Operation};
 use super::error::{RpcError, is_false_when};
+use super::gnmi::Documents;
 use super::tree::Tree;
 use super::xml::Element;
 use super::{Confirm, Personality, Quirks, SimError, SwitchSpec, state};
@@ -51,6 +52,8 @@ pub(super) struct Store {
     /// The candidate while it has changes; otherwise it is what running is.
     pub(super) candidate: Option<Tree>,
     startup: Tree,
+    /// What gNMI has besides running.
+    pub(super) documents: Documents,
     pub(super) pending: Option<Pending>,
     /// How often running has changed by a commit or an edit.
     pub(super) commits: u64,
@@ -75,6 +78,7 @@ impl Store {
             running,
             candidate: None,
             startup,
+            documents: spec.gnmi.as_ref().map(|gnmi| gnmi.documents.clone()).unwrap_or_default(),
             pending: None,
             commits: 0,
             locks: BTreeMap::new(),

@@ -55,7 +55,7 @@ async fn look(
     }
     let Observed { running, state } = session.observe(running, state, deadline).await?;
     let state = state.or_else(|fault| match fault {
-        Fault::Rejected(_) | Fault::Lost(Cause::Malformed(_)) => {
+        Fault::Rejected(_) | Fault::Lost(Cause::Malformed(_)) | Fault::NotSent(Cause::Unsupported(_)) => {
             tracing::warn!(device, %fault, "no operational state");
             Ok(Slice::default())
         }

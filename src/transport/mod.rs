@@ -6,6 +6,7 @@ mod choice;
 pub mod cli;
 pub mod gnmi;
 pub mod netconf;
+mod rows;
 pub mod ssh;
 
 use std::collections::BTreeMap;
@@ -27,6 +28,7 @@ pub use choice::{Chosen, Connect, Tried, Verdict, choose, open, reason, ways};
 use cli::CliConnector;
 use gnmi::GnmiConnector;
 use netconf::NetconfConnector;
+pub(crate) use rows::{reported, understood};
 
 /// How a device's commit can be undone by a timer of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -139,7 +139,7 @@ impl Found {
 fn attacks_are_refused_for_the_reasons_recorded() {
     let mut differences = Differences::default();
     let mut passed = Vec::new();
-    for (profile, port) in with_ports() {
+    for (profile, port) in with_ports("cli") {
         let mut found = Found::default();
         ports(&profile, &port, &mut found);
         found.section("names of ports");

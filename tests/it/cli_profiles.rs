@@ -1,17 +1,19 @@
-//! Every profile with a command line: real output as it understands it, the lines that it writes for
-//! the usual changes, and attacks on it.
+//! Every profile with a language of its own: real output as it understands it, what it writes for the
+//! usual changes, and attacks on it.
 //!
 //! `tests/golden/cli/PROFILE/transcript.txt` holds the output, each part with its source; the rest of
 //! the directory is recorded and written by `UPDATE_GOLDEN=1`: `expected.txt` (what the profile makes
 //! of the output), `changes.txt` (what each change renders to) and `attacks.txt` (why each is refused).
+//! `tests/golden/native` is the same for profiles whose edits another protocol carries; the attacks on
+//! those are in `native`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
-use mercury::device::{Profile, Profiles};
+use mercury::device::{Profile, Profiles, Speaks};
 use mercury::lint::scenarios::changes;
-use mercury::lint::transcript::{Judged, habits, judge};
+use mercury::lint::transcript::{Judged, judge};
 use mercury::lint::{Directories, Severity, lint, port_like};
 use mercury::schema::Schema;
 
@@ -24,31 +26,38 @@ fn root() -> &'static Path {
 }
 
 fn directory(profile: &Profile) -> PathBuf {
-    root().join("tests/golden/cli").join(&profile.name)
+    root().join("tests/golden").join(kind(profile)).join(&profile.name)
 }
 
-/// Those that speak a command line.
+/// The directory of its kind.
+fn kind(profile: &Profile) -> &'static str {
+    if matches!(profile.speaks, Speaks::Cli(_)) { "cli" } else { "native" }
+}
+
+/// Those that have a language of their own.
 fn profiles() -> Vec<Arc<Profile>> {
     let all = Profiles::default();
     let read = all.names().map(|name| all.get(name).unwrap());
-    read.filter(|profile| habits(profile).is_some()).collect()
+    read.filter(|profile| profile.speaks.language().is_some()).collect()
 }
 
 fn judged(profile: &Profile) -> Judged {
     let text = fs::read_to_string(directory(profile).join("transcript.txt")).unwrap();
-    judge(&text, profile, habits(profile).unwrap())
+    judge(&text, profile, profile.speaks.language().unwrap())
 }
 
-/// Every profile, and a port that it could have: one that its transcript reads, if it reads one.
-pub fn with_ports() -> Vec<(Arc<Profile>, String)> {
+/// Every profile of a kind, `cli` or `native`, and a port that it could have: one that its transcript
+/// reads, if it reads one.
+pub fn with_ports(of: &str) -> Vec<(Arc<Profile>, String)> {
     let port = |profile: &Profile| {
-        let like = port_like(habits(profile).unwrap()).map(str::to_owned);
+        let like = port_like(profile.speaks.language().unwrap()).map(str::to_owned);
         judged(profile)
             .port
             .or(like)
             .unwrap_or_else(|| panic!("{}: its transcript reads no port", profile.name))
     };
-    profiles().into_iter().map(|profile| (profile.clone(), port(&profile))).collect()
+    let of_kind = profiles().into_iter().filter(|profile| kind(profile) == of);
+    of_kind.map(|profile| (profile.clone(), port(&profile))).collect()
 }
 
 #[test]
@@ -60,7 +69,7 @@ fn every_profile_has_its_files() {
         }
     };
     for profile in profiles() {
-        let templates = habits(&profile).unwrap().templates.texts();
+        let templates = profile.speaks.language().unwrap().templates.texts();
         let has = |name: &str| templates.iter().any(|(known, ..)| known == name);
         let own = root().join("templates").join(&profile.name);
         if !has("port.j2") {
@@ -69,14 +78,17 @@ fn every_profile_has_its_files() {
         if profile.openconfig.network_instance.is_some() && !has("vlan.j2") {
             needs(own.join("vlan.j2"));
         }
-        for file in ["transcript.txt", "expected.txt", "changes.txt", "attacks.txt"] {
+        for file in ["transcript.txt", "expected.txt", "changes.txt"] {
             needs(directory(&profile).join(file));
+        }
+        if kind(&profile) == "cli" {
+            needs(directory(&profile).join("attacks.txt"));
         }
     }
     assert!(missing.is_empty(), "missing: {}", missing.join(", "));
     let known: Vec<PathBuf> = profiles().iter().map(|profile| directory(profile)).collect();
-    for case in golden::cases("cli") {
-        assert!(known.contains(&case), "{}: there is no profile of this name with [cli]", case.display());
+    for case in ["cli", "native"].into_iter().flat_map(golden::cases) {
+        assert!(known.contains(&case), "{}: there is no profile of this name", case.display());
     }
 }
 
@@ -98,7 +110,7 @@ fn real_output_is_understood_as_recorded() {
 #[test]
 fn changes_are_written_as_recorded() {
     let mut differences = Differences::default();
-    for (profile, port) in with_ports() {
+    for (profile, port) in ["cli", "native"].into_iter().flat_map(with_ports) {
         let text = changes(&port, &profile, &SCHEMA).unwrap();
         assert!(!text.contains("REFUSED"), "{}:\n{text}", profile.name);
         differences.compare(&directory(&profile).join("changes.txt"), &text);
@@ -119,6 +131,6 @@ fn the_examples_have_no_mistake() {
     let examples = root().join("devices/examples");
     let (profiles, templates) = (Some(examples.join("profiles")), Some(examples.join("templates")));
     let found = lint(&Directories { profiles, templates, transcripts: None }, &SCHEMA);
-    assert_eq!(found.profiles, ["site_choice", "site_cli", "site_gnmi", "site_os"]);
+    assert_eq!(found.profiles, ["site_choice", "site_cli", "site_gnmi", "site_model", "site_os"]);
     assert_eq!(found.findings, []);
 }

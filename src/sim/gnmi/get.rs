@@ -8,7 +8,7 @@ use yang5::schema::{SchemaNode, SchemaNodeKind};
 use super::path::{absolute, resolve};
 use super::spec::{GnmiSpec, Prefixes};
 use super::value::takes;
-use super::{broken, timestamp};
+use super::{broken, native, timestamp};
 use crate::gnmi::{
     DataType, Encoding, GetRequest, GetResponse, Notification, Path, PathElem, TypedValue, Update, Value,
 };
@@ -47,6 +47,19 @@ pub(super) fn get(store: &Store, spec: &GnmiSpec, request: &GetRequest) -> Resul
     let mut notification = Vec::new();
     for path in paths {
         let prefix = request.prefix.as_ref();
+        if let Some(origin) = native::origin(&store.documents, prefix, path) {
+            let value = native::get(&store.documents[origin], prefix, path)?;
+            let value = value.ok_or_else(|| Status::not_found(format!("{} has no data", path.text())))?;
+            let update = vec![Update { path: Some(path.clone()), ..reader.update(Vec::new(), &value) }];
+            let prefix = request.prefix.clone();
+            notification.push(Notification {
+                timestamp: timestamp(spec),
+                prefix,
+                update,
+                ..Notification::default()
+            });
+            continue;
+        }
         let elems = absolute(prefix, path, spec.quirks.origin_required && !request.path.is_empty())?;
         let update = reader.updates(tree, &elems)?;
         if update.is_empty() {

@@ -2,11 +2,12 @@
 //! gnmi-commit-confirmed.md). It shares the wire messages with Mercury's client and nothing else.
 //!
 //! `server` (connections, TLS) -> `service` (who may, faults) -> `get` and `set` -> `path`, `value`,
-//! `edit` -> the store. [`GnmiQuirks`] is what real targets do besides the specification.
+//! `edit` -> the store, or `native` for models that have no schema here. [`GnmiQuirks`] is what real targets do besides the specification.
 
 mod answer;
 mod edit;
 mod get;
+mod native;
 mod path;
 mod server;
 mod service;
@@ -22,6 +23,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use tonic::Status;
 
+pub use native::Documents;
 pub use spec::{BodyKeys, CommitExtension, GnmiQuirks, GnmiSpec, GnmiTls, Prefixes, code};
 
 pub use tls::TlsError;

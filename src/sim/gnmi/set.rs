@@ -9,7 +9,7 @@ use super::edit::{Edit, Keep, delete, write};
 use super::path::{absolute, resolve};
 use super::spec::{CommitExtension, GnmiSpec};
 use super::value::Body;
-use super::{broken, timestamp};
+use super::{broken, native, timestamp};
 use crate::gnmi::{
     Commit, CommitAction, ExtensionKind, Path, SetRequest, SetResponse, Update, UpdateOperation, UpdateResult,
 };
@@ -58,11 +58,23 @@ pub(super) fn set(
         }
     };
     free(store)?;
-    let (edits, results) = plan(&schema, spec, request)?;
+    let origin = native::origin_of(&store.documents, request)?.map(str::to_owned);
+    let ((new, taken), results) = match origin {
+        Some(origin) => {
+            let (document, done) = native::changed(&store.documents[&origin], spec, request)?;
+            let results = done.into_iter().map(|(path, op)| result(spec, &path, op)).collect();
+            let changes = document != store.documents[&origin];
+            ((changes.then_some(New::Document(origin, document)), Ok(())), results)
+        }
+        None => {
+            let (edits, results) = plan(&schema, spec, request)?;
+            let (tree, taken) = change(store, &edits)?;
+            ((tree.map(New::Running), taken), results)
+        }
+    };
     if !spec.quirks.no_results {
         response.response = results;
     }
-    let (new, taken) = change(store, &edits)?;
     if spec.quirks.applies_nothing {
         return taken.map(|()| response);
     }
@@ -73,7 +85,10 @@ pub(super) fn set(
         store.pend(rollback, id, timeout, now);
     }
     if let Some(new) = new {
-        store.running = new;
+        match new {
+            New::Running(tree) => store.running = tree,
+            New::Document(origin, document) => drop(store.documents.insert(origin, document)),
+        }
         store.commits += 1;
     }
     taken?;
@@ -81,6 +96,17 @@ pub(super) fn set(
         Some(code) => Err(Status::new(code, "an error on purpose, after the change")),
         None => Ok(response),
     }
+}
+
+/// What a Set makes anew.
+enum New {
+    Running(Tree),
+    Document(String, serde_json::Value),
+}
+
+fn result(spec: &GnmiSpec, path: &Path, op: UpdateOperation) -> UpdateResult {
+    let path = (!spec.quirks.no_result_paths).then(|| path.clone());
+    UpdateResult { path, op: op.into() }
 }
 
 /// Whether nothing is in the way of a change. The implicit candidate is the one of NETCONF.
@@ -159,10 +185,7 @@ fn plan(
         return Err(Status::unimplemented("union_replace is not supported"));
     }
     let (mut edits, mut results) = (Vec::new(), Vec::new());
-    let mut done = |path: &Path, op: UpdateOperation| {
-        let path = (!spec.quirks.no_result_paths).then(|| path.clone());
-        results.push(UpdateResult { path, op: op.into() });
-    };
+    let mut done = |path: &Path, op: UpdateOperation| results.push(result(spec, path, op));
     let find = |path: &Path| {
         let elems = absolute(request.prefix.as_ref(), path, spec.quirks.origin_required)?;
         resolve(schema.context(), &elems)

@@ -5,6 +5,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use tonic::Code;
 
+use super::native::Documents;
 use crate::gnmi::Encoding;
 
 /// The gNMI side of a switch. Whoever has the switch's password may use it; without a password,
@@ -20,6 +21,8 @@ pub struct GnmiSpec {
     /// Undoes a commit whose request names no time.
     pub rollback: Duration,
     pub quirks: GnmiQuirks,
+    /// What it has of models of its own, by their origin.
+    pub documents: Documents,
 }
 
 impl Default for GnmiSpec {
@@ -31,6 +34,7 @@ impl Default for GnmiSpec {
             encodings: vec![Encoding::JsonIetf, Encoding::Json],
             rollback: Duration::from_secs(600),
             quirks: GnmiQuirks::default(),
+            documents: Documents::new(),
         }
     }
 }

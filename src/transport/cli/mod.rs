@@ -1,7 +1,7 @@
 //! A command line over SSH, as the profile describes it.
 //!
 //! `session` turns the flights of [`crate::transport::Session`] into commands; `flight` makes one of
-//! several where that goes; `read` turns what they print into a slice (lists of ports with `ports`).
+//! several where that goes; [`rows`](super::rows) turns what they print into a slice.
 //! Below them, `shell` is what runs one command at a time and takes all that it prints: on a channel of
 //! its own (`exec`), or typed at a prompt (`terminal`, after its `login`). Below the latter: `wire`
 //! reads and writes, `screen` turns bytes into lines, `echo` and `prompt` tell where an answer begins
@@ -11,9 +11,7 @@ mod echo;
 mod exec;
 mod flight;
 mod login;
-mod ports;
 mod prompt;
-mod read;
 mod screen;
 mod session;
 mod shell;
@@ -32,7 +30,6 @@ use crate::device::cli::ShellHabits;
 use crate::device::{CliHabits, Device};
 use crate::transport::{Connector, Fault, Session, ssh};
 pub use exec::ExecShell;
-pub(crate) use read::{reported, understood};
 use session::CliSession;
 pub(crate) use session::refusal;
 pub use shell::{Output, Shell};

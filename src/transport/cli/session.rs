@@ -8,12 +8,13 @@ use minijinja::{Value, context};
 use tokio::time::{Instant, timeout_at};
 
 use super::flight;
-use super::read::{Rows, Wanted};
 use super::shell::{Output, Shell};
-use crate::device::cli::{Expression, ReadRule, ShellHabits, TimerHabits};
+use crate::device::cli::{ShellHabits, TimerHabits};
+use crate::device::language::{Expression, ReadRule};
 use crate::device::{CliHabits, Device};
 use crate::render::Payload;
 use crate::slice::Slice;
+use crate::transport::rows::{Rows, Wanted};
 use crate::transport::{
     Cause, Commit, Committed, DeviceError, Fault, Observed, Promises, ReadSet, Session, Store, Timed, shown,
 };
@@ -68,7 +69,7 @@ impl CliSession {
         let wanted = Wanted::of(&reads.paths);
         let habits = self.habits.clone();
         let (rules, commands): (Vec<_>, Vec<_>) =
-            wanted.commands(&habits).map_err(|why| not_sent(&why))?.into_iter().unzip();
+            wanted.commands(&habits.language).map_err(|why| not_sent(&why))?.into_iter().unzip();
         // Within a candidate some systems show what is in it, and not what runs.
         self.shell.leave_configuration(deadline).await?;
         let (texts, ended) = self.flight(&commands, deadline).await;
@@ -81,14 +82,14 @@ impl CliSession {
         let wanted = Wanted::of(&state.paths);
         let habits = self.habits.clone();
         let (rules, commands): (Vec<_>, Vec<_>) =
-            wanted.state_commands(&habits).map_err(|why| not_sent(&why))?.into_iter().unzip();
+            wanted.state_commands(&habits.language).map_err(|why| not_sent(&why))?.into_iter().unzip();
         let (texts, ended) = self.flight(&commands, deadline).await;
         ended?;
         let mut rows = Rows::default();
         for ((rule, command), text) in rules.into_iter().zip(&commands).zip(&texts) {
             rows.read(rule, text).map_err(|why| unreadable(command, &why))?;
         }
-        let slice = rows.reported(&wanted, &self.device.profile, &habits);
+        let slice = rows.reported(&wanted, &self.device.profile, &habits.language);
         slice.map_err(|why| unreadable("what ports report", &why))
     }
 
@@ -103,7 +104,7 @@ impl CliSession {
         for ((rule, command), text) in printed {
             rows.read(rule, text).map_err(|why| unreadable(command, &why))?;
         }
-        let slice = rows.meaning(wanted, &self.device.profile, &self.habits);
+        let slice = rows.meaning(wanted, &self.device.profile, &self.habits.language);
         let slice = slice.map_err(|why| unreadable("what it shows", &why))?;
         Ok(slice.within(&reads.paths))
     }
@@ -150,7 +151,7 @@ impl CliSession {
         let alike = |fault: Fault| Committed { commit: Err(fault.clone()), running: Err(fault) };
         let wanted = Wanted::of(&reads.paths);
         let habits = self.habits.clone();
-        let look = wanted.commands(&habits).map_err(|why| not_sent(&why));
+        let look = wanted.commands(&habits.language).map_err(|why| not_sent(&why));
         let lines = self.held.take().ok_or_else(|| not_sent("nothing is staged"));
         let ((rules, looks), lines) = match (look, lines) {
             (Ok(look), Ok(lines)) => (look.into_iter().unzip::<_, _, Vec<_>, Vec<_>>(), lines),

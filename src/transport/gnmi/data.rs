@@ -21,13 +21,12 @@ pub(super) fn read(
     let mut leaves = Vec::new();
     let mut first = None;
     for notification in notifications {
-        for Update { path, val, .. } in &notification.update {
+        for update in &notification.update {
+            let path = &update.path;
             let mut steps = notification.prefix.as_ref().map(Path::steps).unwrap_or_default();
             steps.extend(path.as_ref().map(Path::steps).unwrap_or_default());
             let place = || path.clone().unwrap_or_default().text();
-            let value = val.as_ref().and_then(|val| val.value.as_ref());
-            let value = value.ok_or_else(|| format!("{}: no value", place()))?;
-            let value = json(value).map_err(|why| format!("{}: {why}", place()))?;
+            let value = value(update).map_err(|why| format!("{}: {why}", place()))?;
             if wraps(&steps, &value) {
                 steps.pop();
             }
@@ -76,6 +75,12 @@ fn wraps(steps: &[Step], value: &Json) -> bool {
     let (Some(last), Json::Object(members)) = (steps.last(), value) else { return false };
     let mut names = members.keys().map(|name| name.rsplit(':').next());
     names.next() == Some(Some(&last.name)) && names.next().is_none()
+}
+
+/// What an update says, as JSON.
+pub(super) fn value(update: &Update) -> Result<Json, String> {
+    let value = update.val.as_ref().and_then(|val| val.value.as_ref());
+    json(value.ok_or("no value")?)
 }
 
 /// A value in whichever way it is encoded, as JSON.

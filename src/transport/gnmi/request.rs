@@ -5,7 +5,10 @@ use crate::gnmi::{
     Commit, CommitAction, CommitRequest, Duration, Encoding, Extension, ExtensionKind, Path, PathError,
     SetRequest, TypedValue, Update, Value,
 };
-use crate::render::gnmi::Set;
+use crate::render::gnmi::{self as render, Set};
+
+/// The origin of what is text of a command line.
+const CLI: &str = "cli";
 
 /// The prefix of every request; none where the system needs none.
 pub(super) fn prefix(habits: &GnmiHabits) -> Option<Path> {
@@ -33,17 +36,30 @@ pub(super) enum NoSet {
 pub(super) fn set(text: &str, habits: &GnmiHabits) -> Result<SetRequest, NoSet> {
     let set: Set = serde_json::from_str(text)?;
     let delete = set.delete.iter().map(|path| path.parse()).collect::<Result<_, _>>()?;
-    let mut update = Vec::new();
-    for one in &set.update {
+    let update = |one: &render::Update| -> Result<Update, NoSet> {
         let text = serde_json::to_vec(&one.val)?;
         let value = match habits.encoding {
             GnmiEncoding::JsonIetf => Value::JsonIetf(text),
             GnmiEncoding::Json => Value::Json(text),
         };
         let val = Some(TypedValue { value: Some(value) });
-        update.push(Update { path: Some(one.path.parse()?), val, duplicates: 0 });
-    }
-    Ok(SetRequest { prefix: prefix(habits), delete, update, ..SetRequest::default() })
+        Ok(Update { path: Some(one.path.parse()?), val, duplicates: 0 })
+    };
+    let replace = set.replace.iter().map(update).collect::<Result<_, _>>()?;
+    let update = set.update.iter().map(update).collect::<Result<_, _>>()?;
+    Ok(SetRequest { prefix: prefix(habits), delete, replace, update, ..SetRequest::default() })
+}
+
+/// Lines of a command line, an update each (specification 2.2.2.1 and its appendix on CLI data).
+pub(super) fn lines(text: &str, habits: &GnmiHabits) -> SetRequest {
+    let update = |line: &str| Update {
+        path: Some(Path { origin: CLI.to_owned(), ..Path::default() }),
+        val: Some(TypedValue { value: Some(Value::Ascii(line.to_owned())) }),
+        duplicates: 0,
+    };
+    let prefix = Some(Path { target: habits.target.clone(), ..Path::default() });
+    let prefix = prefix.filter(|prefix| *prefix != Path::default());
+    SetRequest { prefix, update: text.lines().map(update).collect(), ..SetRequest::default() }
 }
 
 /// The commit that the extension asks for; it is undone after `timeout`.

@@ -1,5 +1,6 @@
 //! Which calls make up which flight (see [`Session`]).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -12,16 +13,16 @@ use tonic::{Code, Status};
 
 use super::call::{Failed, Login, call, name};
 use super::heard::Heard;
-use super::{channel, data, request};
-use crate::device::{Credential, Device, GnmiEndpoint, GnmiHabits};
+use super::{channel, data, document, request};
+use crate::device::{Credential, Device, GnmiEndpoint, GnmiHabits, Language, Model, Profile};
 use crate::gnmi::rpc::g_n_m_i_client::gNMIClient;
 use crate::gnmi::{
-    CapabilityRequest, CapabilityResponse, CommitAction, CommitCancel, CommitConfirm, DataType, Encoding,
-    Extension, GetRequest, Notification, SetRequest, SetResponse,
+    self, CapabilityRequest, CapabilityResponse, CommitAction, CommitCancel, CommitConfirm, DataType,
+    Encoding, Extension, GetRequest, Notification, SetRequest, SetResponse,
 };
-use crate::path::Path;
 use crate::render::{self, Payload};
 use crate::slice::Slice;
+use crate::transport::rows::{Rows, Wanted};
 use crate::transport::ssh::Stream;
 use crate::transport::{
     Cause, Commit, Committed, DeviceError, Fault, Observed, Offers, Promises, ReadSet, Session, Store, Timed,
@@ -41,6 +42,7 @@ const NO_COMMIT: &str = "mercury-looks-for-the-extension";
 pub struct GnmiSession {
     client: gNMIClient<Channel>,
     login: Login,
+    profile: Arc<Profile>,
     habits: Arc<GnmiHabits>,
     promises: Promises,
     version: String,
@@ -79,6 +81,7 @@ impl GnmiSession {
         let mut session = Self {
             client,
             login,
+            profile: device.profile.clone(),
             promises: Promises {
                 candidate: false,
                 timed: Timed::None,
@@ -178,18 +181,18 @@ impl GnmiSession {
     /// What the target has of these paths. It may refuse them all because of one that has no data.
     async fn get(
         &mut self,
-        paths: &[Path],
+        paths: &[gnmi::Path],
         data_type: DataType,
         deadline: Instant,
     ) -> Result<Vec<Notification>, Fault> {
-        let request = |paths: &[Path]| GetRequest {
+        let request = |paths: &[gnmi::Path]| GetRequest {
             prefix: request::prefix(&self.habits),
-            path: paths.iter().map(|path| render::gnmi::path(path, &self.habits)).collect(),
+            path: paths.to_vec(),
             data_type: data_type as i32,
             encoding: request::encoding(&self.habits) as i32,
             ..GetRequest::default()
         };
-        let one = async |paths: &[Path]| {
+        let one = async |paths: &[gnmi::Path]| {
             let mut client = self.client.clone();
             let answer =
                 call(request(paths), &self.login, deadline, "reading", |request| client.get(request)).await;
@@ -214,8 +217,48 @@ impl GnmiSession {
 
     async fn running(&mut self, reads: &ReadSet, deadline: Instant) -> Result<Slice, Fault> {
         let data_type = if self.habits.get_all { DataType::All } else { DataType::Config };
-        let answer = self.get(&reads.paths, data_type, deadline).await?;
-        understand(answer, false, reads).await
+        match self.habits.model.reading().cloned() {
+            Some(language) => self.by_rules(&language, data_type, reads, deadline).await,
+            None => {
+                let answer = self.get(&self.paths(reads), data_type, deadline).await?;
+                understand(answer, false, reads).await
+            }
+        }
+    }
+
+    fn paths(&self, reads: &ReadSet) -> Vec<gnmi::Path> {
+        reads.paths.iter().map(|path| render::gnmi::path(path, &self.habits)).collect()
+    }
+
+    /// Reads nodes of the vendor's own model, which the profile's rules give their meaning. Each is asked
+    /// for by itself, so that it is clear what an answer is about.
+    async fn by_rules(
+        &mut self,
+        language: &Language,
+        data_type: DataType,
+        reads: &ReadSet,
+        deadline: Instant,
+    ) -> Result<Slice, Fault> {
+        let wanted = Wanted::of(&reads.paths);
+        let commands = wanted.commands(language).map_err(|why| not_sent(&why))?;
+        let mut documents: BTreeMap<String, serde_json::Value> = BTreeMap::new();
+        for (_, text) in &commands {
+            if documents.contains_key(text) {
+                continue;
+            }
+            let path: gnmi::Path = text.parse().map_err(|error| not_sent(&format!("{error}")))?;
+            let asked = gnmi::Path { origin: self.habits.origin_of_paths().to_owned(), ..path };
+            let answer = self.get(std::slice::from_ref(&asked), data_type, deadline).await?;
+            let document = document::document(&answer, &asked).map_err(|why| malformed(&why))?;
+            documents.insert(text.clone(), document);
+        }
+        let mut rows = Rows::default();
+        for (rule, text) in &commands {
+            let read = documents.get(text).map_or(Ok(()), |document| rows.read_json(rule, document));
+            read.map_err(|why| malformed(&format!("{text}: {why}")))?;
+        }
+        let slice = rows.meaning(&wanted, &self.profile, language).map_err(|why| malformed(&why))?;
+        Ok(slice.within(&reads.paths))
     }
 }
 
@@ -225,13 +268,12 @@ async fn understand(answer: Vec<Notification>, state: bool, reads: &ReadSet) -> 
     let is_short = answer.iter().map(prost::Message::encoded_len).sum::<usize>() <= SHORT;
     let reads = reads.clone();
     let read = move || data::read(&answer, state, &reads.paths, &reads.schema);
-    let malformed = |why: String| Fault::Lost(Cause::Malformed(shown(&why)));
     if is_short {
-        return read().map_err(malformed);
+        return read().map_err(|why| malformed(&why));
     }
     match tokio::task::spawn_blocking(read).await {
-        Ok(read) => read.map_err(malformed),
-        Err(error) => Err(malformed(error.to_string())),
+        Ok(read) => read.map_err(|why| malformed(&why)),
+        Err(error) => Err(malformed(&error.to_string())),
     }
 }
 
@@ -314,7 +356,11 @@ impl Session for GnmiSession {
         deadline: Instant,
     ) -> Result<Observed, Fault> {
         let config = self.running(running, deadline).await?;
-        let report = self.get(&state.paths, DataType::State, deadline).await;
+        if self.habits.model.reading().is_some() {
+            let state = Err(not_sent("the profile does not say how state is read"));
+            return Ok(Observed { running: config, state });
+        }
+        let report = self.get(&self.paths(state), DataType::State, deadline).await;
         let state = match report {
             Ok(answer) => understand(answer, true, state).await,
             Err(fault) => Err(fault),
@@ -327,10 +373,13 @@ impl Session for GnmiSession {
     }
 
     async fn stage(&mut self, payload: &Payload, _: &str, _: Instant) -> Result<(), Fault> {
-        let Payload::Gnmi(text) = payload else {
-            return Err(not_sent("the payload is for another transport"));
+        let set = match (payload, &self.habits.model) {
+            (Payload::Gnmi(text), Model::OpenConfig | Model::Native(_)) => {
+                request::set(text, &self.habits).map_err(|error| not_sent(&error.to_string()))?
+            }
+            (Payload::Cli(lines), Model::Lines(_)) => request::lines(lines, &self.habits),
+            _ => return Err(not_sent("the payload is for another transport")),
         };
-        let set = request::set(text, &self.habits).map_err(|error| not_sent(&error.to_string()))?;
         self.held = Some(set);
         Ok(())
     }
@@ -380,6 +429,10 @@ impl Session for GnmiSession {
     async fn close(&mut self) {
         self.is_open = false;
     }
+}
+
+fn malformed(why: &str) -> Fault {
+    Fault::Lost(Cause::Malformed(shown(why)))
 }
 
 fn not_sent(why: &str) -> Fault {

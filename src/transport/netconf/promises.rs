@@ -65,7 +65,11 @@ mod tests {
     use super::*;
 
     fn habits(confirm: Option<Timed>) -> NetconfHabits {
-        NetconfHabits { confirm, timer_granularity: Duration::from_secs(1) }
+        NetconfHabits {
+            confirm,
+            timer_granularity: Duration::from_secs(1),
+            model: crate::device::Model::OpenConfig,
+        }
     }
 
     fn read(capabilities: &[&str], confirm: Option<Timed>) -> Result<Promises, Cause> {

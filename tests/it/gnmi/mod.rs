@@ -4,6 +4,7 @@
 mod answers;
 mod changes;
 mod choice;
+mod native;
 mod peers;
 
 use mercury::schema::Schema;

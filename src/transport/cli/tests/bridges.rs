@@ -3,17 +3,17 @@
 
 use crate::device::{Profiles, Speaks};
 use crate::openconfig::PortState;
-use crate::transport::cli::understood;
+use crate::transport::understood;
 
 /// What a profile makes of these outputs, one for each of its reads of ports: mode, access VLAN, native
 /// VLAN and list of a port.
 fn read(profile: &str, port: &str, outputs: &[&str]) -> Result<String, String> {
     let found = Profiles::default().get(profile).unwrap();
-    let Speaks::Cli(habits) = &found.speaks else { panic!("{profile} has no command line") };
-    let rules: Vec<_> = habits.reads.iter().filter(|rule| !rule.of_table).collect();
+    let language = found.speaks.language().unwrap();
+    let rules: Vec<_> = language.reads.iter().filter(|rule| !rule.of_table).collect();
     assert_eq!(rules.len(), outputs.len());
     let outputs: Vec<_> = rules.into_iter().zip(outputs.iter().copied()).collect();
-    let slice = understood(&outputs, None, &found, habits)?;
+    let slice = understood(&outputs, None, &found, language)?;
     let Some(state) = PortState::of(&slice, port) else { return Ok("not there".to_owned()) };
     let mode = state.mode.map_or("none", |mode| mode.as_str());
     let vlan = |vlan: Option<crate::vlan::VlanId>| vlan.map_or("-".to_owned(), |vlan| vlan.to_string());

@@ -42,7 +42,11 @@ struct Peer {
 }
 
 fn habits(confirm: Option<Timed>) -> NetconfHabits {
-    NetconfHabits { confirm, timer_granularity: Duration::from_secs(1) }
+    NetconfHabits {
+        confirm,
+        timer_granularity: Duration::from_secs(1),
+        model: crate::device::Model::OpenConfig,
+    }
 }
 
 fn hello(base: &str, capabilities: &[&str]) -> String {

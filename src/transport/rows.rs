@@ -1,6 +1,7 @@
-//! What commands print, as a slice: the profile's rules make rows of it, its expressions say what the
+//! What commands print or nodes of a model hold, as a slice: the profile's rules make rows of it, its expressions say what the
 //! rows mean. Pure. What does not fit is an error; nothing is guessed.
 
+mod ports;
 mod state;
 mod text;
 
@@ -9,8 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use minijinja::value::Serde;
 use minijinja::{Value, context};
 
-use crate::device::Profile;
-use crate::device::cli::{CliHabits, Expression, Format, PortField, ReadRule};
+use crate::device::language::{Expression, Format, PortField, ReadRule};
+use crate::device::{Language, Profile};
 use crate::openconfig::{
     INTERFACES, Interface, NETWORK_INSTANCES, PortState, SPANNING_TREE, network_instance_of, table_entry,
 };
@@ -22,7 +23,7 @@ use text::TextReader;
 
 /// What is to be read.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Wanted {
+pub(in crate::transport) struct Wanted {
     /// None: every port.
     ports: Option<BTreeSet<String>>,
     /// Whether the VLAN table is part of it.
@@ -35,7 +36,7 @@ const MANY: usize = 4;
 
 /// What was read so far, by port and by VLAN.
 #[derive(Debug, Default)]
-pub(super) struct Rows {
+pub(in crate::transport) struct Rows {
     ports: BTreeMap<String, Row>,
     /// Ports that are there.
     named: BTreeSet<String>,
@@ -51,7 +52,7 @@ pub(super) struct Rows {
 type Row = BTreeMap<String, Option<String>>;
 
 impl Wanted {
-    pub(super) fn of(paths: &[Path]) -> Self {
+    pub(in crate::transport) fn of(paths: &[Path]) -> Self {
         let (mut ports, mut every, mut table) = (BTreeSet::new(), false, false);
         for path in paths {
             let step = |n: usize| path.steps().get(n);
@@ -71,14 +72,17 @@ impl Wanted {
     }
 
     /// The commands that tell it, each with the rule that reads its output.
-    pub(super) fn commands<'h>(&self, habits: &'h CliHabits) -> Result<Vec<(&'h ReadRule, String)>, String> {
-        self.commands_of(&habits.reads, habits)
+    pub(in crate::transport) fn commands<'h>(
+        &self,
+        language: &'h Language,
+    ) -> Result<Vec<(&'h ReadRule, String)>, String> {
+        self.commands_of(&language.reads, language)
     }
 
     fn commands_of<'h>(
         &self,
         rules: &'h [ReadRule],
-        habits: &CliHabits,
+        language: &Language,
     ) -> Result<Vec<(&'h ReadRule, String)>, String> {
         let mut commands = Vec::new();
         for rule in rules {
@@ -93,7 +97,7 @@ impl Wanted {
                 Some(ports) if ports.is_empty() => {}
                 Some(ports) if rule.each_port && (ports.len() < MANY || rule.all.is_none()) => {
                     for port in ports {
-                        check(habits, port)?;
+                        check(language, port)?;
                         commands.push((rule, text(&rule.command, &context! { port })?));
                     }
                 }
@@ -101,7 +105,7 @@ impl Wanted {
                     return Err("the profile does not say how every port is read".to_owned());
                 }
                 Some(ports) if !rule.each_port => {
-                    ports.iter().try_for_each(|port| check(habits, port))?;
+                    ports.iter().try_for_each(|port| check(language, port))?;
                     commands.push((rule, text(&rule.command, &context! { ports })?));
                 }
                 _ => {
@@ -127,8 +131,8 @@ impl Wanted {
 }
 
 /// A port's name becomes part of a command here, too.
-fn check(habits: &CliHabits, port: &str) -> Result<(), String> {
-    match habits.values.port.is_match(port) && !port.chars().any(char::is_control) {
+fn check(language: &Language, port: &str) -> Result<(), String> {
+    match language.values.port.is_match(port) && !port.chars().any(char::is_control) {
         true => Ok(()),
         false => Err(format!("{port:?} is no name of a port here")),
     }
@@ -148,7 +152,7 @@ pub(crate) fn understood(
     outputs: &[(&ReadRule, &str)],
     port: Option<&str>,
     profile: &Profile,
-    habits: &CliHabits,
+    language: &Language,
 ) -> Result<Slice, String> {
     let about_ports = outputs.iter().any(|(rule, _)| !rule.of_table);
     let ports = match port {
@@ -157,16 +161,16 @@ pub(crate) fn understood(
     };
     let wanted = Wanted { ports, table: outputs.iter().any(|(rule, _)| rule.of_table) };
     let is_read = |rule: &ReadRule| rule.of_table || outputs.iter().any(|(read, _)| read.place == rule.place);
-    let mut rows = Rows { is_partial: !habits.reads.iter().all(is_read), ..Rows::default() };
+    let mut rows = Rows { is_partial: !language.reads.iter().all(is_read), ..Rows::default() };
     for (rule, output) in outputs {
         rows.read(rule, output)?;
     }
-    rows.meaning(&wanted, profile, habits)
+    rows.meaning(&wanted, profile, language)
 }
 
 impl Rows {
     /// Reads what one command printed.
-    pub(super) fn read(&mut self, rule: &ReadRule, output: &str) -> Result<(), String> {
+    pub(in crate::transport) fn read(&mut self, rule: &ReadRule, output: &str) -> Result<(), String> {
         match &rule.format {
             Format::Text { rules, unread } => {
                 let mut reader = TextReader::new(self, rule);
@@ -186,10 +190,24 @@ impl Rows {
                 }
                 Ok(())
             }
-            Format::Json { rows, fields } => {
-                let output: serde_json::Value =
+            Format::Json { .. } => {
+                let output =
                     serde_json::from_str(output.trim()).map_err(|error| format!("no JSON: {error}"))?;
-                let output = context! { output => Value::from(Serde(&output)) };
+                self.read_json(rule, &output)
+            }
+        }
+    }
+
+    /// Reads what a document says.
+    pub(in crate::transport) fn read_json(
+        &mut self,
+        rule: &ReadRule,
+        output: &serde_json::Value,
+    ) -> Result<(), String> {
+        match &rule.format {
+            Format::Text { .. } => Err("what is JSON is not read line by line".to_owned()),
+            Format::Json { rows, fields, appends } => {
+                let output = context! { output => Value::from(Serde(output)) };
                 let rows = rows.value(&output).map_err(|error| error.to_string())?;
                 let rows = rows.try_iter().map_err(|_| "its rows are no list".to_owned())?;
                 for row in rows {
@@ -201,7 +219,17 @@ impl Rows {
                     for (name, expression) in fields {
                         read.insert(name.clone(), field(expression)?);
                     }
-                    self.begin(rule, &read)?.extend(read);
+                    let row = self.begin(rule, &read)?;
+                    for (name, value) in read {
+                        match (row.get_mut(&name), value) {
+                            (Some(Some(known)), Some(more)) if *appends && !is_key(&name) => {
+                                known.push(',');
+                                known.push_str(&more);
+                            }
+                            (Some(Some(_)), None) if *appends => {}
+                            (_, value) => drop(row.insert(name, value)),
+                        }
+                    }
                 }
                 Ok(())
             }
@@ -227,25 +255,25 @@ impl Rows {
     }
 
     /// What the rows say of what was wanted.
-    pub(super) fn meaning(
+    pub(in crate::transport) fn meaning(
         &self,
         wanted: &Wanted,
         profile: &Profile,
-        habits: &CliHabits,
+        language: &Language,
     ) -> Result<Slice, String> {
         let mut slice = Slice::default();
-        let names: BTreeSet<&str> = habits.reads.iter().flat_map(ReadRule::fields).collect();
+        let names: BTreeSet<&str> = language.reads.iter().flat_map(ReadRule::fields).collect();
         let is_there = |port: &String| self.named.contains(port) && !self.hidden.contains(port);
         for (port, row) in self.ports.iter().filter(|(port, _)| is_there(port)) {
             let Some(name) = wanted.called(port, profile) else { continue };
             if let Some(line) = self.unread.get(port) {
                 return Err(format!("port {name}: {}", cannot_be_read(line)));
             }
-            self.port(name, row, &names, profile, habits, &mut slice)
+            self.port(name, row, &names, profile, language, &mut slice)
                 .map_err(|why| format!("port {name}: {why}"))?;
         }
         if let (true, Some(instance)) = (wanted.table, network_instance_of(profile)) {
-            if habits.reads.iter().any(|rule| rule.of_table) {
+            if language.reads.iter().any(|rule| rule.of_table) {
                 let name = profile.openconfig.network_instance.clone().unwrap_or_default();
                 slice.set(instance.child("config").child("name"), Node::Leaf(name));
             }
@@ -253,7 +281,7 @@ impl Rows {
                 let (entry, id) = (table_entry(&instance, *vlan), vlan.to_string());
                 slice.set_leaf(entry.child("vlan-id"), &id);
                 slice.set_leaf(entry.child("config").child("vlan-id"), &id);
-                let name = match &habits.vlan_name {
+                let name = match &language.vlan_name {
                     Some(name) => {
                         name.fact(&context! { row => filled(row, &names) }).map_err(|e| e.to_string())?
                     }
@@ -274,25 +302,25 @@ impl Rows {
         row: &Row,
         names: &BTreeSet<&str>,
         profile: &Profile,
-        habits: &CliHabits,
+        language: &Language,
         slice: &mut Slice,
     ) -> Result<(), String> {
         let context = context! { row => filled(row, names) };
         let fact = |expression: &Expression| expression.fact(&context).map_err(|error| error.to_string());
-        if let Some(hidden) = &habits.port_hidden
+        if let Some(hidden) = &language.port_hidden
             && hidden.value(&context).map_err(|error| error.to_string())?.is_true()
         {
             return Ok(());
         }
         // What is told in parts has no meaning before all of them are there.
-        for unread in habits.port_unread.iter().filter(|_| !self.is_partial) {
+        for unread in language.port_unread.iter().filter(|_| !self.is_partial) {
             if let Some(why) = fact(unread)? {
                 return Err(format!("cannot be read: {why}"));
             }
         }
         let mut state = PortState::default();
         for (name, field) in PortField::ALL {
-            let fact = match habits.port_meaning.get(&field) {
+            let fact = match language.port_meaning.get(&field) {
                 Some(expression) => fact(expression)?,
                 None => row.get(name).cloned().flatten(),
             };
@@ -302,9 +330,14 @@ impl Rows {
                 (Some(fact), field) => state.set(field, &fact).map_err(|why| format!("{name}: {why}"))?,
             }
         }
-        state.write(port, &profile.openconfig.interface_type, &habits.in_force, slice);
+        state.write(port, &profile.openconfig.interface_type, &language.in_force, slice);
         Ok(())
     }
+}
+
+/// Whether a field says which row it is.
+fn is_key(name: &str) -> bool {
+    ["port", "vlan"].contains(&name)
 }
 
 fn cannot_be_read(line: &str) -> String {
@@ -321,16 +354,16 @@ fn filled(row: &Row, names: &BTreeSet<&str>) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::device::{Profiles, Speaks, own_profile};
+    use crate::device::{Profiles, own_profile};
     use crate::openconfig::Mode;
 
     /// What a profile in the binary makes of one command's output about ports.
     fn ports(profile: &str, output: &str) -> Result<Vec<String>, String> {
         let found = Profiles::default().get(profile).unwrap();
-        let Speaks::Cli(habits) = &found.speaks else { panic!("{profile} has no command line") };
+        let language = found.speaks.language().unwrap();
         let mut rows = Rows::default();
-        rows.read(&habits.reads[0], output)?;
-        let slice = rows.meaning(&Wanted::default(), &found, habits)?;
+        rows.read(&language.reads[0], output)?;
+        let slice = rows.meaning(&Wanted::default(), &found, language)?;
         let names = slice.iter().filter_map(|(path, _)| path.steps().get(1)?.keys.first());
         Ok(names.map(|(_, name)| name.clone()).collect::<BTreeSet<_>>().into_iter().collect())
     }
@@ -338,16 +371,16 @@ mod tests {
     #[test]
     fn what_cannot_be_read_matters_where_it_was_asked_about() {
         let profile = Profiles::default().get("cisco_ios").unwrap();
-        let Speaks::Cli(habits) = &profile.speaks else { panic!("it has a command line") };
+        let language = profile.speaks.language().unwrap();
         let output =
             "interface GigabitEthernet0/1\n switchport mode dynamic auto\ninterface GigabitEthernet0/2\n";
         let asked = |names: &[&str]| {
             let ports = Some(names.iter().map(|name| format!("GigabitEthernet0/{name}")).collect());
             let wanted = Wanted { ports, table: false };
-            let commands = wanted.commands(habits).unwrap();
+            let commands = wanted.commands(language).unwrap();
             let mut rows = Rows::default();
-            rows.read(&habits.reads[0], output).unwrap();
-            let read = rows.meaning(&wanted, &profile, habits).map(|slice| slice.is_empty());
+            rows.read(&language.reads[0], output).unwrap();
+            let read = rows.meaning(&wanted, &profile, language).map(|slice| slice.is_empty());
             (commands.len(), commands[0].1.clone(), read)
         };
         let (count, command, read) = asked(&["2"]);
@@ -358,7 +391,7 @@ mod tests {
         let why = read.unwrap_err();
         assert!(why.contains("port GigabitEthernet0/1: cannot be read"), "{why}");
         // Outside of a section nobody knows whose it is.
-        assert!(Rows::default().read(&habits.reads[0], " switchport mode dynamic auto\n").is_err());
+        assert!(Rows::default().read(&language.reads[0], " switchport mode dynamic auto\n").is_err());
     }
 
     #[test]
@@ -403,10 +436,10 @@ mod tests {
             lag = "none"
         "#;
         let found = own_profile(text);
-        let Speaks::Cli(habits) = &found.speaks else { panic!("it has a command line") };
+        let language = found.speaks.language().unwrap();
         let read = |ports: &str, members: &str| {
-            let outputs = [(&habits.reads[0], ports), (&habits.reads[1], members)];
-            let slice = understood(&outputs, None, &found, habits)?;
+            let outputs = [(&language.reads[0], ports), (&language.reads[1], members)];
+            let slice = understood(&outputs, None, &found, language)?;
             let list =
                 |port| PortState::of(&slice, port).map(|state| state.vlans.unwrap_or_default().to_string());
             Ok::<_, String>((list("eth1"), list("eth2")))
@@ -432,12 +465,12 @@ mod tests {
     #[test]
     fn a_list_of_ports_gives_each_the_vlan_of_its_section() {
         let found = Profiles::default().get("brocade_fastiron").unwrap();
-        let Speaks::Cli(habits) = &found.speaks else { panic!("it has a command line") };
+        let language = found.speaks.language().unwrap();
         let member = "GigabitEthernet1/1/2 is up, line protocol is up\n  Member of 2 L2 VLANs, port is tagged, port state is FORWARDING\n";
         let vlans = "vlan 1 name DEFAULT-VLAN by port\n!\nvlan 10 name x by port\n tagged ethe 1/1/1 to 1/1/3 ethe 2/1/1 \n!\nvlan 13 by port\n tagged ethe 1/1/2 \n";
         let read = |vlans| {
-            let outputs = [(&habits.reads[0], member), (&habits.reads[1], vlans)];
-            let slice = understood(&outputs, Some("1/1/2"), &found, habits)?;
+            let outputs = [(&language.reads[0], member), (&language.reads[1], vlans)];
+            let slice = understood(&outputs, Some("1/1/2"), &found, language)?;
             Ok::<_, String>(
                 PortState::of(&slice, "1/1/2").and_then(|state| state.vlans).map(|list| list.to_string()),
             )
@@ -450,11 +483,11 @@ mod tests {
     #[test]
     fn lines_under_a_list_are_about_each_of_its_ports_or_vlans() {
         let found = Profiles::default().get("dell_powerconnect").unwrap();
-        let Speaks::Cli(habits) = &found.speaks else { panic!("it has a command line") };
+        let language = found.speaks.language().unwrap();
         let ports = "Port      Description\n-------   -----------\ng1        a b\ng2\ng3\n1/e4\nch1\n";
         let read = |port: &str, lines: &str| {
-            let outputs = [(&habits.reads[0], ports), (&habits.reads[1], lines)];
-            let slice = understood(&outputs, Some(port), &found, habits)?;
+            let outputs = [(&language.reads[0], ports), (&language.reads[1], lines)];
+            let slice = understood(&outputs, Some(port), &found, language)?;
             Ok::<_, String>(PortState::of(&slice, port))
         };
         let lines = "interface range ethernet g(1-2),1/e4\nswitchport mode trunk\nexit\n\
@@ -482,7 +515,7 @@ mod tests {
 
         let table =
             "vlan database\nvlan 4-5,88\nexit\ninterface vlan 5\nname \"bar code\"\nexit\ninterface vlan 1\n";
-        let slice = understood(&[(&habits.reads[2], table)], None, &found, habits).unwrap();
+        let slice = understood(&[(&language.reads[2], table)], None, &found, language).unwrap();
         let instance = network_instance_of(&found).unwrap();
         let name = |vlan: u16| {
             let entry = table_entry(&instance, VlanId::new(vlan.into()).unwrap());
@@ -490,7 +523,7 @@ mod tests {
         };
         assert_eq!([1, 4, 5, 88].map(name), [Some(None), Some(None), Some(Some("bar code")), Some(None)]);
         assert_eq!(name(6), None);
-        let wrong = understood(&[(&habits.reads[2], "vlan database\nvlan 9-4\n")], None, &found, habits);
+        let wrong = understood(&[(&language.reads[2], "vlan database\nvlan 9-4\n")], None, &found, language);
         assert!(wrong.is_err());
     }
 }

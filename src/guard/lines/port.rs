@@ -3,7 +3,7 @@
 use regex::Captures;
 
 use super::{Follower, plain, read_vlan};
-use crate::device::cli::{LineRule, PortField, SetTo};
+use crate::device::language::{LineRule, PortField, SetTo};
 use crate::guard::PortScope;
 use crate::openconfig::{Interface, Mode, PortState};
 use crate::slice::Slice;
@@ -60,7 +60,7 @@ impl<'a> Follower<'a> {
         };
         if let Some(add) = list("add")? {
             // A port without any mode carries nothing, so its list begins here.
-            if old.mode.or(self.habits.in_force.mode).is_none() {
+            if old.mode.or(self.language.in_force.mode).is_none() {
                 new.vlans.get_or_insert_default();
             }
             // To add to a list that is not there narrows nothing.
@@ -88,33 +88,45 @@ impl<'a> Follower<'a> {
         if this_vlan.is_some() && rule.unset.contains(&PortField::Mode) && is_empty {
             new.mode = new.mode.filter(|_| new.access.or(new.native).is_some());
         }
+        if self.language.mode_by_members {
+            settle(&mut new);
+            let untagged = |state: &PortState| state.access.or(state.native);
+            if let (Some(one), Some(other)) = (untagged(&old), untagged(&new))
+                && one != other
+            {
+                return Err(format!("the port is still an untagged member of VLAN {one}"));
+            }
+        }
         if new != old {
-            self.judge(port, scope, &old, &new)?;
-            let kind = self.scope.running.leaf(&Interface::new(port).kind).unwrap_or_default();
-            let mut slice = Slice::default();
-            new.write(port, kind, &self.habits.in_force, &mut slice);
-            self.between.push(slice);
+            self.judge_values(port, scope, &old, &new)?;
+            if !self.at_once {
+                self.judge(port, scope, &old, &new)?;
+                let kind = self.scope.running.leaf(&Interface::new(port).kind).unwrap_or_default();
+                let mut slice = Slice::default();
+                new.write(port, kind, &self.language.in_force, &mut slice);
+                self.between.push(slice);
+            }
         }
         self.ports.insert(port, new);
         Ok(())
     }
 
-    /// One step of a port.
-    fn judge(&self, port: &str, scope: &PortScope, old: &PortState, new: &PortState) -> Result<(), String> {
-        let gained = gained(old, new);
+    /// What one step writes.
+    fn judge_values(
+        &self,
+        port: &str,
+        scope: &PortScope,
+        old: &PortState,
+        new: &PortState,
+    ) -> Result<(), String> {
+        let gained = gained(old, new, self.language.mode_by_members);
         if let Some(vlan) = gained.iter().find(|vlan| !scope.vlans.contains(*vlan)) {
             return Err(format!("VLAN {vlan} is not one this port may get"));
         }
         if scope.keeps.is_some() && (old.access, old.native, old.mode) != (new.access, new.native, new.mode) {
             return Err("of an uplink only the list of VLANs is changed".to_owned());
         }
-        // On the way back it has yet to get some of what it shall keep.
-        let (had, has) = (self.carries(old), self.carries(new));
-        let kept = |keeps: &VlanSet| keeps.iter().all(|vlan| has.contains(vlan) || !had.contains(vlan));
-        if !scope.keeps.as_ref().is_none_or(kept) {
-            return Err("the uplink would lose a VLAN that was not named".to_owned());
-        }
-        let (was, will) = (&self.was[port], &self.will[port]);
+        let will = &self.will[port];
         if new.description != old.description
             && new.description.is_some()
             && new.description != will.description
@@ -130,7 +142,24 @@ impl<'a> Follower<'a> {
         if new.bpdu_guard != old.bpdu_guard && new.bpdu_guard != will.bpdu_guard {
             return Err("this BPDU guard was not asked for".to_owned());
         }
-        let (was, will) = (self.carries(was), self.carries(will));
+        Ok(())
+    }
+
+    /// Where one step leads, or all of them where they take effect at once.
+    pub(super) fn judge(
+        &self,
+        port: &str,
+        scope: &PortScope,
+        old: &PortState,
+        new: &PortState,
+    ) -> Result<(), String> {
+        // On the way back it has yet to get some of what it shall keep.
+        let (had, has) = (self.carries(old), self.carries(new));
+        let kept = |keeps: &VlanSet| keeps.iter().all(|vlan| has.contains(vlan) || !had.contains(vlan));
+        if !scope.keeps.as_ref().is_none_or(kept) {
+            return Err("the uplink would lose a VLAN that was not named".to_owned());
+        }
+        let (was, will) = (self.carries(&self.was[port]), self.carries(&self.will[port]));
         match has {
             _ if new.enabled == Some(false) => Ok(()),
             Carries::All if matches!(was, Carries::All) || scope.opens => Ok(()),
@@ -147,7 +176,7 @@ impl<'a> Follower<'a> {
     }
 
     fn carries(&self, state: &PortState) -> Carries {
-        let in_force = &self.habits.in_force;
+        let in_force = &self.language.in_force;
         match state.mode.or(in_force.mode) {
             // Without a mode a port with an access VLAN of its own begins in that.
             None | Some(Mode::Access) => {
@@ -170,9 +199,24 @@ impl Carries {
     }
 }
 
+/// What a port is by the VLANs that it is a member of.
+fn settle(state: &mut PortState) {
+    let untagged = state.access.or(state.native);
+    state.vlans = state.vlans.take().filter(|list| !list.is_empty());
+    (state.mode, state.access, state.native) = match (&state.vlans, untagged) {
+        (Some(_), untagged) => (Some(Mode::Trunk), None, untagged),
+        (None, Some(_)) => (Some(Mode::Access), untagged, None),
+        (None, None) => (None, None, None),
+    };
+}
+
 /// Every VLAN that a step puts on a port.
-fn gained(old: &PortState, new: &PortState) -> VlanSet {
-    let single = [(old.access, new.access), (old.native, new.native)];
+fn gained(old: &PortState, new: &PortState, mode_by_members: bool) -> VlanSet {
+    let single = match mode_by_members {
+        // The one that is untagged is called otherwise with the first and the last that is tagged.
+        true => [(old.access.or(old.native), new.access.or(new.native)), (None, None)],
+        false => [(old.access, new.access), (old.native, new.native)],
+    };
     let single = single.into_iter().filter(|(old, new)| old != new).filter_map(|(_, new)| new);
     let had = |vlan: &VlanId| old.vlans.as_ref().is_some_and(|list| list.contains(*vlan));
     let listed = new.vlans.iter().flat_map(VlanSet::iter).filter(|vlan| !had(vlan));

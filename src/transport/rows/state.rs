@@ -5,37 +5,37 @@ use std::collections::BTreeSet;
 use minijinja::context;
 
 use super::{Rows, Wanted, filled};
-use crate::device::Profile;
-use crate::device::cli::{CliHabits, ReadRule, StateField};
+use crate::device::language::{ReadRule, StateField};
+use crate::device::{Language, Profile};
 use crate::openconfig::Reported;
 use crate::slice::Slice;
 
 impl Wanted {
     /// The commands that ask for the state of it, each with the rule that reads its output.
-    pub(in super::super) fn state_commands<'h>(
+    pub(in crate::transport) fn state_commands<'h>(
         &self,
-        habits: &'h CliHabits,
+        language: &'h Language,
     ) -> Result<Vec<(&'h ReadRule, String)>, String> {
-        self.commands_of(&habits.state.reads, habits)
+        self.commands_of(&language.state.reads, language)
     }
 }
 
 impl Rows {
     /// What the rows say of the state of what was wanted.
-    pub(in super::super) fn reported(
+    pub(in crate::transport) fn reported(
         &self,
         wanted: &Wanted,
         profile: &Profile,
-        habits: &CliHabits,
+        language: &Language,
     ) -> Result<Slice, String> {
         let mut slice = Slice::default();
-        let names: BTreeSet<&str> = habits.state.reads.iter().flat_map(ReadRule::fields).collect();
+        let names: BTreeSet<&str> = language.state.reads.iter().flat_map(ReadRule::fields).collect();
         for (port, row) in &self.ports {
             let Some(name) = wanted.called(port, profile) else { continue };
             let context = context! { row => filled(row, &names) };
             let reported = Reported::new(name);
             for (field_name, field) in StateField::ALL {
-                let text = match habits.state.meaning.get(&field) {
+                let text = match language.state.meaning.get(&field) {
                     Some(meaning) => meaning.fact(&context).map_err(|error| error.to_string())?,
                     None => row.get(field_name).cloned().flatten(),
                 };
@@ -58,10 +58,10 @@ pub(crate) fn reported(
     output: &str,
     port: Option<&str>,
     profile: &Profile,
-    habits: &CliHabits,
+    language: &Language,
 ) -> Result<Slice, String> {
     let ports = port.map(|port| BTreeSet::from([port.to_owned()]));
     let mut rows = Rows::default();
     rows.read(rule, output)?;
-    rows.reported(&Wanted { ports, table: false }, profile, habits)
+    rows.reported(&Wanted { ports, table: false }, profile, language)
 }

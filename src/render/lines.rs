@@ -1,4 +1,4 @@
-//! Edits as lines of a command line, written by the profile's templates: one for a port, one for an
+//! Edits as lines of the profile's language, written by the profile's templates: one for a port, one for an
 //! entry of the VLAN table. Each gets what is there and what shall be there.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,8 +8,8 @@ use minijinja::{Value, context};
 use regex::Regex;
 use serde::Serialize;
 
-use crate::device::cli::PortField;
-use crate::device::{CliHabits, Profile};
+use crate::device::language::PortField;
+use crate::device::{Language, Profile};
 use crate::openconfig::{Interface, Mode, PortState, StpEdge, port_of, table_entry_of};
 use crate::path::Path;
 use crate::render::RenderError;
@@ -42,7 +42,7 @@ pub fn render(
     from: &Slice,
     to: &Slice,
     profile: &Profile,
-    habits: &CliHabits,
+    language: &Language,
 ) -> Result<String, RenderError> {
     let mut ports: BTreeSet<&str> = BTreeSet::new();
     let mut entries: BTreeMap<VlanId, &Path> = BTreeMap::new();
@@ -66,24 +66,24 @@ pub fn render(
         let entry = table_entry_of(target).map(|(_, entry)| entry).unwrap_or_default();
         let (before, after) = (name_in(from, &entry, vlan), name_in(to, &entry, vlan));
         for name in [&before, &after].into_iter().flatten() {
-            check(&habits.values.vlan_name, name, "name of a VLAN")?;
+            check(&language.values.vlan_name, name, "name of a VLAN")?;
         }
         let phases = if after.is_some() { &mut created } else { &mut deleted };
         let (before, after) = (before.map(named), after.map(named));
-        phases.add(&habits.templates.render("vlan.j2", context! { vlan => vlan.as_u16(), before, after })?);
+        phases.add(&language.templates.render("vlan.j2", context! { vlan => vlan.as_u16(), before, after })?);
     }
     let mut changed = Phases::default();
     for port in ports {
-        check(&habits.values.port, port, "port name")?;
+        check(&language.values.port, port, "port name")?;
         let (before, after) = (PortState::of(from, port), PortState::of(to, port));
         let (before, after) = (before.unwrap_or_default(), after.unwrap_or_default());
         for description in [&before.description, &after.description].into_iter().flatten() {
             // What was there before may go, whatever it is.
             if before.description != after.description && after.description.as_ref() == Some(description) {
-                check(&habits.values.description, description, "description")?;
+                check(&language.values.description, description, "description")?;
             }
         }
-        if before.mtu != after.mtu && !habits.has_word_for(PortField::Mtu) {
+        if before.mtu != after.mtu && !language.has_word_for(PortField::Mtu) {
             let target = Interface::new(port).mtu.to_string();
             return Err(RenderError::Conflict { target, why: NO_WORD });
         }
@@ -93,10 +93,10 @@ pub fn render(
             after => Value::from(Serde(view(&after))),
             added => listed(&after.vlans, &before.vlans),
             removed => listed(&before.vlans, &after.vlans),
-            in_force => Value::from(Serde(view(&habits.in_force))),
+            in_force => Value::from(Serde(view(&language.in_force))),
             native_in_list => profile.openconfig.native_in_trunk_vlans,
         };
-        changed.add(&habits.templates.render("port.j2", context)?);
+        changed.add(&language.templates.render("port.j2", context)?);
     }
     // A VLAN is there before a port is in it, and goes after the last has left it.
     Ok([created, changed, deleted].map(|phases| phases.text()).concat())
@@ -184,13 +184,13 @@ pub(super) mod tests {
     use crate::slice::Value as Node;
 
     /// Every device type that is configured on a command line.
-    static DEVICES: LazyLock<Vec<(Device, Arc<CliHabits>)>> = LazyLock::new(|| {
+    static DEVICES: LazyLock<Vec<(Device, Arc<Language>)>> = LazyLock::new(|| {
         let profiles = Profiles::default();
         let device = |profile: Arc<Profile>| match &profile.speaks {
             Speaks::Cli(habits) => {
                 let (stp_edge, bpdu_guard) = profile.spanning_tree();
                 let device = Device { profile: profile.clone(), stp_edge, bpdu_guard, ..sample("leaf1") };
-                Some((device, habits.clone()))
+                Some((device, habits.language.clone()))
             }
             _ => None,
         };
@@ -225,7 +225,7 @@ pub(super) mod tests {
     /// The guard follows what makes a VLAN and what takes it back, where the table can be read.
     #[test]
     fn every_profile_makes_a_vlan() {
-        for (device, habits) in DEVICES.iter() {
+        for (device, language) in DEVICES.iter() {
             if device.profile.openconfig.network_instance.is_none() {
                 continue;
             }
@@ -239,7 +239,7 @@ pub(super) mod tests {
             let batch = Batch::new(&[&plan], device, &SCHEMA);
             let batch = batch.unwrap_or_else(|error| panic!("{name}: {error}"));
             let lines = batch.payload.text();
-            let fits = |line: &str| habits.lines.iter().any(|rule| rule.pattern.is_match(line));
+            let fits = |line: &str| language.lines.iter().any(|rule| rule.pattern.is_match(line));
             assert!(lines.contains("101") && lines.lines().all(fits), "{name}: {lines}");
         }
     }
@@ -247,10 +247,11 @@ pub(super) mod tests {
     /// Some systems have one MTU for the whole switch, and no line of a port for it.
     #[test]
     fn an_mtu_is_refused_where_no_line_says_one() {
-        let (device, habits) = DEVICES.iter().find(|(device, _)| device.profile.name == "cisco_ios").unwrap();
-        let mut habits = CliHabits::clone(habits);
-        habits.lines.retain(|rule| !rule.pattern.as_str().contains("mtu"));
-        assert!(!habits.has_word_for(PortField::Mtu) && habits.has_word_for(PortField::Enabled));
+        let (device, language) =
+            DEVICES.iter().find(|(device, _)| device.profile.name == "cisco_ios").unwrap();
+        let mut language = Language::clone(language);
+        language.lines.retain(|rule| !rule.pattern.as_str().contains("mtu"));
+        assert!(!language.has_word_for(PortField::Mtu) && language.has_word_for(PortField::Enabled));
         let Intent::Attach(attach) = crate::plan::tests::attach(PortVlans::Access { vlan: vlan(100) }) else {
             panic!("it attaches")
         };
@@ -258,7 +259,7 @@ pub(super) mod tests {
             let request = request(Intent::Attach(Attach { mtu, ..attach.clone() }), device.clone());
             let before = running(&PortState::default(), "eth1", &device.profile);
             let plan = plan(&request, &before, &SCHEMA).unwrap();
-            let written = render(&plan.edits, &plan.before, &plan.after, &device.profile, &habits);
+            let written = render(&plan.edits, &plan.before, &plan.after, &device.profile, &language);
             assert_eq!(matches!(written, Err(RenderError::Conflict { why: NO_WORD, .. })), is_refused);
         }
     }
@@ -266,9 +267,9 @@ pub(super) mod tests {
     /// Neutron names an MTU with every network: a switch that has one for all ports is no reason to refuse.
     #[test]
     fn where_a_port_has_no_mtu_the_networks_is_a_risk() {
-        let (device, habits) =
+        let (device, language) =
             DEVICES.iter().find(|(device, _)| device.profile.name == "brocade_fastiron").unwrap();
-        let port = port_like(habits).unwrap();
+        let port = port_like(language).unwrap();
         let mut intent = crate::plan::tests::attach(PortVlans::Access { vlan: vlan(101) });
         if let Intent::Attach(attach) = &mut intent {
             (attach.port, attach.mtu) = (PortName::new(port, "port").unwrap(), Some(9000));
@@ -283,8 +284,8 @@ pub(super) mod tests {
     /// The VLAN that is in force anyway is as good as any other.
     #[test]
     fn every_profile_takes_vlan_1() {
-        for (device, habits) in DEVICES.iter() {
-            let port = port_like(habits).unwrap();
+        for (device, language) in DEVICES.iter() {
+            let port = port_like(language).unwrap();
             let access = PortState { mode: Some(Mode::Access), ..PortState::default() };
             for before in [PortState::default(), access] {
                 let intent = crate::plan::tests::attach(PortVlans::Access { vlan: vlan(1) });
@@ -303,8 +304,8 @@ pub(super) mod tests {
         /// The guard follows what each profile's templates write, there and back, from any state.
         #[test]
         fn every_profile_comes_to_what_is_planned(before in any_state(), intent in any_intent()) {
-            for (device, habits) in DEVICES.iter() {
-                let port = port_like(habits).unwrap();
+            for (device, language) in DEVICES.iter() {
+                let port = port_like(language).unwrap();
                 let before = running(&before, port, &device.profile);
                 let intent = intent.on_port(|_| PortName::new(port, "port")).unwrap();
                 let request = request(intent.clone(), device.clone());
@@ -331,13 +332,13 @@ pub(super) mod tests {
                     }
                     Err(PlanError::Render(RenderError::Conflict { why: NO_WORD, .. })) => {
                         let wanted = matches!(&intent, Intent::Attach(attach) if attach.mtu.is_some());
-                        prop_assert!(wanted && !habits.has_word_for(PortField::Mtu), "{}", device.profile.name);
+                        prop_assert!(wanted && !language.has_word_for(PortField::Mtu), "{}", device.profile.name);
                     }
                     Err(error) => {
-                        let text = render(&plan.edits, &plan.before, &plan.after, &device.profile, habits);
+                        let text = render(&plan.edits, &plan.before, &plan.after, &device.profile, language);
                         prop_assert!(false, "{}: {error}\n{}\n{}", device.profile.name,
                             text.unwrap_or_default(),
-                            render(&plan.inverse(), &plan.after, &plan.restored, &device.profile, habits).unwrap_or_default());
+                            render(&plan.inverse(), &plan.after, &plan.restored, &device.profile, language).unwrap_or_default());
                     }
                 }
             }

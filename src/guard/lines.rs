@@ -8,24 +8,26 @@ mod port;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Scope, ScopeError};
-use crate::device::CliHabits;
-use crate::device::cli::{LineRule, PortField};
+use crate::device::language::{Language, LineRule, PortField};
 use crate::openconfig::{PortState, table_entry_of};
 use crate::slice::{Slice, Value};
 use crate::vlan::VlanId;
 
-/// Follows the lines from what runs to what shall run; what a port is behind each line about it.
+/// Follows the lines from what runs to what shall run; what a port is behind each line about it. With
+/// `at_once` no port ever is what stands between two lines.
 pub(super) fn follow<'a>(
     lines: &'a str,
     scope: &'a Scope,
-    habits: &'a CliHabits,
+    language: &'a Language,
+    at_once: bool,
 ) -> Result<Vec<Slice>, ScopeError> {
     let states = |slice: &Slice| -> BTreeMap<&str, PortState> {
         scope.ports.keys().map(|port| (port.as_str(), state(slice, port))).collect()
     };
     let mut follower = Follower {
         scope,
-        habits,
+        language,
+        at_once,
         ports: states(&scope.running),
         was: states(&scope.running),
         will: states(&scope.wanted),
@@ -66,7 +68,9 @@ fn entries(slice: &Slice) -> BTreeSet<VlanId> {
 
 struct Follower<'a> {
     scope: &'a Scope,
-    habits: &'a CliHabits,
+    language: &'a Language,
+    /// All lines or none take effect, and nothing between two of them.
+    at_once: bool,
     ports: BTreeMap<&'a str, PortState>,
     /// What they are before the first line, and shall be behind the last.
     was: BTreeMap<&'a str, PortState>,
@@ -93,7 +97,7 @@ impl<'a> Follower<'a> {
         let fitting = |rule: &'a LineRule| {
             Some((rule, rule.pattern.captures(line).filter(|_| in_vlan || !rule.in_vlan)?))
         };
-        let Some((rule, captures)) = self.habits.lines.iter().find_map(fitting) else {
+        let Some((rule, captures)) = self.language.lines.iter().find_map(fitting) else {
             return Err("the profile does not know what this line does".to_owned());
         };
         let group = |name: &str| captures.name(name).map(|group| group.as_str());
@@ -236,14 +240,14 @@ fn plain(text: &str) -> Result<&str, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::device::{Profiles, Speaks, own_profile};
+    use crate::device::{Profiles, own_profile};
     use crate::guard::{EntryScope, PortScope};
     use crate::openconfig::{Mode, network_instance_of, table_entry};
 
     #[test]
     fn a_vlan_that_is_deleted_by_its_name_is_the_one_that_was_asked_for() {
         let profile = &Profiles::default().get("juniper_junos").unwrap();
-        let Speaks::Cli(habits) = &profile.speaks else { panic!("it has a command line") };
+        let language = profile.speaks.language().unwrap();
         let instance = network_instance_of(profile).unwrap();
         let entry = |id: i64| table_entry(&instance, VlanId::new(id).unwrap());
         let mut scope = Scope::default();
@@ -253,9 +257,9 @@ mod tests {
         }
         scope.wanted.set_leaf(entry(200).child("vlan-id"), "200");
         scope.vlan_entries.insert(entry(100), EntryScope { removes: true, ..EntryScope::default() });
-        assert_eq!(follow("delete vlans blue\n", &scope, habits), Ok(Vec::new()));
+        assert_eq!(follow("delete vlans blue\n", &scope, language, false), Ok(Vec::new()));
         for wrong in ["delete vlans red\n", "delete vlans green\n", ""] {
-            assert!(follow(wrong, &scope, habits).is_err(), "{wrong:?}");
+            assert!(follow(wrong, &scope, language, false).is_err(), "{wrong:?}");
         }
     }
 
@@ -275,7 +279,7 @@ mod tests {
             match = 'tag (?<port>\S+) (?<vlan>\d+)'
         "#;
         let profile = &own_profile(text);
-        let Speaks::Cli(habits) = &profile.speaks else { panic!("it has a command line") };
+        let language = profile.speaks.language().unwrap();
         let mut scope = Scope::default();
         let port = PortScope { vlans: "100".parse().unwrap(), ..PortScope::default() };
         scope.ports.insert("eth1".to_owned(), port);
@@ -285,27 +289,28 @@ mod tests {
             ..PortState::default()
         };
         let kind = "iana-if-type:ethernetCsmacd";
-        list("7").write("eth1", kind, &habits.in_force, &mut scope.running);
-        list("7,100").write("eth1", kind, &habits.in_force, &mut scope.wanted);
+        list("7").write("eth1", kind, &language.in_force, &mut scope.running);
+        list("7,100").write("eth1", kind, &language.in_force, &mut scope.wanted);
         let lines = "tag eth1 100\nmember eth1 100 of bridge 100\nroot\n";
-        assert_eq!(follow(lines, &scope, habits).map(|between| between.len()), Ok(1));
-        assert!(follow(&format!("tag eth1 7\n{lines}"), &scope, habits).is_ok());
+        assert_eq!(follow(lines, &scope, language, false).map(|between| between.len()), Ok(1));
+        assert!(follow(&format!("tag eth1 7\n{lines}"), &scope, language, false).is_ok());
         for wrong in ["tag eth1 101\n", "member eth1 100 of bridge 101\n", "member eth1 100 of bridge 0100\n"]
         {
-            let why =
-                follow(&format!("tag eth1 100\n{wrong}{lines}"), &scope, habits).unwrap_err().to_string();
+            let why = follow(&format!("tag eth1 100\n{wrong}{lines}"), &scope, language, false)
+                .unwrap_err()
+                .to_string();
             assert!(why.contains("VLAN"), "{wrong}: {why}");
         }
         for untagged in ["", "tag eth1 7\n"] {
-            let why =
-                follow(&format!("{untagged}member eth1 100 of bridge 100\n"), &scope, habits).unwrap_err();
+            let why = follow(&format!("{untagged}member eth1 100 of bridge 100\n"), &scope, language, false)
+                .unwrap_err();
             assert!(why.to_string().contains("it needs `tag eth1 100` before it"), "{why}");
         }
         for (after, words) in
             [("", "it is not left"), ("tag eth1 7\nroot\n", "it stands within `member eth1 100")]
         {
             let lines = format!("tag eth1 100\nmember eth1 100 of bridge 100\n{after}");
-            let why = follow(&lines, &scope, habits).unwrap_err().to_string();
+            let why = follow(&lines, &scope, language, false).unwrap_err().to_string();
             assert!(why.contains(words), "{why}");
         }
     }
@@ -313,14 +318,14 @@ mod tests {
     #[test]
     fn the_section_of_a_vlan_that_a_port_is_to_get_may_be_entered() {
         let profile = &Profiles::default().get("cisco_ios").unwrap();
-        let Speaks::Cli(habits) = &profile.speaks else { panic!("it has a command line") };
+        let language = profile.speaks.language().unwrap();
         let mut scope = Scope::default();
         let port = PortScope { vlans: "100".parse().unwrap(), ..PortScope::default() };
         scope.ports.insert("eth1".to_owned(), port);
         let state = PortState { access: Some(VlanId::known(100)), ..PortState::default() };
-        state.write("eth1", "iana-if-type:ethernetCsmacd", &habits.in_force, &mut scope.wanted);
+        state.write("eth1", "iana-if-type:ethernetCsmacd", &language.in_force, &mut scope.wanted);
         let lines = "interface eth1\nshutdown\nswitchport access vlan 100\nno shutdown\nexit\n";
-        assert!(follow(&format!("vlan 100\nexit\n{lines}"), &scope, habits).is_ok());
-        assert!(follow(&format!("vlan 101\nexit\n{lines}"), &scope, habits).is_err());
+        assert!(follow(&format!("vlan 100\nexit\n{lines}"), &scope, language, false).is_ok());
+        assert!(follow(&format!("vlan 101\nexit\n{lines}"), &scope, language, false).is_err());
     }
 }

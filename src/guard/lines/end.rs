@@ -13,21 +13,25 @@ impl Follower<'_> {
         let says_mode = |state: &PortState| state.mode != Some(Mode::Access) || state.access.is_some();
         let with_default = |state: &PortState, of: &Self| PortState {
             mode: of
-                .habits
+                .language
                 .in_force
                 .mode
                 .map_or(state.mode.filter(|_| says_mode(state)), |mode| Some(state.mode.unwrap_or(mode))),
-            enabled: state.enabled.or(of.habits.in_force.enabled),
-            access: state.access.or(of.habits.in_force.access),
-            native: state.native.or(of.habits.in_force.native),
-            mtu: state.mtu.or(of.habits.in_force.mtu),
+            enabled: state.enabled.or(of.language.in_force.enabled),
+            access: state.access.or(of.language.in_force.access),
+            native: state.native.or(of.language.in_force.native),
+            mtu: state.mtu.or(of.language.in_force.mtu),
             // Where there need not be a mode, an empty list says nothing but in a trunk.
             vlans: state.vlans.clone().filter(|list| {
-                !list.is_empty() || of.habits.in_force.mode.is_some() || state.mode == Some(Mode::Trunk)
+                !list.is_empty() || of.language.in_force.mode.is_some() || state.mode == Some(Mode::Trunk)
             }),
             ..state.clone()
         };
         for (port, found) in &self.ports {
+            if self.at_once && self.was[port] != *found {
+                let judged = self.judge(port, &self.scope.ports[*port], &self.was[port], found);
+                judged.map_err(|why| ScopeError::Outside { path: format!("port {port}"), why })?;
+            }
             let planned = state(wanted, port);
             let modes = (found.mode, planned.mode);
             let (mut found, mut planned) = (with_default(found, self), with_default(&planned, self));

@@ -1,8 +1,7 @@
 //! One output, line by line.
 
-use super::{Row, Rows};
-use crate::device::cli::{ReadRule, TextRule};
-use crate::transport::cli::ports;
+use super::{Row, Rows, ports};
+use crate::device::language::{ReadRule, TextRule};
 use crate::vlan::{VlanId, VlanSet};
 
 /// Knows what the lines before said.
