@@ -8,6 +8,7 @@ pub mod lint;
 pub mod plan;
 pub mod probe;
 pub mod render;
+pub mod schema;
 pub mod serve;
 pub mod simulate;
 
@@ -31,6 +32,9 @@ enum Command {
     Plan(Box<plan::PlanArgs>),
     /// Show what devices offer, and which transport a change would take. Exit 1: one offers nothing of use.
     Probe(probe::ProbeArgs),
+    /// Get a device's own YANG modules, for a person to review.
+    #[command(subcommand)]
+    Schema(schema::SchemaCommand),
     /// Turn the inventories of others into ours.
     #[command(subcommand)]
     Inventory(inventory::InventoryCommand),
@@ -70,6 +74,7 @@ pub fn main() -> ExitCode {
             Command::Serve(args) => serve::run(args).await,
             Command::Plan(args) => plan::run(*args).await,
             Command::Probe(args) => probe::run(args).await,
+            Command::Schema(command) => schema::run(command).await,
             Command::Inventory(command) => inventory::run(command),
             Command::CheckConfig(args) => check_config::run(&args),
             Command::Lint(args) => lint::run(&args),

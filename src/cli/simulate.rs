@@ -62,9 +62,9 @@ pub struct SimulateArgs {
     /// leaf1:commit:drop-after
     ///
     /// After the name an rpc, `hello`, `any`, `confirmed-commit` or `confirm`, with @N for its Nth
-    /// occurrence or @every; then reject[=TAG], reject-after[=TAG], drop-before, drop-after, hang-before, hang-after,
-    /// close, malformed, doctype, not-xml or delay=TIME. By gNMI: gnmi-capabilities, gnmi-get,
-    /// gnmi-set, gnmi-commit, gnmi-confirm, gnmi-cancel, and reject=CODE.
+    /// occurrence or @every; then reject[=TAG], reject-after[=TAG], drop-before, drop-after,
+    /// hang-before, hang-after, close, break-off, malformed, doctype, not-xml or delay=TIME. By gNMI:
+    /// gnmi-capabilities, gnmi-get, gnmi-set, gnmi-commit, gnmi-confirm, gnmi-cancel, and reject=CODE.
     #[arg(long = "fault", value_name = "NAME:RPC[@N]:WHAT", value_parser = parse_fault)]
     faults: Vec<(String, FaultSpec)>,
     /// leaf1=5ms: added to every rpc; less than a millisecond becomes one

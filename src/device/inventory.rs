@@ -278,6 +278,9 @@ impl Context<'_> {
             }
             None => {
                 let named = table.one_among(&credentials::LOGIN);
+                if let Some(item) = named.as_ref().filter(|item| !by_ssh && item.name.starts_with("key_")) {
+                    item.refuse("gNMI takes no SSH key; give a password, or [device.gnmi] a certificate");
+                }
                 named.and_then(|item| credential(&item, self.credentials, &self.key_files))
             }
         };

@@ -337,7 +337,8 @@ impl WayBack {
         else {
             return false;
         };
-        // A value that goes takes along what it has in common with one that is yet to come.
+        // A value that goes takes along what it has in common with one that is yet to come; a list that is
+        // written anew goes whole.
         let going: VlanSet = match (self.restored.value(path), self.after.value(path)) {
             (Some(Value::Set(old)), Some(Value::Set(new))) if self.rewrites_lists && !old.is_subset(new) => {
                 before.clone()

@@ -42,6 +42,8 @@ pub enum What {
     HangAfter,
     /// The effect and the answer, then the connection closes.
     Close,
+    /// The effect; the answer breaks off, and the connection closes, by gNMI only the stream.
+    BreakOff,
     /// The effect; the answer has a broken chunk header, or broken XML in base:1.0 framing; by gNMI
     /// it is no protobuf.
     Malformed,
@@ -107,6 +109,7 @@ impl FromStr for FaultSpec {
             ("hang-before", "") => What::HangBefore,
             ("hang-after", "") => What::HangAfter,
             ("close", "") => What::Close,
+            ("break-off", "") => What::BreakOff,
             ("malformed", "") => What::Malformed,
             ("doctype", "") => What::Doctype,
             ("not-xml", "") => What::NotXml,

@@ -193,6 +193,11 @@ where
                 (encode(message, chunked), Then::Continue)
             }
             Some(What::Close) => (encode(message, chunked), Then::Close),
+            Some(What::BreakOff) => {
+                let mut half = encode(message, chunked);
+                half.truncate(half.floor_char_boundary(half.len() / 2));
+                (half, Then::Close)
+            }
             Some(What::DropBefore | What::DropAfter) => return Ok(Then::Close),
             Some(What::HangBefore | What::HangAfter) => return Ok(Then::Hang),
             Some(What::Malformed) if chunked => (format!("\n#12x\n{message}\n##\n"), Then::Continue),

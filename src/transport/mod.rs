@@ -236,6 +236,17 @@ pub trait Session: Send {
     /// [discard if we staged something and `discard_ours`, unlock all we hold].
     async fn release(&mut self, discard_ours: bool, deadline: Instant) -> Result<(), Fault>;
 
+    /// The text of one of the device's YANG modules, which no one has checked.
+    async fn module(
+        &mut self,
+        name: &str,
+        revision: Option<&str>,
+        deadline: Instant,
+    ) -> Result<String, Fault> {
+        let _ = (name, revision, deadline);
+        Err(Fault::NotSent(Cause::Unsupported("models are told over NETCONF only (get-schema)".to_owned())))
+    }
+
     /// Says goodbye (close-session) without waiting long; errors do not matter any more.
     async fn close(&mut self);
 }

@@ -29,7 +29,7 @@ version 0.10.0 ['json', 'json_ietf']
 models True True
 one leaf: [('interfaces/interface[name=eth1]/config/enabled', True)]
 the same in JSON: [('interfaces/interface[name=eth1]/config/enabled', True)]
-its state: [('interfaces/interface[name=eth1]/state', {'openconfig-interfaces:admin-status': 'UP', 'openconfig-interfaces:oper-status': 'UP'})]
+its state: [('interfaces/interface[name=eth1]/state', {'openconfig-interfaces:admin-status': 'UP', 'openconfig-interfaces:counters': {'in-octets': '0', 'out-octets': '0'}, 'openconfig-interfaces:oper-status': 'UP'})]
 no such port: NOT_FOUND
 no such node: INVALID_ARGUMENT
 update: [('UPDATE', 'interfaces/interface[name=eth1]/config')]
@@ -187,6 +187,7 @@ async fn each_fault_of_a_set() {
         (What::DropAfter, true, &lost),
         (What::Malformed, true, &[Code::Internal, Code::Unknown]),
         (What::NotXml, true, &lost),
+        (What::BreakOff, true, &lost),
         (What::Delay(Duration::from_millis(5)), true, &[]),
     ] {
         let switch = start(GnmiSpec::default()).await;

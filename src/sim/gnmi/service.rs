@@ -90,6 +90,7 @@ impl Service {
             Some(What::DropAfter) => hang_up(peer).await,
             Some(What::HangAfter) => std::future::pending().await,
             Some(What::Malformed) => Ok(instead(InPlace::Malformed)),
+            Some(What::BreakOff) => Ok(instead(InPlace::Half)),
             Some(What::NotXml) => Ok(instead(InPlace::Page)),
             _ => answer.map(Response::new),
         }

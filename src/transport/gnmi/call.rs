@@ -55,10 +55,10 @@ fn is_late(status: &Status) -> bool {
 }
 
 /// Whether a status is the target's own and final word. What tonic made of a broken connection has a
-/// source, and so has no say.
+/// source, and so has no say; nor has OUT_OF_RANGE, which it makes of an answer that is too long.
 fn is_no(status: &Status) -> bool {
     use Code::{
-        Aborted, AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, OutOfRange, PermissionDenied,
+        Aborted, AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, PermissionDenied,
         ResourceExhausted, Unauthenticated, Unimplemented,
     };
     let is_final = matches!(
@@ -70,7 +70,6 @@ fn is_no(status: &Status) -> bool {
             | ResourceExhausted
             | FailedPrecondition
             | Aborted
-            | OutOfRange
             | Unimplemented
             | Unauthenticated
     );

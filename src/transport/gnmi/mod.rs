@@ -1,12 +1,13 @@
 //! gNMI over HTTP/2, with TLS of our own (specification 0.10).
 //!
 //! From the outside in: `session` knows which calls make up which flight; `call` makes one call and
-//! tells what its status means; `channel` is the connection. Pure: `data` (what notifications say),
+//! tells what its status means; `channel` is the connection, and `heard` what a peer says that is no target. Pure: `data` (what notifications say),
 //! `request` (a payload as a SetRequest).
 
 mod call;
 mod channel;
 mod data;
+mod heard;
 mod request;
 mod session;
 

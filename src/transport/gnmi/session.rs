@@ -11,6 +11,7 @@ use tonic::transport::Channel;
 use tonic::{Code, Status};
 
 use super::call::{Failed, Login, call, name};
+use super::heard::Heard;
 use super::{channel, data, request};
 use crate::device::{Credential, Device, GnmiEndpoint, GnmiHabits};
 use crate::gnmi::rpc::g_n_m_i_client::gNMIClient;
@@ -71,6 +72,8 @@ impl GnmiSession {
         let (endpoint, gnmi) = (&device.endpoint, gnmi(device)?);
         let login = login(device).map_err(not_sent)?;
         let keepalive = device.profile.ssh.keepalive;
+        let heard = Heard::default();
+        let stream = Box::new(heard.on(stream));
         let channel = channel::over(stream, endpoint, gnmi, keepalive, deadline).await;
         let client = gNMIClient::new(channel.map_err(Fault::NotSent)?).max_decoding_message_size(LONGEST);
         let mut session = Self {
@@ -102,8 +105,12 @@ impl GnmiSession {
                 Cause::Absent { address: address.clone(), why: refusal(&status) }
             }
             Failed::No(status) => Cause::Connect { address: address.clone(), why: refusal(&status) },
-            Failed::Open(Cause::Closed(why)) => Cause::Connect { address: address.clone(), why: shown(&why) },
-            Failed::Open(cause) => cause,
+            Failed::Open(cause) => match (heard.instead(), cause) {
+                (Some(why), _) | (None, Cause::Closed(why)) => {
+                    Cause::Connect { address: address.clone(), why: shown(&why) }
+                }
+                (None, cause) => cause,
+            },
         };
         let capabilities = session.capabilities(deadline).await.map_err(|no| Fault::NotSent(in_words(no)))?;
         session.version = shown(&capabilities.version);

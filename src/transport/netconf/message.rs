@@ -1,6 +1,6 @@
 //! What a NETCONF server says: its hello and its rpc-replies (RFC 6241 4.2, 4.3, 8.1).
 
-use super::xml::{Cursor, XmlError};
+use super::xml::{Cursor, Of, XmlError};
 use crate::transport::{DeviceError, Offers, shown};
 
 /// A server's hello (RFC 6241 8.1).
@@ -17,6 +17,8 @@ pub struct Reply {
     pub ok: bool,
     /// The content of `<data>`, each top-level element with the namespaces it needs.
     pub data: Option<String>,
+    /// What get-schema brought (RFC 6022 3.1).
+    pub schema: Option<String>,
     /// Every rpc-error whose severity is not `warning`.
     pub errors: Vec<DeviceError>,
     pub warnings: Vec<DeviceError>,
@@ -83,8 +85,10 @@ impl Reply {
     pub fn parse(bytes: &[u8]) -> Result<Self, XmlError> {
         let mut xml = Cursor::open(bytes, "rpc-reply")?;
         let mut reply = Self { message_id: xml.attribute("message-id"), ..Self::default() };
-        while let Some(name) = xml.child()? {
+        while let Some((of, name)) = xml.known_child()? {
             match name {
+                "data" if of == Of::Monitoring => reply.schema = Some(xml.text()?),
+                _ if of != Of::Base => xml.skip()?,
                 "ok" => {
                     reply.ok = true;
                     xml.skip()?;

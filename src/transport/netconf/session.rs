@@ -337,6 +337,15 @@ impl Session for NetconfSession {
         self.unlocked(outcomes).map_or(Ok(()), Err)
     }
 
+    async fn module(
+        &mut self,
+        name: &str,
+        revision: Option<&str>,
+        deadline: Instant,
+    ) -> Result<String, Fault> {
+        self.single(Rpc::get_schema(name, revision), deadline, "asking for a module").await
+    }
+
     async fn close(&mut self) {
         self.link.get_mut().close().await;
     }

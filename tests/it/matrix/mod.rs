@@ -17,6 +17,7 @@ mod quirks;
 mod raw;
 mod single;
 mod sockets;
+mod targets;
 mod undo;
 
 use std::collections::BTreeMap;

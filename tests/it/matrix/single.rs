@@ -21,7 +21,7 @@ fn ways(kind: Kind) -> impl Iterator<Item = What> {
             more
         }
     };
-    main_ways().into_iter().chain(more)
+    main_ways().into_iter().chain([What::BreakOff]).chain(more)
 }
 
 /// The ways that end differently from each other.

@@ -43,10 +43,21 @@ impl Authority {
 
     /// A certificate for a name or an address, and its key, which only we can read.
     pub fn issue(&self, name: &str) -> [PathBuf; 2] {
+        self.sign(name, CertificateParams::new([name.to_owned()]).expect("a name"))
+    }
+
+    /// The same, out of date.
+    pub fn issue_expired(&self, name: &str) -> [PathBuf; 2] {
+        let mut params = CertificateParams::new([name.to_owned()]).expect("a name");
+        params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2021, 1, 1);
+        self.sign(&format!("{name}-expired"), params)
+    }
+
+    fn sign(&self, file: &str, params: CertificateParams) -> [PathBuf; 2] {
         let key = KeyPair::generate().expect("a key");
-        let params = CertificateParams::new([name.to_owned()]).expect("a name");
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
-        let files = ["pem", "key"].map(|end| self.dir.join(format!("{name}.{end}")));
+        let files = ["pem", "key"].map(|end| self.dir.join(format!("{file}.{end}")));
         fs::write(&files[0], certificate.pem()).expect("the directory is ours");
         fs::write(&files[1], key.serialize_pem()).expect("the directory is ours");
         fs::set_permissions(&files[1], Permissions::from_mode(0o600)).expect("the file is ours");
