@@ -29,7 +29,7 @@ impl Profile {
         let models = Models { table, templates };
         let speaks = match table.one_among(&["netconf", "gnmi", "cli"])?.name {
             "netconf" => table.table("netconf", |table| {
-                let (ssh, habits) = (SshHabits::read(table), NetconfHabits::read(table, &models));
+                let (ssh, habits) = (SshHabits::read(table), NetconfHabits::read(table));
                 Some((ssh?, Speaks::Netconf(habits?)))
             }),
             "gnmi" => table.table("gnmi", |table| {
@@ -59,9 +59,10 @@ struct Models<'p, 't> {
 }
 
 impl Models<'_, '_> {
-    /// The one that a carrier's `model` names, of these.
-    fn named(&self, carrier: &Table, known: &[(&str, Named)]) -> Option<Model> {
-        let named = carrier.get("model").map(|item| item.choice(known));
+    /// The one that a carrier's `model` names.
+    fn named(&self, carrier: &Table) -> Option<Model> {
+        let known = [("openconfig", Named::OpenConfig), ("native", Named::Native), ("cli", Named::Cli)];
+        let named = carrier.get("model").map(|item| item.choice(&known));
         match named.unwrap_or(Some(Named::OpenConfig))? {
             Named::OpenConfig => Some(Model::OpenConfig),
             Named::Native => {
@@ -136,8 +137,7 @@ impl OpenConfigHabits {
 }
 
 impl NetconfHabits {
-    fn read(table: &Table, models: &Models) -> Option<Self> {
-        let model = models.named(table, &[("openconfig", Named::OpenConfig), ("native", Named::Native)]);
+    fn read(table: &Table) -> Option<Self> {
         let confirm = table.required("confirm").and_then(|item| {
             item.choice(&[
                 ("auto", None),
@@ -149,14 +149,13 @@ impl NetconfHabits {
         });
         let timer_granularity =
             table.required("timer_granularity").and_then(|item| item.duration(SECOND..=SECOND * 60));
-        Some(Self { confirm: confirm?, timer_granularity: timer_granularity?, model: model? })
+        Some(Self { confirm: confirm?, timer_granularity: timer_granularity? })
     }
 }
 
 impl GnmiHabits {
     fn read(table: &Table, models: &Models) -> Option<Self> {
-        let known = [("openconfig", Named::OpenConfig), ("native", Named::Native), ("cli", Named::Cli)];
-        let model = models.named(table, &known);
+        let model = models.named(table);
         let encoding = table
             .get("encoding")
             .map(|item| item.choice(&[("json-ietf", GnmiEncoding::JsonIetf), ("json", GnmiEncoding::Json)]));
