@@ -66,6 +66,16 @@ impl Speaks {
             Self::Cli(habits) => Some(&habits.language),
         }
     }
+
+    /// Whether edits are in a vendor's own model whose modules nobody gave.
+    pub fn checks_form_only(&self) -> bool {
+        match self {
+            Self::Gnmi(habits) => {
+                matches!(&habits.model, Model::Native(language) if language.modules.is_none())
+            }
+            Self::Netconf(_) | Self::Cli(_) => false,
+        }
+    }
 }
 
 /// In which words a protocol that could carry any carries what a device is told.

@@ -11,6 +11,7 @@ use crate::device::{
     CliHabits, GnmiEncoding, GnmiHabits, KeyLeaf, Language, Model, NetconfHabits, OpenConfigHabits,
     PortRename, Profile, Speaks, SshHabits, WordError,
 };
+use crate::schema::Schema;
 use crate::transport::Timed;
 use crate::transport::ssh::known_algorithm;
 
@@ -66,7 +67,14 @@ impl Models<'_, '_> {
         match named.unwrap_or(Some(Named::OpenConfig))? {
             Named::OpenConfig => Some(Model::OpenConfig),
             Named::Native => {
-                let native = |table: &Table| Language::read(table, self.templates);
+                let native = |table: &Table| {
+                    let modules = table.get("yang").map(|item| {
+                        let directory = item.directory()?;
+                        item.of(Schema::from_dir(&directory))
+                    });
+                    let language = Language::read(table, self.templates)?;
+                    Some(Language { modules: modules.map_or(Some(None), |read| read.map(Some))?, ..language })
+                };
                 self.table.required_table("model", native).map(Arc::new).map(Model::Native)
             }
             Named::Cli if self.table.required("cli").is_some() => {

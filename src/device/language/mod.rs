@@ -5,10 +5,12 @@ pub(in crate::device) mod read;
 mod templates;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use regex::Regex;
 
 use crate::openconfig::PortState;
+use crate::schema::Schema;
 pub use templates::{Expression, TemplateError, TemplateSources, Templates};
 
 /// What a profile says of one language, in data.
@@ -34,6 +36,9 @@ pub struct Language {
     pub mode_by_members: bool,
     /// What is in force on a port where nothing is configured.
     pub in_force: PortState,
+    /// The modules of the model that it is a language of, which its edits are checked with; none: nobody
+    /// gave them, and only the form of edits is checked.
+    pub modules: Option<Arc<Schema>>,
 }
 
 /// Patterns that a value must fit as a whole before it is written into a line.

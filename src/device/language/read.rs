@@ -74,6 +74,7 @@ impl Language {
             mode_by_members: mode_by_members.unwrap_or_default(),
             keeps_other_mode: keeps_other_mode.unwrap_or_default(),
             in_force,
+            modules: None,
         })
     }
 }

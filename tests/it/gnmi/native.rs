@@ -99,6 +99,14 @@ fn srl() -> Value {
 
 impl System {
     async fn start(&self) -> (Switch, Service, Site) {
+        let switch = self.simulate().await;
+        let lines = plaintext(&switch).replace("gnmi_openconfig", self.profile);
+        let site = Site::new().device("leaf1", &lines);
+        let service = site.serve().await;
+        (switch, service, site)
+    }
+
+    async fn simulate(&self) -> Switch {
         let mut gnmi = GnmiSpec { quirks: self.quirks.clone(), ..GnmiSpec::default() };
         match &self.has {
             Has::Document { origin, of } => gnmi.documents = Documents::from([(origin.to_string(), of())]),
@@ -108,11 +116,7 @@ impl System {
                 gnmi.encodings.push(Encoding::Ascii);
             }
         }
-        let switch = start(gnmi, SwitchSpec::default()).await;
-        let lines = plaintext(&switch).replace("gnmi_openconfig", self.profile);
-        let site = Site::new().device("leaf1", &lines);
-        let service = site.serve().await;
-        (switch, service, site)
+        start(gnmi, SwitchSpec::default()).await
     }
 
     /// All that is set on it.
@@ -293,4 +297,45 @@ fn a_set_in_openconfigs_words_replaces_nothing() {
     let profile = Profiles::default().get("gnmi_openconfig").unwrap();
     let set = json!({"replace": [{"path": "/interfaces", "val": {}}]});
     assert!(judge(&profile, &Scope::default(), &set).unwrap_err().contains("is replaced"));
+}
+
+/// An operator has the modules of the model, some of them without a leaf that is to be written.
+#[tokio::test]
+async fn edits_are_checked_with_the_modules_that_are_there() {
+    const FORM_ONLY: &str = "checked for their form only";
+    let system = systems().into_iter().find(|system| system.profile == "cisco_nxos_gnmi").unwrap();
+    let switch = system.simulate().await;
+    let trunk = || and(update(system.port, "trunk", 101, &[110, 111]), "dry_run", true);
+    let (all, too_few) = ("leaf trunkVlans { type string; }", "");
+    for (leaf, refused) in [(None, false), (Some(all), false), (Some(too_few), true)] {
+        let site = Site::new();
+        std::fs::create_dir_all(site.path("profiles/yang")).unwrap();
+        let mut profile = "like = \"cisco_nxos_gnmi\"\ndescription = \"Ours\"\n".to_owned();
+        if let Some(leaf) = leaf {
+            let port = format!(
+                "key id; leaf id {{ type string; }} leaf mode {{ type string; }} leaf nativeVlan {{ type string; }} \
+                 leaf descr {{ type string; }} {leaf}"
+            );
+            let module = format!(
+                "module device {{ namespace \"urn:device\"; prefix d; container System {{ container intf-items {{ \
+                 container phys-items {{ list PhysIf-list {{ {port} }} }} }} }} }}"
+            );
+            std::fs::write(site.path("profiles/yang/device.yang"), module).unwrap();
+            profile += "[model]\nyang = \"yang\"\n";
+        }
+        std::fs::write(site.path("profiles/own.toml"), profile).unwrap();
+        let lines = plaintext(&switch).replace("gnmi_openconfig", "own");
+        let site = site.device("leaf1", &lines).section("[models]\nprofiles = \"profiles\"\n");
+        let answer = site.serve().await.call("update_port", trunk()).await;
+        match answer {
+            Ok(answer) => {
+                assert!(!refused, "{answer}");
+                assert_eq!(answer.to_string().contains(FORM_ONLY), leaf.is_none(), "{answer:#}");
+            }
+            Err(failure) => {
+                let words = format!("{failure:?}");
+                assert!(refused && words.contains("not what the modules of its model allow"), "{words}");
+            }
+        }
+    }
 }
