@@ -323,11 +323,13 @@ impl<'a> Table<'a> {
     /// Lends the table under `key`; none: it is absent.
     pub fn table<T>(&self, key: &'static str, read: impl FnOnce(&Table) -> Option<T>) -> Option<T> {
         let item = self.get(key)?;
+        if let Some(below) = self.below.as_ref().filter(|_| !self.tree.contains_key(key)) {
+            return below.table(key, read);
+        }
         let DeValue::Table(tree) = item.value else {
             return item.wrong_type(&format!("a table ([{}])", item.key));
         };
-        let below = self.below.as_ref().filter(|_| self.tree.contains_key(key));
-        let below = below.and_then(|below| below.inner_table(key)).map(Rc::new);
+        let below = self.below.as_ref().and_then(|below| below.inner_table(key)).map(Rc::new);
         let label = format!("{}.", item.key);
         Table { below, source: item.source, ..self.inner(item.span, label, key, tree) }.lend(read)
     }

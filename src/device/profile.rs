@@ -11,6 +11,7 @@ use crate::device::{
     CliHabits, GnmiEncoding, GnmiHabits, KeyLeaf, Language, Model, NetconfHabits, OpenConfigHabits,
     PortRename, Profile, Speaks, SshHabits, Way, WordError,
 };
+use crate::schema::Schema;
 use crate::transport::Timed;
 use crate::transport::ssh::known_algorithm;
 
@@ -88,7 +89,7 @@ impl Models<'_, '_> {
     fn way(&self, name: &'static str) -> Option<Way> {
         let (ssh, speaks) = match name {
             "netconf" => self.table.table(name, |table| {
-                let (ssh, habits) = (SshHabits::read(table), NetconfHabits::read(table, self));
+                let (ssh, habits) = (SshHabits::read(table), NetconfHabits::read(table));
                 Some((ssh?, Speaks::Netconf(habits?)))
             }),
             "gnmi" => self.table.table(name, |table| {
@@ -100,13 +101,21 @@ impl Models<'_, '_> {
         Some(Way { speaks, ssh })
     }
 
-    /// The one that a carrier's `model` names, of these.
-    fn named(&self, carrier: &Table, known: &[(&str, Named)]) -> Option<Model> {
-        let named = carrier.get("model").map(|item| item.choice(known));
+    /// The one that a carrier's `model` names.
+    fn named(&self, carrier: &Table) -> Option<Model> {
+        let known = [("openconfig", Named::OpenConfig), ("native", Named::Native), ("cli", Named::Cli)];
+        let named = carrier.get("model").map(|item| item.choice(&known));
         match named.unwrap_or(Some(Named::OpenConfig))? {
             Named::OpenConfig => Some(Model::OpenConfig),
             Named::Native => {
-                let native = |table: &Table| Language::read(table, self.templates);
+                let native = |table: &Table| {
+                    let modules = table.get("yang").map(|item| {
+                        let directory = item.directory()?;
+                        item.of(Schema::from_dir(&directory))
+                    });
+                    let language = Language::read(table, self.templates)?;
+                    Some(Language { modules: modules.map_or(Some(None), |read| read.map(Some))?, ..language })
+                };
                 self.table.required_table("model", native).map(Arc::new).map(Model::Native)
             }
             Named::Cli if self.table.required("cli").is_some() => {
@@ -177,8 +186,7 @@ impl OpenConfigHabits {
 }
 
 impl NetconfHabits {
-    fn read(table: &Table, models: &Models) -> Option<Self> {
-        let model = models.named(table, &[("openconfig", Named::OpenConfig), ("native", Named::Native)]);
+    fn read(table: &Table) -> Option<Self> {
         let confirm = table.required("confirm").and_then(|item| {
             item.choice(&[
                 ("auto", None),
@@ -190,14 +198,13 @@ impl NetconfHabits {
         });
         let timer_granularity =
             table.required("timer_granularity").and_then(|item| item.duration(SECOND..=SECOND * 60));
-        Some(Self { confirm: confirm?, timer_granularity: timer_granularity?, model: model? })
+        Some(Self { confirm: confirm?, timer_granularity: timer_granularity? })
     }
 }
 
 impl GnmiHabits {
     fn read(table: &Table, models: &Models) -> Option<Self> {
-        let known = [("openconfig", Named::OpenConfig), ("native", Named::Native), ("cli", Named::Cli)];
-        let model = models.named(table, &known);
+        let model = models.named(table);
         let encoding = table
             .get("encoding")
             .map(|item| item.choice(&[("json-ietf", GnmiEncoding::JsonIetf), ("json", GnmiEncoding::Json)]));

@@ -217,7 +217,7 @@ impl GnmiSession {
 
     async fn running(&mut self, reads: &ReadSet, deadline: Instant) -> Result<Slice, Fault> {
         let data_type = if self.habits.get_all { DataType::All } else { DataType::Config };
-        match self.habits.model.reading().cloned() {
+        match self.habits.model.language().cloned() {
             Some(language) => self.by_rules(&language, data_type, reads, deadline).await,
             None => {
                 let answer = self.get(&self.paths(reads), data_type, deadline).await?;
@@ -230,8 +230,17 @@ impl GnmiSession {
         reads.paths.iter().map(|path| render::gnmi::path(path, &self.habits)).collect()
     }
 
-    /// Reads nodes of the vendor's own model, which the profile's rules give their meaning. Each is asked
-    /// for by itself, so that it is clear what an answer is about.
+    /// Where a command's output, or a node of the vendor's own model, is to be got.
+    fn asked(&self, text: &str, is_cli: bool) -> Result<gnmi::Path, Fault> {
+        if is_cli {
+            return Ok(request::command(text));
+        }
+        let path: gnmi::Path = text.parse().map_err(|error| not_sent(&format!("{error}")))?;
+        Ok(gnmi::Path { origin: self.habits.origin_of_paths().to_owned(), ..path })
+    }
+
+    /// Reads what the profile's rules give its meaning: nodes of the vendor's own model, or what commands
+    /// print. Each is asked for by itself, so that it is clear what an answer is about.
     async fn by_rules(
         &mut self,
         language: &Language,
@@ -241,20 +250,21 @@ impl GnmiSession {
     ) -> Result<Slice, Fault> {
         let wanted = Wanted::of(&reads.paths);
         let commands = wanted.commands(language).map_err(|why| not_sent(&why))?;
-        let mut documents: BTreeMap<String, serde_json::Value> = BTreeMap::new();
-        for (_, text) in &commands {
-            if documents.contains_key(text) {
-                continue;
-            }
-            let path: gnmi::Path = text.parse().map_err(|error| not_sent(&format!("{error}")))?;
-            let asked = gnmi::Path { origin: self.habits.origin_of_paths().to_owned(), ..path };
-            let answer = self.get(std::slice::from_ref(&asked), data_type, deadline).await?;
-            let document = document::document(&answer, &asked).map_err(|why| malformed(&why))?;
-            documents.insert(text.clone(), document);
-        }
+        let is_cli = matches!(self.habits.model, Model::Lines(_));
+        let mut answers: BTreeMap<&str, Vec<Notification>> = BTreeMap::new();
         let mut rows = Rows::default();
         for (rule, text) in &commands {
-            let read = documents.get(text).map_or(Ok(()), |document| rows.read_json(rule, document));
+            let asked = self.asked(text, is_cli)?;
+            if !answers.contains_key(text.as_str()) {
+                let data_type = if is_cli { DataType::All } else { data_type };
+                let answer = self.get(std::slice::from_ref(&asked), data_type, deadline).await?;
+                answers.insert(text, answer);
+            }
+            let answer = &answers[text.as_str()];
+            let read = match is_cli {
+                true => document::printed(answer).and_then(|printed| rows.read(rule, &printed)),
+                false => document::document(answer, &asked).and_then(|found| rows.read_json(rule, &found)),
+            };
             read.map_err(|why| malformed(&format!("{text}: {why}")))?;
         }
         let slice = rows.meaning(&wanted, &self.profile, language).map_err(|why| malformed(&why))?;
@@ -356,7 +366,7 @@ impl Session for GnmiSession {
         deadline: Instant,
     ) -> Result<Observed, Fault> {
         let config = self.running(running, deadline).await?;
-        if self.habits.model.reading().is_some() {
+        if self.habits.model.language().is_some() {
             let state = Err(not_sent("the profile does not say how state is read"));
             return Ok(Observed { running: config, state });
         }
