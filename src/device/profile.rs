@@ -50,7 +50,7 @@ impl Profile {
 /// Never empty.
 fn transports(table: &Table) -> Option<Vec<&'static str>> {
     let known = ["netconf", "gnmi", "cli"];
-    let written: Vec<_> = known.into_iter().filter(|name| table.get(name).is_some()).collect();
+    let written: Vec<_> = table.those_among(&known).iter().map(|item| item.name).collect();
     let named = table.get("transports");
     let Some(item) = named else {
         if written.len() > 1 {
@@ -68,7 +68,9 @@ fn transports(table: &Table) -> Option<Vec<&'static str>> {
         table.required(name).is_some().then_some(name)
     })?;
     let is_twice = names.iter().enumerate().any(|(n, name)| names[..n].contains(name));
-    let left_out = written.iter().find(|name| !names.contains(name));
+    // What gNMI may carry need not be spoken over SSH as well.
+    let is_carried = names.contains(&"gnmi");
+    let left_out = written.iter().find(|name| !(names.contains(name) || is_carried && **name == "cli"));
     match left_out {
         _ if is_twice => item.refuse("one of them stands there twice"),
         Some(name) => item.refuse(format_args!("[{name}] is there, and it is not in the list")),

@@ -14,6 +14,7 @@ use tonic::{Code, Status};
 use super::call::{Failed, Login, call, name};
 use super::heard::Heard;
 use super::{channel, data, document, request};
+use crate::device::language::ReadRule;
 use crate::device::{Credential, Device, GnmiEndpoint, GnmiHabits, Language, Model, Profile};
 use crate::gnmi::rpc::g_n_m_i_client::gNMIClient;
 use crate::gnmi::{
@@ -239,8 +240,7 @@ impl GnmiSession {
         Ok(gnmi::Path { origin: self.habits.origin_of_paths().to_owned(), ..path })
     }
 
-    /// Reads what the profile's rules give its meaning: nodes of the vendor's own model, or what commands
-    /// print. Each is asked for by itself, so that it is clear what an answer is about.
+    /// What the profile's rules give its meaning: nodes of the vendor's own model, or what commands print.
     async fn by_rules(
         &mut self,
         language: &Language,
@@ -250,13 +250,38 @@ impl GnmiSession {
     ) -> Result<Slice, Fault> {
         let wanted = Wanted::of(&reads.paths);
         let commands = wanted.commands(language).map_err(|why| not_sent(&why))?;
+        let rows = self.rows(&commands, data_type, deadline).await?;
+        let slice = rows.meaning(&wanted, &self.profile, language).map_err(|why| malformed(&why))?;
+        Ok(slice.within(&reads.paths))
+    }
+
+    /// The same of what ports report; nothing where the profile does not say how they are asked.
+    async fn state_by_rules(
+        &mut self,
+        language: &Language,
+        state: &ReadSet,
+        deadline: Instant,
+    ) -> Result<Slice, Fault> {
+        let wanted = Wanted::of(&state.paths);
+        let commands = wanted.state_commands(language).map_err(|why| not_sent(&why))?;
+        let rows = self.rows(&commands, DataType::All, deadline).await?;
+        rows.reported(&wanted, &self.profile, language).map_err(|why| malformed(&why))
+    }
+
+    /// Each is asked for by itself, so that it is clear what an answer is about.
+    async fn rows(
+        &mut self,
+        commands: &[(&ReadRule, String)],
+        data_type: DataType,
+        deadline: Instant,
+    ) -> Result<Rows, Fault> {
         let is_cli = matches!(self.habits.model, Model::Lines(_));
+        let data_type = if is_cli { DataType::All } else { data_type };
         let mut answers: BTreeMap<&str, Vec<Notification>> = BTreeMap::new();
         let mut rows = Rows::default();
-        for (rule, text) in &commands {
+        for (rule, text) in commands {
             let asked = self.asked(text, is_cli)?;
             if !answers.contains_key(text.as_str()) {
-                let data_type = if is_cli { DataType::All } else { data_type };
                 let answer = self.get(std::slice::from_ref(&asked), data_type, deadline).await?;
                 answers.insert(text, answer);
             }
@@ -267,8 +292,7 @@ impl GnmiSession {
             };
             read.map_err(|why| malformed(&format!("{text}: {why}")))?;
         }
-        let slice = rows.meaning(&wanted, &self.profile, language).map_err(|why| malformed(&why))?;
-        Ok(slice.within(&reads.paths))
+        Ok(rows)
     }
 }
 
@@ -366,14 +390,12 @@ impl Session for GnmiSession {
         deadline: Instant,
     ) -> Result<Observed, Fault> {
         let config = self.running(running, deadline).await?;
-        if self.habits.model.language().is_some() {
-            let state = Err(not_sent("the profile does not say how state is read"));
-            return Ok(Observed { running: config, state });
-        }
-        let report = self.get(&self.paths(state), DataType::State, deadline).await;
-        let state = match report {
-            Ok(answer) => understand(answer, true, state).await,
-            Err(fault) => Err(fault),
+        let state = match self.habits.model.language().cloned() {
+            Some(language) => self.state_by_rules(&language, state, deadline).await,
+            None => match self.get(&self.paths(state), DataType::State, deadline).await {
+                Ok(answer) => understand(answer, true, state).await,
+                Err(fault) => Err(fault),
+            },
         };
         Ok(Observed { running: config, state })
     }
