@@ -1,12 +1,12 @@
 //! Which calls make up which flight (see [`Session`]).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use secrecy::ExposeSecret as _;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tonic::metadata::AsciiMetadataValue;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
@@ -221,7 +221,7 @@ impl GnmiSession {
             Some(language) => self.by_rules(&language, data_type, reads, deadline).await,
             None => {
                 let answer = self.get(&self.paths(reads), data_type, deadline).await?;
-                understand(answer, false, reads).await
+                understand(answer, false, reads, deadline).await
             }
         }
     }
@@ -241,40 +241,63 @@ impl GnmiSession {
     ) -> Result<Slice, Fault> {
         let wanted = Wanted::of(&reads.paths);
         let commands = wanted.commands(language).map_err(|why| not_sent(&why))?;
-        let mut documents: BTreeMap<String, serde_json::Value> = BTreeMap::new();
-        for (_, text) in &commands {
-            if documents.contains_key(text) {
-                continue;
-            }
+        let texts: BTreeSet<String> = commands.into_iter().map(|(_, text)| text).collect();
+        let mut answers = BTreeMap::new();
+        for text in texts {
             let path: gnmi::Path = text.parse().map_err(|error| not_sent(&format!("{error}")))?;
             let asked = gnmi::Path { origin: self.habits.origin_of_paths().to_owned(), ..path };
             let answer = self.get(std::slice::from_ref(&asked), data_type, deadline).await?;
-            let document = document::document(&answer, &asked).map_err(|why| malformed(&why))?;
-            documents.insert(text.clone(), document);
+            answers.insert(text, (asked, answer));
         }
-        let mut rows = Rows::default();
-        for (rule, text) in &commands {
-            let read = documents.get(text).map_or(Ok(()), |document| rows.read_json(rule, document));
-            read.map_err(|why| malformed(&format!("{text}: {why}")))?;
-        }
-        let slice = rows.meaning(&wanted, &self.profile, language).map_err(|why| malformed(&why))?;
-        Ok(slice.within(&reads.paths))
+        let size = answers.values().map(|(_, answer)| size(answer)).sum();
+        let (profile, language, reads) = (self.profile.clone(), language.clone(), reads.clone());
+        let read = move || {
+            let mut rows = Rows::default();
+            let documents = answers
+                .iter()
+                .map(|(text, (asked, answer))| Ok::<_, String>((text, document::document(answer, asked)?)));
+            let documents = documents.collect::<Result<BTreeMap<_, _>, _>>()?;
+            for (rule, text) in &wanted.commands(&language)? {
+                let read = documents.get(text).map_or(Ok(()), |document| rows.read_json(rule, document));
+                read.map_err(|why| format!("{text}: {why}"))?;
+            }
+            Ok(rows.meaning(&wanted, &profile, &language)?.within(&reads.paths))
+        };
+        meaning(size, read, deadline).await
     }
 }
 
-/// Reading many ports takes time that other devices must not wait for; a few are read quicker than
-/// another thread is woken.
-async fn understand(answer: Vec<Notification>, state: bool, reads: &ReadSet) -> Result<Slice, Fault> {
-    let is_short = answer.iter().map(prost::Message::encoded_len).sum::<usize>() <= SHORT;
-    let reads = reads.clone();
+async fn understand(
+    answer: Vec<Notification>,
+    state: bool,
+    reads: &ReadSet,
+    deadline: Instant,
+) -> Result<Slice, Fault> {
+    let (size, reads) = (size(&answer), reads.clone());
     let read = move || data::read(&answer, state, &reads.paths, &reads.schema);
-    if is_short {
+    meaning(size, read, deadline).await
+}
+
+/// What an answer of `size` bytes means. To read many ports takes time that other devices must not wait
+/// for, and nobody longer than until the deadline; a few are read quicker than another thread is woken.
+async fn meaning<T: Send + 'static>(
+    size: usize,
+    read: impl FnOnce() -> Result<T, String> + Send + 'static,
+    deadline: Instant,
+) -> Result<T, Fault> {
+    if size <= SHORT {
         return read().map_err(|why| malformed(&why));
     }
-    match tokio::task::spawn_blocking(read).await {
-        Ok(read) => read.map_err(|why| malformed(&why)),
-        Err(error) => Err(malformed(&error.to_string())),
+    match timeout_at(deadline, tokio::task::spawn_blocking(read)).await {
+        Ok(Ok(read)) => read.map_err(|why| malformed(&why)),
+        Ok(Err(error)) => Err(malformed(&error.to_string())),
+        Err(_) => Err(Fault::Lost(Cause::Deadline("reading what the device sent"))),
     }
+}
+
+/// In bytes, as it came.
+fn size(answer: &[Notification]) -> usize {
+    answer.iter().map(prost::Message::encoded_len).sum()
 }
 
 fn refusal(status: &Status) -> String {
@@ -362,7 +385,7 @@ impl Session for GnmiSession {
         }
         let report = self.get(&self.paths(state), DataType::State, deadline).await;
         let state = match report {
-            Ok(answer) => understand(answer, true, state).await,
+            Ok(answer) => understand(answer, true, state, deadline).await,
             Err(fault) => Err(fault),
         };
         Ok(Observed { running: config, state })
@@ -437,4 +460,23 @@ fn malformed(why: &str) -> Fault {
 
 fn not_sent(why: &str) -> Fault {
     Fault::NotSent(Cause::Unsupported(why.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// On the one thread there is, others go on meanwhile.
+    #[tokio::test]
+    async fn a_long_answer_is_not_read_for_longer_than_there_is_time() {
+        let (go_on, wait) = mpsc::channel::<()>();
+        let deadline = Instant::now() + Duration::from_millis(50);
+        let read = move || wait.recv().map_err(|error| error.to_string());
+        let late = meaning(SHORT + 1, read, deadline).await.unwrap_err();
+        assert_eq!(late, Fault::Lost(Cause::Deadline("reading what the device sent")));
+        go_on.send(()).unwrap();
+    }
 }
