@@ -29,8 +29,9 @@ use crate::transport::{
     shown,
 };
 
-/// The longest answer that is taken, in bytes: a Get of every port of a large chassis.
-const LONGEST: usize = 64 << 20;
+/// The longest answer that is taken, in bytes: a Get of every port of a large chassis, as over NETCONF.
+/// What says nothing takes seventy times that in memory.
+const LONGEST: usize = 16 << 20;
 
 /// The longest answer that is read where it arrived, in bytes.
 const SHORT: usize = 16 << 10;
