@@ -67,7 +67,7 @@ pub fn run(command: InventoryCommand) -> Result<ExitCode> {
     match &args.out {
         Some(directory) => write(directory, name, &written)?,
         None => {
-            print!("{}", written.toml);
+            super::print(&written.toml)?;
             for (file, _) in &written.secrets {
                 eprintln!("{file}: has to be made, mode 0600; --out makes it");
             }

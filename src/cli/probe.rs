@@ -2,7 +2,7 @@
 //! which one a change would take.
 
 use std::collections::BTreeMap;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -89,8 +89,7 @@ pub async fn run(args: ProbeArgs) -> Result<ExitCode> {
         if shows_progress {
             eprint!("\r\x1b[K");
         }
-        print!("{text}");
-        std::io::stdout().flush().context("standard output")?;
+        super::print(&text)?;
         if shows_progress && done < all {
             eprint!("{done} of {all} devices");
         }

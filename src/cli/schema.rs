@@ -51,6 +51,9 @@ pub struct FetchArgs {
 /// More are not taken from one device.
 const MOST: usize = 5000;
 
+/// Nor more than this of text, in bytes: all of it is in memory until the last has come.
+const MOST_TEXT: usize = 256 << 20;
+
 /// Runs the subcommand.
 pub async fn run(SchemaCommand::Fetch(args): SchemaCommand) -> Result<ExitCode> {
     let inventory = config::load(&args.config)?.inventory;
@@ -67,19 +70,19 @@ pub async fn run(SchemaCommand::Fetch(args): SchemaCommand) -> Result<ExitCode> 
     let needed = way.profile.speaks.modules();
     let fetched = fetch(&mut *session, &args.modules, needed, deadline).await;
     session.close().await;
-    let Fetched { texts, missing } = fetched?;
+    let Fetched { texts, missing, .. } = fetched?;
 
     DirBuilder::new().mode(0o755).create(&args.into).with_context(|| args.into.display().to_string())?;
     for (name, text) in &texts {
         write(&args.into, name, text)?;
     }
-    println!("{} modules of {} in {}", texts.len(), device.name, args.into.display());
+    super::print(&format!("{} modules of {} in {}\n", texts.len(), device.name, args.into.display()))?;
     for (name, why) in &missing {
         eprintln!("{}", printable(&format!("{name}: {why}")));
     }
     let loaded = Schema::from_dir(&args.into);
     match &loaded {
-        Ok(_) => println!("libyang reads them; review them before a `[models] yang` names them"),
+        Ok(_) => super::print("libyang reads them; review them before a `[models] yang` names them\n")?,
         Err(error) => eprintln!("{}", printable(&format!("libyang cannot read them together: {error}"))),
     }
     let is_whole = missing.is_empty() && loaded.is_ok();
@@ -92,6 +95,20 @@ struct Fetched {
     texts: BTreeMap<String, String>,
     /// What the device lists or a module imports, and does not give.
     missing: BTreeMap<String, String>,
+    /// Of all texts, in bytes.
+    size: usize,
+}
+
+impl Fetched {
+    /// Keeps a text, if there are no more than `most` bytes then.
+    fn add(&mut self, name: String, text: String, most: usize) -> Result<()> {
+        self.size += text.len();
+        if self.size > most {
+            bail!("the modules are longer than {most} bytes; name those that you want with --module");
+        }
+        self.texts.insert(name, text);
+        Ok(())
+    }
 }
 
 /// Modules and all that they import.
@@ -133,7 +150,7 @@ async fn fetch(
             }
         }
         let dated = revision.or_else(|| newest(&text)).map(|date| format!("@{date}")).unwrap_or_default();
-        fetched.texts.insert(format!("{name}{dated}"), text);
+        fetched.add(format!("{name}{dated}"), text, MOST_TEXT)?;
     }
     Ok(fetched)
 }
@@ -182,6 +199,15 @@ mod tests {
         assert!(declares(text, "a-b") && !declares(text, "a"));
         assert_eq!(newest(text), Some("2021-03-04"));
         assert_eq!(newest("module x { }"), None);
+    }
+
+    #[test]
+    fn modules_without_end_end() {
+        let mut fetched = Fetched::default();
+        assert!((0..2).all(|n| fetched.add(n.to_string(), "x".repeat(40), 100).is_ok()));
+        let full = fetched.add("2".to_owned(), "x".repeat(40), 100).unwrap_err();
+        assert!(full.to_string().contains("longer than 100 bytes"), "{full}");
+        assert_eq!(fetched.texts.len(), 2);
     }
 
     #[test]

@@ -263,8 +263,12 @@ impl Context<'_> {
         };
         // TLS may say all there is to say of who we are.
         let needs_login = by_ssh || !gnmi.as_ref().is_none_or(|gnmi| gnmi.shows_certificate);
-        if let (Some((host, item)), Some(port)) = (&address, port) {
-            taken.claim(item, format!("endpoint {}", host_and_port(host, port)));
+        // Whatever way leads to it: under two names it would be changed by two at a time.
+        let ports = BTreeSet::from([port, cli_port, gnmi.as_ref().map(|gnmi| gnmi.port)]);
+        if let Some((host, item)) = &address {
+            for port in ports.into_iter().flatten() {
+                taken.claim(item, format!("endpoint {}", host_and_port(host, port)));
+            }
         }
         let username = match table.get("username") {
             None if !needs_login => Some(String::new()),

@@ -7,7 +7,7 @@ use tokio::time::{Instant, timeout_at};
 use tonic::{Code, Request, Response, Status, TimeoutExpired};
 
 use super::channel::causes;
-use crate::transport::{Cause, DeviceError, Fault};
+use crate::transport::{Cause, DeviceError, Fault, shown};
 
 /// How a call ended that brought no answer of use.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ where
         Ok(Ok(response)) => Ok(response.into_inner()),
         Ok(Err(status)) if is_no(&status) => Err(Failed::No(status)),
         Ok(Err(status)) if is_late(&status) => Err(Failed::Open(Cause::Deadline(doing))),
-        Ok(Err(status)) => Err(Failed::Open(Cause::Closed(words(&status)))),
+        Ok(Err(status)) => Err(Failed::Open(Cause::Closed(shown(&words(&status))))),
     }
 }
 
@@ -118,6 +118,25 @@ impl From<Failed> for Fault {
                 ..DeviceError::default()
             }]),
             Failed::Open(cause) => Fault::Lost(cause),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_a_target_says_stays_on_one_line() {
+        for code in [Code::Internal, Code::Unavailable, Code::Unknown, Code::FailedPrecondition] {
+            let deadline = Instant::now() + Duration::from_secs(5);
+            let said = "no\n2026-01-01 INFO applied\u{1b}[2J";
+            let refuses = |_: Request<()>| async move { Err::<Response<()>, _>(Status::new(code, said)) };
+            let failed = call((), &None, deadline, "asking", refuses).await.unwrap_err();
+            let told = Fault::from(failed).to_string();
+            assert!(told.contains(r"no\n2026") && !told.contains(char::is_control), "{told:?}");
         }
     }
 }

@@ -27,10 +27,9 @@ pub(super) async fn connect(
 ) -> Result<Box<dyn Stream>, Cause> {
     let address = host_and_port(&endpoint.address, gnmi.port);
     let fail = |why: String| Cause::Connect { address: address.clone(), why };
-    let late = |_| fail("deadline passed".to_owned());
     let tcp = timeout_at(deadline, TcpStream::connect((endpoint.address.as_str(), gnmi.port)));
     let absent = |why: String| Cause::Absent { address: address.clone(), why };
-    let tcp = tcp.await.map_err(late)?.map_err(|error| match error.kind() {
+    let tcp = tcp.await.map_err(|_| Cause::Deadline("connecting"))?.map_err(|error| match error.kind() {
         io::ErrorKind::ConnectionRefused => absent(error.to_string()),
         _ => fail(error.to_string()),
     })?;
@@ -41,7 +40,9 @@ pub(super) async fn connect(
             let name = server_name.as_deref().unwrap_or(&endpoint.address).to_owned();
             let name = ServerName::try_from(name).map_err(|error| fail(format!("TLS: {error}")))?;
             let tls = timeout_at(deadline, TlsConnector::from(config.0.clone()).connect(name, tcp)).await;
-            let tls = tls.map_err(late)?.map_err(|error| fail(format!("TLS: {error}")))?;
+            let tls = tls
+                .map_err(|_| Cause::Deadline("agreeing on TLS"))?
+                .map_err(|error| fail(format!("TLS: {error}")))?;
             if tls.get_ref().1.alpn_protocol() != Some(b"h2") {
                 return Err(absent("it speaks TLS and no HTTP/2, so it is no gNMI target".to_owned()));
             }
@@ -75,7 +76,7 @@ pub(super) async fn over(
         std::future::ready(stream.map(TokioIo::new).ok_or_else(gone))
     });
     let channel = timeout_at(deadline, builder.connect_with_connector(taken)).await;
-    let channel = channel.map_err(|_| fail("deadline passed".to_owned()))?;
+    let channel = channel.map_err(|_| Cause::Deadline("agreeing on HTTP/2"))?;
     channel.map_err(|error| fail(causes(&error)))
 }
 

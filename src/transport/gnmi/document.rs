@@ -1,9 +1,15 @@
 //! What notifications say of one node of a vendor's own model, as one JSON document.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value as Json};
 
 use super::data;
 use crate::gnmi::{Notification, Path, PathElem};
+
+/// So many levels may be below the node that was asked for: what handles a document calls itself once a
+/// level.
+const DEEPEST: usize = 64;
 
 /// What is in the node that was asked for, names without their module; an empty object where it is not
 /// there.
@@ -12,6 +18,7 @@ use crate::gnmi::{Notification, Path, PathElem};
 /// What cannot be understood, and what nobody asked for: the answer may be about another node then.
 pub(super) fn document(notifications: &[Notification], asked: &Path) -> Result<Json, String> {
     let mut root = Json::Object(Map::new());
+    let mut lists = Lists::default();
     for notification in notifications {
         for update in &notification.update {
             let prefix = notification.prefix.iter().chain(&update.path);
@@ -25,6 +32,9 @@ pub(super) fn document(notifications: &[Notification], asked: &Path) -> Result<J
             {
                 elems.pop();
             }
+            if elems.len() > asked.elem.len() + DEEPEST {
+                return Err(format!("{place}: too deep"));
+            }
             let same = elems.iter().zip(&asked.elem).all(|(found, asked)| {
                 let asked = bare(asked.clone());
                 // Without keys every entry of the list was asked for.
@@ -33,7 +43,7 @@ pub(super) fn document(notifications: &[Notification], asked: &Path) -> Result<J
             if !same || (elems.len() < asked.elem.len() && !value.is_object()) {
                 return Err(format!("{place}: nobody asked for that"));
             }
-            merge(node(&mut root, &elems)?, value).map_err(|why| format!("{place}: {why}"))?;
+            merge(node(&mut root, &elems, &mut lists)?, value).map_err(|why| format!("{place}: {why}"))?;
         }
     }
     let mut found = root;
@@ -83,8 +93,45 @@ fn plain(json: Json) -> Result<Json, String> {
     }
 }
 
+/// Where the entries of lists are, by the place of the list. An answer may name each entry in a path of
+/// its own, and to look for each among all others would take hours.
+#[derive(Default)]
+struct Lists(BTreeMap<String, List>);
+
+#[derive(Default)]
+struct List {
+    keys: Vec<String>,
+    /// So many entries are known by the values of their keys.
+    known: usize,
+    at: BTreeMap<Vec<String>, usize>,
+}
+
+impl Lists {
+    /// Which of `entries`, to which others are only ever added, is meant at `place`.
+    fn find(&mut self, place: &str, entries: &[Json], elem: &PathElem) -> Result<Option<usize>, String> {
+        let asked: BTreeMap<&String, &String> = elem.key.iter().collect();
+        let list = self.0.entry(place.to_owned()).or_default();
+        if list.keys.is_empty() {
+            list.keys = asked.keys().map(|key| (*key).clone()).collect();
+        }
+        if !list.keys.iter().eq(asked.keys().copied()) {
+            return Err(format!("`{}` has other keys elsewhere", elem.name));
+        }
+        for (at, entry) in entries.iter().enumerate().skip(list.known) {
+            let values = list.keys.iter().map(|key| key_value(entry, key)).collect::<Option<Vec<_>>>();
+            if let Some(values) = values {
+                list.at.entry(values).or_insert(at);
+            }
+        }
+        list.known = entries.len();
+        let values: Vec<String> = asked.into_values().cloned().collect();
+        Ok(list.at.get(&values).copied())
+    }
+}
+
 /// The node at a path, made where it is not there.
-fn node<'n>(mut node: &'n mut Json, elems: &[PathElem]) -> Result<&'n mut Json, String> {
+fn node<'n>(mut node: &'n mut Json, elems: &[PathElem], lists: &mut Lists) -> Result<&'n mut Json, String> {
+    let mut place = String::new();
     for elem in elems {
         let Json::Object(members) = node else { return Err(format!("`{}` is in no object", elem.name)) };
         node = members.entry(elem.name.clone()).or_insert_with(|| match elem.key.is_empty() {
@@ -93,23 +140,29 @@ fn node<'n>(mut node: &'n mut Json, elems: &[PathElem]) -> Result<&'n mut Json, 
         });
         if !elem.key.is_empty() {
             let Json::Array(entries) = node else { return Err(format!("`{}` is no list", elem.name)) };
-            let at = entries.iter().position(|entry| is_entry(entry, elem)).unwrap_or_else(|| {
+            let list = format!("{place}/{}", elem.name);
+            let at = lists.find(&list, entries, elem)?.unwrap_or_else(|| {
                 let keys = elem.key.iter().map(|(key, value)| (key.clone(), Json::String(value.clone())));
                 entries.push(Json::Object(keys.collect()));
                 entries.len() - 1
             });
             node = &mut entries[at];
         }
+        place += &Path { elem: vec![elem.clone()], ..Path::default() }.text();
     }
     Ok(node)
 }
 
 fn is_entry(entry: &Json, elem: &PathElem) -> bool {
-    elem.key.iter().all(|(key, value)| match entry.get(key) {
-        Some(Json::String(text)) => text == value,
-        Some(Json::Number(number)) => number.to_string().as_str() == value,
-        _ => false,
-    })
+    elem.key.iter().all(|(key, value)| key_value(entry, key).as_ref() == Some(value))
+}
+
+fn key_value(entry: &Json, key: &str) -> Option<String> {
+    match entry.get(key)? {
+        Json::String(text) => Some(text.clone()),
+        Json::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
 }
 
 fn take(json: Json, elem: &PathElem) -> Option<Json> {
@@ -190,6 +243,27 @@ mod tests {
         assert_eq!(read("/list", "/", &entries), Ok(both));
         assert_eq!(read("/top/list[name=b]", "/", &[("/top", whole)]), Ok(json!({})));
         assert_eq!(read("/top", "/", &[]), Ok(json!({})));
+    }
+
+    #[test]
+    fn an_answer_that_is_too_deep_ends() {
+        let deep = format!("/top{}", "/x".repeat(200_000));
+        assert!(read("/top", "/", &[(&deep, json!({}))]).unwrap_err().ends_with(": too deep"));
+        let deep = format!("/top{}", "/x".repeat(60));
+        assert!(read("/top", "/", &[(&deep, json!({}))]).is_ok());
+    }
+
+    #[test]
+    fn many_entries_named_one_by_one_take_no_hours() {
+        let paths: Vec<String> = (0..20_000).map(|n| format!("/top/list[name=x{n}]/y")).collect();
+        let updates: Vec<_> = paths.iter().chain(&paths).map(|path| (path.as_str(), json!(1))).collect();
+        let started = std::time::Instant::now();
+        let whole = read("/top", "/", &updates).unwrap();
+        assert_eq!(whole["list"].as_array().unwrap().len(), 20_000);
+        assert_eq!(whole["list"][77], json!({"name": "x77", "y": 1}));
+        assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
+        let other = [("/top/list[name=a]/y", json!(1)), ("/top/list[id=a]/y", json!(1))];
+        assert!(read("/top", "/", &other).unwrap_err().contains("has other keys elsewhere"));
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! Which calls make up which flight (see [`Session`]).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use secrecy::ExposeSecret as _;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tonic::metadata::AsciiMetadataValue;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
@@ -30,8 +30,9 @@ use crate::transport::{
     shown,
 };
 
-/// The longest answer that is taken, in bytes: a Get of every port of a large chassis.
-const LONGEST: usize = 64 << 20;
+/// The longest answer that is taken, in bytes: a Get of every port of a large chassis, as over NETCONF.
+/// What says nothing takes seventy times that in memory.
+const LONGEST: usize = 16 << 20;
 
 /// The longest answer that is read where it arrived, in bytes.
 const SHORT: usize = 16 << 10;
@@ -219,10 +220,10 @@ impl GnmiSession {
     async fn running(&mut self, reads: &ReadSet, deadline: Instant) -> Result<Slice, Fault> {
         let data_type = if self.habits.get_all { DataType::All } else { DataType::Config };
         match self.habits.model.language().cloned() {
-            Some(language) => self.by_rules(&language, data_type, reads, deadline).await,
+            Some(language) => self.by_rules(&language, (false, data_type), reads, deadline).await,
             None => {
                 let answer = self.get(&self.paths(reads), data_type, deadline).await?;
-                understand(answer, false, reads).await
+                understand(answer, false, reads, deadline).await
             }
         }
     }
@@ -240,75 +241,101 @@ impl GnmiSession {
         Ok(gnmi::Path { origin: self.habits.origin_of_paths().to_owned(), ..path })
     }
 
-    /// What the profile's rules give its meaning: nodes of the vendor's own model, or what commands print.
+    /// What the profile's rules give its meaning: nodes of the vendor's own model, or what commands print;
+    /// of ports' state nothing where the profile does not say how they are asked. Each is asked for by
+    /// itself, so that it is clear what an answer is about.
     async fn by_rules(
         &mut self,
-        language: &Language,
-        data_type: DataType,
+        language: &Arc<Language>,
+        (of_state, data_type): (bool, DataType),
         reads: &ReadSet,
         deadline: Instant,
     ) -> Result<Slice, Fault> {
-        let wanted = Wanted::of(&reads.paths);
-        let commands = wanted.commands(language).map_err(|why| not_sent(&why))?;
-        let rows = self.rows(&commands, data_type, deadline).await?;
-        let slice = rows.meaning(&wanted, &self.profile, language).map_err(|why| malformed(&why))?;
-        Ok(slice.within(&reads.paths))
-    }
-
-    /// The same of what ports report; nothing where the profile does not say how they are asked.
-    async fn state_by_rules(
-        &mut self,
-        language: &Language,
-        state: &ReadSet,
-        deadline: Instant,
-    ) -> Result<Slice, Fault> {
-        let wanted = Wanted::of(&state.paths);
-        let commands = wanted.state_commands(language).map_err(|why| not_sent(&why))?;
-        let rows = self.rows(&commands, DataType::All, deadline).await?;
-        rows.reported(&wanted, &self.profile, language).map_err(|why| malformed(&why))
-    }
-
-    /// Each is asked for by itself, so that it is clear what an answer is about.
-    async fn rows(
-        &mut self,
-        commands: &[(&ReadRule, String)],
-        data_type: DataType,
-        deadline: Instant,
-    ) -> Result<Rows, Fault> {
         let is_cli = matches!(self.habits.model, Model::Lines(_));
         let data_type = if is_cli { DataType::All } else { data_type };
-        let mut answers: BTreeMap<&str, Vec<Notification>> = BTreeMap::new();
-        let mut rows = Rows::default();
-        for (rule, text) in commands {
-            let asked = self.asked(text, is_cli)?;
-            if !answers.contains_key(text.as_str()) {
-                let answer = self.get(std::slice::from_ref(&asked), data_type, deadline).await?;
-                answers.insert(text, answer);
-            }
-            let answer = &answers[text.as_str()];
-            let read = match is_cli {
-                true => document::printed(answer).and_then(|printed| rows.read(rule, &printed)),
-                false => document::document(answer, &asked).and_then(|found| rows.read_json(rule, &found)),
-            };
-            read.map_err(|why| malformed(&format!("{text}: {why}")))?;
+        let wanted = Wanted::of(&reads.paths);
+        let texts: BTreeSet<String> = commands(&wanted, of_state, language)
+            .map_err(|why| not_sent(&why))?
+            .into_iter()
+            .map(|(_, text)| text)
+            .collect();
+        let mut answers = BTreeMap::new();
+        for text in texts {
+            let asked = self.asked(&text, is_cli)?;
+            let answer = self.get(std::slice::from_ref(&asked), data_type, deadline).await?;
+            answers.insert(text, (asked, answer));
         }
-        Ok(rows)
+        let size = answers.values().map(|(_, answer)| size(answer)).sum();
+        let (profile, language, reads) = (self.profile.clone(), language.clone(), reads.clone());
+        let read = move || {
+            let mut rows = Rows::default();
+            let said = |(asked, answer): &(gnmi::Path, Vec<Notification>)| match is_cli {
+                true => document::printed(answer).map(serde_json::Value::String),
+                false => document::document(answer, asked),
+            };
+            let told = answers.iter().map(|(text, answer)| Ok((text, said(answer).map_err(about(text))?)));
+            let told = told.collect::<Result<BTreeMap<_, _>, String>>()?;
+            for (rule, text) in &commands(&wanted, of_state, &language)? {
+                let read = match told.get(text) {
+                    Some(serde_json::Value::String(printed)) if is_cli => rows.read(rule, printed),
+                    Some(document) => rows.read_json(rule, document),
+                    None => Ok(()),
+                };
+                read.map_err(about(text))?;
+            }
+            match of_state {
+                true => rows.reported(&wanted, &profile, &language),
+                false => Ok(rows.meaning(&wanted, &profile, &language)?.within(&reads.paths)),
+            }
+        };
+        meaning(size, read, deadline).await
     }
 }
 
-/// Reading many ports takes time that other devices must not wait for; a few are read quicker than
-/// another thread is woken.
-async fn understand(answer: Vec<Notification>, state: bool, reads: &ReadSet) -> Result<Slice, Fault> {
-    let is_short = answer.iter().map(prost::Message::encoded_len).sum::<usize>() <= SHORT;
-    let reads = reads.clone();
+/// What is asked for, each with the rule that reads the answer.
+fn commands<'l>(
+    wanted: &Wanted,
+    of_state: bool,
+    language: &'l Language,
+) -> Result<Vec<(&'l ReadRule, String)>, String> {
+    if of_state { wanted.state_commands(language) } else { wanted.commands(language) }
+}
+
+fn about(text: &str) -> impl Fn(String) -> String {
+    move |why| format!("{text}: {why}")
+}
+
+async fn understand(
+    answer: Vec<Notification>,
+    state: bool,
+    reads: &ReadSet,
+    deadline: Instant,
+) -> Result<Slice, Fault> {
+    let (size, reads) = (size(&answer), reads.clone());
     let read = move || data::read(&answer, state, &reads.paths, &reads.schema);
-    if is_short {
+    meaning(size, read, deadline).await
+}
+
+/// What an answer of `size` bytes means. To read many ports takes time that other devices must not wait
+/// for, and nobody longer than until the deadline; a few are read quicker than another thread is woken.
+async fn meaning<T: Send + 'static>(
+    size: usize,
+    read: impl FnOnce() -> Result<T, String> + Send + 'static,
+    deadline: Instant,
+) -> Result<T, Fault> {
+    if size <= SHORT {
         return read().map_err(|why| malformed(&why));
     }
-    match tokio::task::spawn_blocking(read).await {
-        Ok(read) => read.map_err(|why| malformed(&why)),
-        Err(error) => Err(malformed(&error.to_string())),
+    match timeout_at(deadline, tokio::task::spawn_blocking(read)).await {
+        Ok(Ok(read)) => read.map_err(|why| malformed(&why)),
+        Ok(Err(error)) => Err(malformed(&error.to_string())),
+        Err(_) => Err(Fault::Lost(Cause::Deadline("reading what the device sent"))),
     }
+}
+
+/// In bytes, as it came.
+fn size(answer: &[Notification]) -> usize {
+    answer.iter().map(prost::Message::encoded_len).sum()
 }
 
 fn refusal(status: &Status) -> String {
@@ -391,9 +418,9 @@ impl Session for GnmiSession {
     ) -> Result<Observed, Fault> {
         let config = self.running(running, deadline).await?;
         let state = match self.habits.model.language().cloned() {
-            Some(language) => self.state_by_rules(&language, state, deadline).await,
+            Some(language) => self.by_rules(&language, (true, DataType::All), state, deadline).await,
             None => match self.get(&self.paths(state), DataType::State, deadline).await {
-                Ok(answer) => understand(answer, true, state).await,
+                Ok(answer) => understand(answer, true, state, deadline).await,
                 Err(fault) => Err(fault),
             },
         };
@@ -469,4 +496,23 @@ fn malformed(why: &str) -> Fault {
 
 fn not_sent(why: &str) -> Fault {
     Fault::NotSent(Cause::Unsupported(why.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// On the one thread there is, others go on meanwhile.
+    #[tokio::test]
+    async fn a_long_answer_is_not_read_for_longer_than_there_is_time() {
+        let (go_on, wait) = mpsc::channel::<()>();
+        let deadline = Instant::now() + Duration::from_millis(50);
+        let read = move || wait.recv().map_err(|error| error.to_string());
+        let late = meaning(SHORT + 1, read, deadline).await.unwrap_err();
+        assert_eq!(late, Fault::Lost(Cause::Deadline("reading what the device sent")));
+        go_on.send(()).unwrap();
+    }
 }

@@ -3,11 +3,11 @@
 use mercury::sim::gnmi::{GnmiQuirks, GnmiSpec};
 use mercury::sim::{FaultSpec, Quirks, Switch, SwitchSpec};
 use serde_json::Value;
-use tokio::net::TcpSocket;
+use tokio::net::{TcpListener, TcpSocket};
 
 use super::start;
 use crate::matrix::seen;
-use crate::peers::mercury_bin;
+use crate::peers::{Authority, mercury_bin};
 use crate::service::{Service, Site, and, reset, simulated, update};
 
 const BOTH: &str = "netconf_openconfig\"\n";
@@ -83,6 +83,29 @@ async fn the_first_that_the_device_offers() {
             assert!(told.starts_with(expected[0]) && told.contains(expected[1]), "{name}: {told}");
         }
         assert_eq!(site.journal(), "", "{name}");
+    }
+}
+
+/// Nobody speaks there, also where TLS is to be spoken first.
+#[tokio::test]
+async fn silence_is_passed_over() {
+    let switch = start(GnmiSpec::default(), SwitchSpec::default()).await;
+    let (mute, authority) = (TcpListener::bind("127.0.0.1:0").await.unwrap(), Authority::new());
+    let security = format!("ca = {:?}\n", authority.file());
+    for security in ["plaintext = true\n", &security] {
+        let gnmi = format!("[device.gnmi]\nport = {}\n{security}", mute.local_addr().unwrap().port());
+        let lines = netconf(&switch).replace("\"openconfig\"", "\"own\"") + &gnmi;
+        let site = Site::new().limits("request_timeout = \"4s\"\nlock_wait = \"1s\"\n");
+        let site = site.device("leaf1", &lines).section("[models]\nprofiles = \"profiles\"\n");
+        std::fs::create_dir(site.path("profiles")).unwrap();
+        let text = "like = \"openconfig\"\ndescription = \"Own\"\ntransports = [\"gnmi\", \"netconf\"]\n";
+        std::fs::write(site.path("profiles/own.toml"), text).unwrap();
+        let plan = planned(&site.serve().await).await;
+        let told = transport(&plan);
+        assert!(
+            told.starts_with("netconf (") && told.contains("; not gnmi: deadline passed while "),
+            "{told}"
+        );
     }
 }
 
