@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::access::Principal;
-use crate::device::{Device, OnDetach, PortRefused};
+use crate::device::{Device, OnDetach, PortRefused, Profile};
 use crate::openconfig::StpEdge;
 use crate::vlan::{VlanId, VlanSet};
 
@@ -280,6 +280,13 @@ impl Request {
         match self.intent.subject() {
             Subject::Port(port) => Subject::Port(PortName(self.device.port_key(port.as_str()))),
             vlan => vlan,
+        }
+    }
+
+    /// Asks it of the device as it is spoken to.
+    pub fn adopt(&mut self, profile: &Arc<Profile>) {
+        if !Arc::ptr_eq(&self.device.profile, profile) {
+            self.device = Arc::new(Device { profile: profile.clone(), ..(*self.device).clone() });
         }
     }
 

@@ -54,6 +54,32 @@ pub struct Interface {
     pub aggregate_id: Path,
 }
 
+/// What a port reports of itself.
+pub struct Reported {
+    pub admin_status: Path,
+    pub oper_status: Path,
+    /// Octets since some moment that only the device knows.
+    pub in_octets: Path,
+    pub out_octets: Path,
+}
+
+impl Reported {
+    pub fn new(port: &str) -> Self {
+        let state = Interface::new(port).entry.child("state");
+        let counters = state.child("counters");
+        Self {
+            admin_status: state.child("admin-status"),
+            oper_status: state.child("oper-status"),
+            in_octets: counters.child("in-octets"),
+            out_octets: counters.child("out-octets"),
+        }
+    }
+
+    pub fn paths(&self) -> [&Path; 4] {
+        [&self.admin_status, &self.oper_status, &self.in_octets, &self.out_octets]
+    }
+}
+
 /// `switched-vlan/config` under `ethernet` or `aggregation`.
 pub struct SwitchedVlan {
     pub mode: Path,

@@ -10,17 +10,18 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::address;
-use crate::device::{Device, Inventory};
-use crate::intent::Request;
-use crate::openconfig::{self, Interface};
+use crate::device::{Device, Inventory, Profile};
+use crate::intent::{Request, Subject};
+use crate::openconfig::{self, Interface, Reported};
 use crate::path::Path;
 use crate::plan::{self, PlanError, Risk};
 use crate::report::{self, Call, Refusal};
 use crate::schema::Schema;
 use crate::slice::Slice;
 use crate::transaction::Budget;
+use crate::transaction::lease::Live;
 use crate::transaction::worker::Workers;
-use crate::transport::{Cause, Fault, Observed, ReadSet};
+use crate::transport::ReadSet;
 use crate::vlan::{VlanId, VlanSet};
 use crate::world::World;
 
@@ -48,6 +49,8 @@ pub struct Seen {
     pub running: Slice,
     /// Empty where the device offers none.
     pub state: Slice,
+    /// The device's, in the way in which it was asked; none: it was not.
+    pub profile: Option<Arc<Profile>>,
 }
 
 /// Ports beside what a caller says of them.
@@ -71,9 +74,12 @@ pub struct CheckedPort {
     /// From the one to the other: unified diff of the configuration, as XML.
     pub diff: String,
     pub reason: Option<String>,
-    /// Of `admin_status`, `oper_status` and `vlans`, what the device does not report is none.
+    /// Of this and the next four, what the device does not report is none.
     pub admin_status: Option<String>,
     pub oper_status: Option<String>,
+    /// Octets since the device began to count.
+    pub in_octets: Option<String>,
+    pub out_octets: Option<String>,
     /// The VLANs that the caller names: `ACTIVE`, `SUSPENDED`, `missing` where the switch's table lacks
     /// it, none where it is in the table and no more is known. A VLAN whose table was not seen is left out.
     pub vlans: BTreeMap<VlanId, Option<String>>,
@@ -157,7 +163,7 @@ pub fn presence(requests: &[Request], seen: &BTreeMap<String, Seen>) -> Verdict 
         let interface = interface(request);
         seen.get(&request.device.name).is_some_and(|seen| {
             seen.running.has_entry(&interface.entry)
-                || Status::ALL.iter().any(|status| seen.state.leaf(&status.of(&interface)).is_some())
+                || reported(request).paths().iter().any(|path| seen.state.leaf(path).is_some())
         })
     };
     let missing = requests.iter().filter(|request| !is_there(request));
@@ -166,27 +172,13 @@ pub fn presence(requests: &[Request], seen: &BTreeMap<String, Seen>) -> Verdict 
     Verdict { reasons: missing.map(reason).collect() }
 }
 
+fn reported(request: &Request) -> Reported {
+    Reported::new(&request.intent.subject().to_string())
+}
+
 /// Questions are about ports.
 fn interface(request: &Request) -> Interface {
     Interface::new(&request.intent.subject().to_string())
-}
-
-/// What an interface reports of itself.
-#[derive(Clone, Copy)]
-enum Status {
-    Admin,
-    Oper,
-}
-
-impl Status {
-    const ALL: [Self; 2] = [Self::Admin, Self::Oper];
-
-    fn of(self, interface: &Interface) -> Path {
-        interface.entry.child("state").child(match self {
-            Self::Admin => "admin-status",
-            Self::Oper => "oper-status",
-        })
-    }
 }
 
 /// Where the table reports whether a VLAN forwards; none: the system has no table.
@@ -195,12 +187,12 @@ fn vlan_status(device: &Device, vlan: VlanId) -> Option<Path> {
     Some(openconfig::table_entry(&instance, vlan).child("state").child("status"))
 }
 
-/// The state that matters to a request.
-fn state_of(request: &Request) -> Vec<Path> {
-    let interface = interface(request);
+/// The state that matters to a request; nothing for what is no port.
+pub fn state_of(request: &Request) -> Vec<Path> {
+    let Subject::Port(_) = request.intent.subject() else { return Vec::new() };
     let vlans = request.writable_vlans();
     let vlans = vlans.iter().filter_map(|vlan| vlan_status(&request.device, vlan));
-    Status::ALL.iter().map(|status| status.of(&interface)).chain(vlans).collect()
+    reported(request).paths().into_iter().cloned().chain(vlans).collect()
 }
 
 /// Each port against what its request says of it: it matches where the plan is empty.
@@ -218,7 +210,8 @@ pub fn check(requests: &[Request], seen: &BTreeMap<String, Seen>, schema: &Schem
 }
 
 fn check_port(request: &Request, seen: &Seen, schema: &Schema) -> Result<CheckedPort, Refusal> {
-    let (port, interface) = (request.intent.subject().to_string(), interface(request));
+    let (port, reported) = (request.intent.subject().to_string(), reported(request));
+    let state = |path: &Path| seen.state.leaf(path).map(str::to_owned);
     let mut checked = CheckedPort {
         device: request.device.name.clone(),
         matches: false,
@@ -227,13 +220,16 @@ fn check_port(request: &Request, seen: &Seen, schema: &Schema) -> Result<Checked
         after: None,
         diff: String::new(),
         reason: None,
-        admin_status: seen.state.leaf(&Status::Admin.of(&interface)).map(str::to_owned),
-        oper_status: seen.state.leaf(&Status::Oper.of(&interface)).map(str::to_owned),
+        admin_status: state(&reported.admin_status),
+        oper_status: state(&reported.oper_status),
+        in_octets: state(&reported.in_octets),
+        out_octets: state(&reported.out_octets),
         vlans: vlans(request, seen),
         risks: Vec::new(),
     };
     // A VLAN that the table lacks is a difference to be shown, and no reason to show none.
-    let with_vlans = Device { create_missing_vlans: true, ..Device::clone(&request.device) };
+    let profile = seen.profile.as_ref().unwrap_or(&request.device.profile).clone();
+    let with_vlans = Device { create_missing_vlans: true, profile, ..Device::clone(&request.device) };
     let creates = request.device.create_missing_vlans;
     let planned =
         plan::plan(&Request { device: Arc::new(with_vlans), ..request.clone() }, &seen.running, schema);
@@ -306,20 +302,11 @@ async fn observe_one(
     let Some(mut loan) = workers.lend(device, world.clone(), deadline).await? else {
         return Err(unreachable("it was busy for all the time there was".to_owned()));
     };
-    let observed = loan.lease.observe(&running, &state, deadline).await;
+    let live = loan.lease.read(&running, &state, deadline).await;
     // A worker that ended meanwhile needs no session.
     drop(loan.back.send(loan.lease.give_back()));
-    let Observed { running, state } = observed.map_err(|fault| unreachable(fault.to_string()))?;
-    let state = match state {
-        Ok(state) => state,
-        // It has none to offer, or not in these words: then nothing is known, and that is said.
-        Err(fault @ (Fault::Rejected(_) | Fault::Lost(Cause::Malformed(_)))) => {
-            tracing::warn!(device = device.name, %fault, "no operational state");
-            Slice::default()
-        }
-        Err(fault) => return Err(unreachable(fault.to_string())),
-    };
-    Ok(Seen { running, state })
+    let Live { running, state, profile, .. } = live.map_err(|fault| unreachable(fault.to_string()))?;
+    Ok(Seen { running, state, profile: Some(profile) })
 }
 
 #[cfg(test)]

@@ -6,7 +6,9 @@ pub mod demo;
 pub mod inventory;
 pub mod lint;
 pub mod plan;
+pub mod probe;
 pub mod render;
+pub mod schema;
 pub mod serve;
 pub mod simulate;
 
@@ -28,6 +30,11 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Show what a call would do: diff, payload, inverse, risks. Exit 0: nothing, 2: changes, 1: error.
     Plan(Box<plan::PlanArgs>),
+    /// Show what devices offer, and which transport a change would take. Exit 1: one offers nothing of use.
+    Probe(probe::ProbeArgs),
+    /// Get a device's own YANG modules, for a person to review.
+    #[command(subcommand)]
+    Schema(schema::SchemaCommand),
     /// Turn the inventories of others into ours.
     #[command(subcommand)]
     Inventory(inventory::InventoryCommand),
@@ -66,6 +73,8 @@ pub fn main() -> ExitCode {
         match cli.command {
             Command::Serve(args) => serve::run(args).await,
             Command::Plan(args) => plan::run(*args).await,
+            Command::Probe(args) => probe::run(args).await,
+            Command::Schema(command) => schema::run(command).await,
             Command::Inventory(command) => inventory::run(command),
             Command::CheckConfig(args) => check_config::run(&args),
             Command::Lint(args) => lint::run(&args),

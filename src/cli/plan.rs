@@ -3,6 +3,7 @@
 
 use std::path::{Path as FilePath, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -18,12 +19,14 @@ use crate::intent::{
     Attach, Caller, Description, Detach, Intent, ParameterNames, PortName, PortVlans, Request, Subject,
 };
 use crate::openconfig;
+use crate::plan;
+use crate::query;
 use crate::report::{self, Call, Change, DeviceNames, Target};
 use crate::rpc::{self, Asked};
 use crate::schema::Schema;
 use crate::slice::{Slice, Value};
 use crate::transaction::lease::Live;
-use crate::transport::{self, ReadSet, Store};
+use crate::transport::{self, Connect, ReadSet};
 use crate::vlan::{VlanId, VlanSet};
 use crate::world::World;
 
@@ -261,16 +264,13 @@ fn name(file: &FilePath) -> String {
 
 async fn read(request: &Request, world: &World) -> Result<Live> {
     let deadline = Instant::now() + Duration::from_secs(30);
-    let connector = transport::connector(&request.device);
     let device = &request.device.name;
-    let mut session = connector.open(deadline).await.with_context(|| device.clone())?;
-    let reads = ReadSet { paths: crate::plan::consulted(request), schema: world.schema.clone() };
-    let running = session.read(Store::Running, &reads, deadline).await;
-    let live = running.map(|running| Live {
-        running,
-        transport: session.describe(),
-        promises: session.promises().clone(),
-    });
-    session.close().await;
+    let connect: Connect = Arc::new(transport::connector);
+    let chosen = transport::choose(&transport::ways(&request.device), &connect, deadline).await;
+    let mut chosen = chosen.with_context(|| device.clone())?;
+    let reads = |paths| ReadSet { paths, schema: world.schema.clone() };
+    let (running, state) = (reads(plan::consulted(request)), reads(query::state_of(request)));
+    let live = Live::look(&mut chosen, &running, &state, deadline).await;
+    chosen.session.close().await;
     live.with_context(|| device.clone())
 }

@@ -30,22 +30,23 @@ pub struct SimulateArgs {
     /// running-startup. More keys: refuse=VLAN refuses edits with it; partial keeps what an edit
     /// did before its error; prune-when drops a node whose `when` is false; undo-needs-unlock
     /// keeps a timed commit while running is locked; base-1.0 offers no chunked framing;
-    /// no-link=eth1..eth4 reports these ports down; config=FILE adds XML to the first configuration.
+    /// no-link=eth1..eth4 reports these ports down; octets=N is what the others count; unlisted=openconfig-vlan leaves a module out of its
+    /// hello; config=FILE adds XML to the first configuration.
     ///
     /// gnmi=PORT makes it a gNMI target too. Habits of such: gnmi-refuses=json or json_ietf, though
     /// advertised; gnmi-commit=ignored or unimplemented; gnmi-keeps-failed-commit lets one that is
     /// not valid wait for its cancel; gnmi-fails-after-applying=CODE; gnmi-applies-nothing;
     /// gnmi-no-results; gnmi-no-result-paths; gnmi-seconds in timestamps; gnmi-body-keys=required or
     /// refused; gnmi-all-only in Get; gnmi-no-leaf-list-arrays; gnmi-per-leaf; gnmi-prefixes=required
-    /// or absent; gnmi-origin-required.
+    /// or absent; gnmi-origin-required; gnmi-unlisted=MODULE.
     #[arg(long = "switch", value_name = "SPEC", value_parser = parse_switch, required_unless_present = "systems")]
     switches: Vec<SwitchArg>,
     /// cisco_ios or name=leaf2,os=cisco_ios,port=0,ports=Ethernet1..Ethernet48
     ///
     /// A command line: arista_eos, cisco_ios, juniper_junos or sonic; without a name it has the system's.
     /// More keys: hostname=NAME; variant=NAME for what only some devices of the system do;
-    /// timers=N lets its timers run N times as fast; config=FILE has lines of its first
-    /// configuration, as they would be entered.
+    /// timers=N lets its timers run N times as fast; no-link=Ethernet1 reports these ports down;
+    /// config=FILE has lines of its first configuration, as they would be entered.
     #[arg(long = "system", value_name = "SPEC", value_parser = cli_switch::parse)]
     systems: Vec<SystemArg>,
     /// leaf2:^commit:drop-after
@@ -61,9 +62,9 @@ pub struct SimulateArgs {
     /// leaf1:commit:drop-after
     ///
     /// After the name an rpc, `hello`, `any`, `confirmed-commit` or `confirm`, with @N for its Nth
-    /// occurrence or @every; then reject[=TAG], drop-before, drop-after, hang-before, hang-after,
-    /// close, malformed, doctype, not-xml or delay=TIME. By gNMI: gnmi-capabilities, gnmi-get,
-    /// gnmi-set, gnmi-commit, gnmi-confirm, gnmi-cancel, and reject=CODE.
+    /// occurrence or @every; then reject[=TAG], reject-after[=TAG], drop-before, drop-after,
+    /// hang-before, hang-after, close, break-off, malformed, doctype, not-xml or delay=TIME. By gNMI:
+    /// gnmi-capabilities, gnmi-get, gnmi-set, gnmi-commit, gnmi-confirm, gnmi-cancel, and reject=CODE.
     #[arg(long = "fault", value_name = "NAME:RPC[@N]:WHAT", value_parser = parse_fault)]
     faults: Vec<(String, FaultSpec)>,
     /// leaf1=5ms: added to every rpc; less than a millisecond becomes one
@@ -246,6 +247,8 @@ fn parse_switch(text: &str) -> Result<SwitchArg, String> {
             "vlans" => spec.vlans = vlans(value).ok_or_else(wrong)?,
             "refuse" => spec.quirks.refuse = Some(value.parse().map_err(|_| wrong())?),
             "no-link" => spec.quirks.no_link = names(value).ok_or_else(wrong)?,
+            "octets" => spec.quirks.octets = value.parse().map_err(|_| wrong())?,
+            "unlisted" => spec.quirks.unlisted = names(value).ok_or_else(wrong)?,
             "config" => config = Some(PathBuf::from(value)),
             "partial" if value.is_empty() => spec.quirks.partial = true,
             "prune-when" if value.is_empty() => spec.quirks.prune_when = true,

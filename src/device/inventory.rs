@@ -186,7 +186,7 @@ impl Context<'_> {
             datapath_id,
             hostnames: hostnames.into_iter().flatten().collect(),
             endpoint: endpoint?,
-            sessions: own.sessions.or(defaults.sessions).or(profile.ssh.sessions),
+            sessions: own.sessions.or(defaults.sessions).or(profile.sessions()),
             profile,
             allowed_vlans: allowed_vlans?,
             idle_vlans,
@@ -236,18 +236,30 @@ impl Context<'_> {
         if is_written && !by_gnmi && profile.is_some() {
             table.refuse("gnmi", "its profile does not speak gNMI");
         }
-        if by_gnmi && !is_written {
+        if by_gnmi && !by_ssh && !is_written {
             table.refuse("gnmi", "missing; its profile speaks gNMI, so [device.gnmi] says how it is reached");
         }
         let gnmi = table.table("gnmi", |table| GnmiEndpoint::read(table, self.credentials));
+        let has = |transport: &str| {
+            profile.is_some_and(|profile| profile.speaks_all().any(|speaks| speaks.transport() == transport))
+        };
         let port = match table.get("port") {
             Some(item) if !by_ssh => {
                 item.refuse("its profile speaks gNMI alone, whose port is in [device.gnmi]");
                 None
             }
             Some(item) => item.integer(1..=65_535).and_then(|port| u16::try_from(port).ok()),
-            None if by_ssh => Some(830),
+            None if by_ssh => Some(if profile.is_none() || has("netconf") { 830 } else { 22 }),
             None => gnmi.as_ref().map(|gnmi| gnmi.port),
+        };
+        let has_both = has("netconf") && has("cli");
+        let cli_port = match table.get("cli_port") {
+            Some(item) if !has_both && profile.is_some() => {
+                item.refuse("its profile does not have both NETCONF and a command line; give `port`");
+                None
+            }
+            Some(item) => item.integer(1..=65_535).and_then(|port| u16::try_from(port).ok()),
+            None => has_both.then_some(22),
         };
         // TLS may say all there is to say of who we are.
         let needs_login = by_ssh || !gnmi.as_ref().is_none_or(|gnmi| gnmi.shows_certificate);
@@ -266,6 +278,9 @@ impl Context<'_> {
             }
             None => {
                 let named = table.one_among(&credentials::LOGIN);
+                if let Some(item) = named.as_ref().filter(|item| !by_ssh && item.name.starts_with("key_")) {
+                    item.refuse("gNMI takes no SSH key; give a password, or [device.gnmi] a certificate");
+                }
                 named.and_then(|item| credential(&item, self.credentials, &self.key_files))
             }
         };
@@ -294,6 +309,7 @@ impl Context<'_> {
             credential: login?,
             enable_secret: inline.enable_secret.or(asked),
             host_key: host_key?,
+            cli_port,
             gnmi,
         })
     }

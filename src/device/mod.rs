@@ -44,9 +44,19 @@ pub struct Profile {
     /// Whether two port names that differ in case only are one port.
     pub port_names_ignore_case: bool,
     pub openconfig: OpenConfigHabits,
-    /// How its SSH connections are kept.
+    /// How its connections are kept.
     pub ssh: SshHabits,
+    /// How it is configured; where there are several ways, the first.
     pub speaks: Speaks,
+    /// The other ways, in the order in which they are tried.
+    pub others: Vec<Way>,
+}
+
+/// A transport, and how its connections are kept.
+#[derive(Clone, Debug)]
+pub struct Way {
+    pub speaks: Speaks,
+    pub ssh: SshHabits,
 }
 
 /// How this system is configured.
@@ -58,6 +68,24 @@ pub enum Speaks {
 }
 
 impl Speaks {
+    /// The transport's name, as the key of a profile says it.
+    pub fn transport(&self) -> &'static str {
+        match self {
+            Self::Netconf(_) => "netconf",
+            Self::Gnmi(_) => "gnmi",
+            Self::Cli(_) => "cli",
+        }
+    }
+
+    /// Modules without which it cannot be told what we have to say; empty: it needs none, or none that
+    /// are known.
+    pub fn modules(&self) -> &'static [&'static str] {
+        match self.language() {
+            None => &["openconfig-interfaces", "openconfig-vlan"],
+            Some(_) => &[],
+        }
+    }
+
     /// The profile's own language that the device is told things in; none: OpenConfig.
     pub fn language(&self) -> Option<&Arc<Language>> {
         match self {
@@ -219,6 +247,7 @@ impl Device {
                 credential: Credential::NotLoaded,
                 enable_secret: None,
                 host_key: HostKey::None,
+                cli_port: None,
                 gnmi: None,
             },
             profile,
@@ -243,14 +272,39 @@ impl Device {
 }
 
 impl Profile {
-    /// Whether it can be told that a port is an STP edge, and to guard it from BPDUs.
-    pub fn spanning_tree(&self) -> (bool, bool) {
-        match self.speaks.language() {
-            None => (self.openconfig.spanning_tree, self.openconfig.spanning_tree),
-            Some(language) => {
-                (language.has_word_for(PortField::StpEdge), language.has_word_for(PortField::BpduGuard))
-            }
+    /// What it speaks, in the order in which it is tried.
+    pub fn speaks_all(&self) -> impl Iterator<Item = &Speaks> {
+        std::iter::once(&self.speaks).chain(self.others.iter().map(|way| &way.speaks))
+    }
+
+    /// A profile for each way, which has no other.
+    pub fn ways(self: &Arc<Self>) -> Vec<Arc<Self>> {
+        if self.others.is_empty() {
+            return vec![self.clone()];
         }
+        let first = Way { speaks: self.speaks.clone(), ssh: self.ssh.clone() };
+        let alone =
+            |way: Way| Self { speaks: way.speaks, ssh: way.ssh, others: Vec::new(), ..(**self).clone() };
+        std::iter::once(first).chain(self.others.iter().cloned()).map(|way| Arc::new(alone(way))).collect()
+    }
+
+    /// The most sessions at a time that all of its ways have room for; none: no limit.
+    pub fn sessions(&self) -> Option<usize> {
+        std::iter::once(&self.ssh)
+            .chain(self.others.iter().map(|way| &way.ssh))
+            .filter_map(|ssh| ssh.sessions)
+            .min()
+    }
+
+    /// Whether it can be told that a port is an STP edge, and to guard it from BPDUs, in every way.
+    pub fn spanning_tree(&self) -> (bool, bool) {
+        let has = |field| {
+            self.speaks_all().all(|speaks| match speaks.language() {
+                None => self.openconfig.spanning_tree,
+                Some(language) => language.has_word_for(field),
+            })
+        };
+        (has(PortField::StpEdge), has(PortField::BpduGuard))
     }
 
     /// Whether a port has an MTU of its own.
@@ -258,12 +312,10 @@ impl Profile {
         self.speaks.language().is_none_or(|language| language.has_word_for(PortField::Mtu))
     }
 
-    /// Whether it is reached by SSH, and whether by gNMI.
+    /// Whether it may be reached by SSH, and whether by gNMI.
     pub fn reached_by(&self) -> (bool, bool) {
-        match &self.speaks {
-            Speaks::Netconf(_) | Speaks::Cli(_) => (true, false),
-            Speaks::Gnmi(_) => (false, true),
-        }
+        let is_gnmi = |speaks: &Speaks| matches!(speaks, Speaks::Gnmi(_));
+        (!self.speaks_all().all(is_gnmi), self.speaks_all().any(is_gnmi))
     }
 
     /// How it speaks NETCONF; none: it does not.
@@ -360,6 +412,8 @@ pub struct Endpoint {
     /// What a command line asks for before it takes configuration; NETCONF never asks.
     pub enable_secret: Option<SecretString>,
     pub host_key: HostKey,
+    /// Where its command line is, if `port` is that of its NETCONF.
+    pub cli_port: Option<u16>,
     /// Where and how it is reached by gNMI; none: not at all.
     pub gnmi: Option<GnmiEndpoint>,
 }
@@ -451,6 +505,13 @@ pub enum WordError {
     OnDetach(String),
     #[error(transparent)]
     Vlan(#[from] VlanError),
+}
+
+impl Endpoint {
+    /// Where the command line is.
+    pub fn of_cli(&self) -> Self {
+        Self { port: self.cli_port.unwrap_or(self.port), ..self.clone() }
+    }
 }
 
 /// `address:port`, an IPv6 address in brackets. Equal for two ways of writing one endpoint.

@@ -9,7 +9,7 @@ use crate::device::cli::ShellHabits;
 use crate::device::language::TemplateSources;
 use crate::device::{
     CliHabits, GnmiEncoding, GnmiHabits, KeyLeaf, Language, Model, NetconfHabits, OpenConfigHabits,
-    PortRename, Profile, Speaks, SshHabits, WordError,
+    PortRename, Profile, Speaks, SshHabits, Way, WordError,
 };
 use crate::schema::Schema;
 use crate::transport::Timed;
@@ -28,18 +28,10 @@ impl Profile {
         let ignore_case = table.get("port_names_ignore_case").and_then(|item| item.boolean());
         let openconfig = table.required_table("openconfig", OpenConfigHabits::read);
         let models = Models { table, templates };
-        let speaks = match table.one_among(&["netconf", "gnmi", "cli"])?.name {
-            "netconf" => table.table("netconf", |table| {
-                let (ssh, habits) = (SshHabits::read(table), NetconfHabits::read(table));
-                Some((ssh?, Speaks::Netconf(habits?)))
-            }),
-            "gnmi" => table.table("gnmi", |table| {
-                let (kept, habits) = (SshHabits::read_kept(table), GnmiHabits::read(table, &models));
-                Some((kept?, Speaks::Gnmi(Arc::new(habits?))))
-            }),
-            _ => models.cli().map(|(ssh, habits)| (ssh, Speaks::Cli(Arc::new(habits)))),
-        };
-        let (ssh, speaks) = speaks?;
+        let ways = transports(table)?.into_iter().map(|name| models.way(name));
+        let mut ways = ways.collect::<Vec<_>>().into_iter().collect::<Option<Vec<_>>>()?;
+        let others = ways.split_off(1);
+        let Way { speaks, ssh } = ways.pop()?;
         Some(Self {
             name: name.to_owned(),
             description: description?,
@@ -49,8 +41,49 @@ impl Profile {
             openconfig: openconfig?,
             ssh,
             speaks,
+            others,
         })
     }
+}
+
+/// The transports that it has, in the order of `transports`, which need not be there for a single one.
+/// Never empty.
+fn transports(table: &Table) -> Option<Vec<&'static str>> {
+    let known = ["netconf", "gnmi", "cli"];
+    // Of a command line whose lines gNMI carries the rest may be of no use.
+    let entries = table.entries("gnmi");
+    let carries_cli = entries.iter().any(|(key, item)| key == "model" && item.text() == Some("cli"));
+    let may_be_left = |name: &str| name == "cli" && carries_cli;
+    let written: Vec<_> =
+        known.into_iter().filter(|name| table.get(name).is_some() && !may_be_left(name)).collect();
+    let named = table.get("transports");
+    let Some(item) = named else {
+        if written.len() > 1 {
+            let tables: Vec<_> = written.iter().map(|name| format!("[{name}]")).collect();
+            table.refuse(
+                "transports",
+                format_args!("missing; it says which of {} is tried first", tables.join(", ")),
+            );
+            return None;
+        }
+        return Some(match written.first() {
+            Some(name) => vec![*name],
+            None => vec![table.one_among(&known)?.name],
+        });
+    };
+    let names = item.list(|name| {
+        let name = name.choice(&known.map(|name| (name, name)))?;
+        table.required(name).is_some().then_some(name)
+    })?;
+    let is_twice = names.iter().enumerate().any(|(n, name)| names[..n].contains(name));
+    let left_out = written.iter().find(|name| !names.contains(name));
+    match left_out {
+        _ if is_twice => item.refuse("one of them stands there twice"),
+        Some(name) => item.refuse(format_args!("[{name}] is there, and it is not in the list")),
+        None if names.is_empty() => item.refuse("it names no transport"),
+        None => return Some(names),
+    }
+    None
 }
 
 /// Where the languages of a profile stand.
@@ -60,6 +93,22 @@ struct Models<'p, 't> {
 }
 
 impl Models<'_, '_> {
+    /// One transport, with the words that it carries.
+    fn way(&self, name: &'static str) -> Option<Way> {
+        let (ssh, speaks) = match name {
+            "netconf" => self.table.table(name, |table| {
+                let (ssh, habits) = (SshHabits::read(table), NetconfHabits::read(table));
+                Some((ssh?, Speaks::Netconf(habits?)))
+            }),
+            "gnmi" => self.table.table(name, |table| {
+                let (kept, habits) = (SshHabits::read_kept(table), GnmiHabits::read(table, self));
+                Some((kept?, Speaks::Gnmi(Arc::new(habits?))))
+            }),
+            _ => self.cli().map(|(ssh, habits)| (ssh, Speaks::Cli(Arc::new(habits)))),
+        }?;
+        Some(Way { speaks, ssh })
+    }
+
     /// The one that a carrier's `model` names.
     fn named(&self, carrier: &Table) -> Option<Model> {
         let known = [("openconfig", Named::OpenConfig), ("native", Named::Native), ("cli", Named::Cli)];

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{ClientConfig, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme};
 use sha2::{Digest as _, Sha256};
 
 use crate::config::reader::{Item, Table};
@@ -38,7 +38,9 @@ impl GnmiEndpoint {
         let security = match (believed.name, identity) {
             ("plaintext", (None, None)) if believed.boolean()? => Security::Plaintext,
             ("plaintext", _) => {
-                believed.refuse("true, and then without a certificate; or give `ca` or `fingerprint`");
+                believed.refuse(
+                    "can only be true, and without a client certificate; for TLS give `ca` or `fingerprint`",
+                );
                 return None;
             }
             (_, (Some(item), None) | (None, Some(item))) => {
@@ -99,6 +101,11 @@ fn fingerprint(text: &str) -> Result<[u8; 32], String> {
     bytes.ok_or_else(|| "expected a certificate's SHA-256 fingerprint, 32 octets in hexadecimal".to_owned())
 }
 
+/// A certificate that is not the one of the inventory.
+#[derive(Debug, thiserror::Error)]
+#[error("its fingerprint is sha256:{0}, and not the one given")]
+struct OtherFingerprint(String);
+
 /// Believes one certificate, whatever it says and whoever signed it.
 #[derive(Debug)]
 struct Pinned {
@@ -117,7 +124,10 @@ impl ServerCertVerifier for Pinned {
     ) -> Result<ServerCertVerified, Error> {
         match Sha256::digest(certificate).as_slice() == self.digest {
             true => Ok(ServerCertVerified::assertion()),
-            false => Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure)),
+            false => {
+                let other = Arc::new(OtherFingerprint(hex::encode(Sha256::digest(certificate))));
+                Err(Error::Other(OtherError(other)))
+            }
         }
     }
 

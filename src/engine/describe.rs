@@ -19,11 +19,19 @@ pub fn planned(
     schema: &Schema,
     live: Option<&Live>,
 ) -> Result<DeviceChange, Refusal> {
+    let mut request = request.clone();
+    if let Some(live) = live {
+        request.adopt(&live.profile);
+    }
+    let request = &request;
     let plan = plan::plan(request, before, schema).map_err(|e| Refusal::plan(&request.device, e))?;
     let mut risks = plan.risks.clone();
     risks.extend(request.held_back().map(|reason| Risk::Frozen { reason: reason.to_owned() }));
     match live {
-        Some(live) => risks.extend(risk::of_device(&live.promises)),
+        Some(live) => {
+            risks.extend(risk::of_state(&plan, &live.state));
+            risks.extend(risk::of_device(&live.promises));
+        }
         None => risks.push(Risk::NotRead),
     }
     let transport = live.map_or("none (offline)".to_owned(), |live| live.transport.clone());
@@ -40,7 +48,8 @@ pub(super) fn describe(request: &Request, report: Report, schema: &Schema, detai
     let mut change = match &report.plan {
         Some(plan) if detailed => {
             let risks = plan.risks.iter().chain(&report.risks).cloned().collect();
-            let shown = device_change(plan, &request.device.profile, schema, risks, report.transport.clone());
+            let profile = report.profile.as_ref().unwrap_or(&request.device.profile);
+            let shown = device_change(plan, profile, schema, risks, report.transport.clone());
             shown.unwrap_or_else(|error| {
                 tracing::error!(device = request.device.name, %error, "a plan that ran cannot be shown");
                 bare(report.transport)

@@ -23,9 +23,9 @@ use crate::report::{Call, Change, DeviceChange, Refusal};
 use crate::transaction::outcome::{Outcome, Phase};
 use crate::transaction::shared::{Level, Sessions, Shared, Stop};
 use crate::transaction::turns::Turns;
-use crate::transaction::worker::{Connect, Loan, Workers, broken_off};
+use crate::transaction::worker::{Loan, Workers, broken_off};
 use crate::transaction::{Budget, Participant, Report, jitter, journal, transact};
-use crate::transport::ReadSet;
+use crate::transport::{Connect, ReadSet};
 use crate::world::World;
 
 pub use describe::planned;
@@ -188,7 +188,8 @@ impl Engine {
         world: &Arc<World>,
         budget: Budget,
     ) -> Result<DeviceChange, Refusal> {
-        let reads = ReadSet { paths: plan::consulted(request), schema: world.schema.clone() };
+        let reads = |paths| ReadSet { paths, schema: world.schema.clone() };
+        let reads = (reads(plan::consulted(request)), reads(query::state_of(request)));
         let live = self.workers.read(&request.device, world, reads, budget.deadline).await?;
         let change = planned(request, &live.running, &world.schema, Some(&live))?;
         tracing::info!(
@@ -199,6 +200,7 @@ impl Engine {
             action = request.intent.verb(),
             before = change.before,
             after = change.after,
+            transport = change.transport,
             digest = change.digest,
             outcome = "planned",
         );

@@ -127,6 +127,19 @@ pub enum Encoding {
     JsonIetf = 4,
 }
 
+impl Encoding {
+    /// As the specification spells it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Json => "JSON",
+            Self::Bytes => "BYTES",
+            Self::Proto => "PROTO",
+            Self::Ascii => "ASCII",
+            Self::JsonIetf => "JSON_IETF",
+        }
+    }
+}
+
 /// Which data a Get asks for (3.3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Enumeration)]
 #[repr(i32)]

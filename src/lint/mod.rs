@@ -71,8 +71,10 @@ pub fn lint(directories: &Directories, schema: &Schema) -> Linted {
     for name in names {
         match profiles.get(&name) {
             Ok(profile) => {
-                if let Some(language) = profile.speaks.language() {
-                    linted.findings.extend(one(directories, &profile, language, schema));
+                for way in profile.ways() {
+                    if let Some(language) = way.speaks.language() {
+                        linted.findings.extend(one(directories, &way, language, schema));
+                    }
                 }
             }
             // An operator's was reported when it was read.

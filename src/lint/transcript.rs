@@ -14,13 +14,13 @@ use minijinja::{Value, context};
 use regex::Regex;
 
 use crate::device::cli::ShellHabits;
-use crate::device::language::{Expression, LineRule, ReadRule, SetTo};
+use crate::device::language::{Expression, LineRule, ReadRule, SetTo, StateField};
 use crate::device::{CliHabits, Language, Profile, Speaks};
-use crate::openconfig::{Interface, PortState, port_of};
+use crate::openconfig::{Interface, PortState, Reported, port_of};
 use crate::plan;
 use crate::slice::Slice;
 use crate::transport::cli::{Output, refusal};
-use crate::transport::understood;
+use crate::transport::{reported, understood};
 
 /// One command and what it printed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +52,8 @@ pub struct Judged {
     pub entries: Vec<(Entry, Verdict)>,
     /// The first port that was read.
     pub port: Option<String>,
+    /// The profile says how ports are asked for their state, and no output shows it.
+    pub is_without_state: bool,
 }
 
 const SOURCE: &str = "# source:";
@@ -89,14 +91,17 @@ pub fn judge(text: &str, profile: &Profile, language: &Language) -> Judged {
         Speaks::Cli(habits) => Some(&**habits),
         Speaks::Netconf(_) | Speaks::Gnmi(_) => None,
     };
-    let mut judge = Judge { profile, language, habits, seen: Vec::new(), port: None };
+    let mut judge = Judge { profile, language, habits, seen: Vec::new(), port: None, has_state: false };
     let entries = entries(text).into_iter();
     let entries = entries.map(|entry| {
         let verdict = judge.verdict(&entry);
         (entry, verdict)
     });
     let entries = entries.collect();
-    Judged { entries, port: judge.port }
+    // Only on a command line is state read by them.
+    let asks = habits.is_some() && !language.state.reads.is_empty();
+    let is_without_state = asks && !judge.has_state;
+    Judged { entries, port: judge.port, is_without_state }
 }
 
 impl Judged {
@@ -123,6 +128,9 @@ impl Judged {
             if !is_there {
                 mistakes.push((1, format!("it has no {kind}")));
             }
+        }
+        if self.is_without_state {
+            mistakes.push((1, "it has no command of [[cli.state]]".to_owned()));
         }
         mistakes
     }
@@ -152,6 +160,7 @@ struct Judge<'h> {
     /// The outputs that belong to the reading that is going on.
     seen: Vec<(&'h ReadRule, String)>,
     port: Option<String>,
+    has_state: bool,
 }
 
 impl<'h> Judge<'h> {
@@ -167,10 +176,20 @@ impl<'h> Judge<'h> {
             self.seen.clear();
             return Verdict::Refused(why);
         }
-        if let Some((rule, port)) = self.reading(entry) {
-            return self.read(rule, port, &entry.output);
+        let language = self.language;
+        let state = self.reading(&language.state.reads, entry);
+        let state = state.map(|(rule, port)| self.report(rule, port.as_deref(), &entry.output));
+        if let Some((rule, port)) = self.reading(&language.reads, entry) {
+            return match (self.read(rule, port, &entry.output), state) {
+                (Verdict::Read(read), Some(Verdict::Read(state))) => Verdict::Read([read, state].concat()),
+                (Verdict::Read(_), Some(wrong)) => wrong,
+                (verdict, _) => verdict,
+            };
         }
         self.seen.clear();
+        if let Some(state) = state {
+            return state;
+        }
         let lines = match self.habits {
             Some(habits) => split(&entry.command, habits),
             None => vec![entry.command.clone()],
@@ -191,12 +210,12 @@ impl<'h> Judge<'h> {
     }
 
     /// The rule whose command this is, and the port that it is about; none: every port, or none.
-    fn reading(&self, entry: &Entry) -> Option<(&'h ReadRule, Option<String>)> {
+    fn reading(&self, rules: &'h [ReadRule], entry: &Entry) -> Option<(&'h ReadRule, Option<String>)> {
         let is_it = |command: &Expression, context: &Value| {
             command.fact(context).ok().flatten().is_some_and(|text| text == entry.command)
         };
         let every = context! { ports => () };
-        for rule in &self.language.reads {
+        for rule in rules {
             let of_all = rule.all.as_ref().is_some_and(|all| is_it(all, &every));
             if of_all || is_it(&rule.command, &every) {
                 return Some((rule, None));
@@ -249,6 +268,24 @@ impl<'h> Judge<'h> {
         let first = ports(&slice).into_iter().next();
         self.port = self.port.take().or(port.or(first).filter(|_| !rule.of_table));
         Verdict::Read(read)
+    }
+
+    /// What ports report, a line each.
+    fn report(&mut self, rule: &ReadRule, port: Option<&str>, output: &str) -> Verdict {
+        let slice = match reported(rule, output, port, self.profile, self.language) {
+            Ok(slice) => slice,
+            Err(why) => return Verdict::Unknown(why),
+        };
+        self.has_state |= !slice.is_empty();
+        let line = |port: &String| {
+            let reported = Reported::new(port);
+            let word = |(name, field): (&str, StateField)| {
+                Some(format!("{name} {}", slice.leaf(field.of(&reported))?))
+            };
+            let words: Vec<String> = StateField::ALL.into_iter().filter_map(word).collect();
+            format!("{port} reports {}", words.join(", "))
+        };
+        Verdict::Read(ports(&slice).iter().map(line).collect())
     }
 
     /// What else the profile says, besides lines.

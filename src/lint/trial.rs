@@ -206,7 +206,7 @@ fn never_fit(language: &Language) -> Vec<Finding> {
         let same = language.lines[..n].iter().find(|other| other.pattern.as_str() == rule.pattern.as_str());
         same.into_iter().for_each(|other| tell(&rule.place, &other.place));
     }
-    for read in &language.reads {
+    for read in language.reads.iter().chain(&language.state.reads) {
         let Format::Text { rules, .. } = &read.format else { continue };
         for (n, rule) in rules.iter().enumerate() {
             let same = rules[..n].iter().find(|other| {

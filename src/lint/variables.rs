@@ -47,7 +47,7 @@ pub(super) fn undefined(file: &Path, profile: &Profile, language: &Language) -> 
             findings.push(Finding::error(place, what, hint));
         }
     };
-    for rule in &language.reads {
+    for rule in language.reads.iter().chain(&language.state.reads) {
         let ports = |name: &str| name == "ports";
         let command = |name: &str| !rule.of_table && name == if rule.each_port { "port" } else { "ports" };
         let hint = "it gets `port` with each_port, nothing with of_table, else `ports`";
@@ -68,12 +68,13 @@ pub(super) fn undefined(file: &Path, profile: &Profile, language: &Language) -> 
         None => file.display().to_string(),
     };
     let names: BTreeSet<&str> = language.reads.iter().flat_map(ReadRule::fields).collect();
-    let of_row = |name: &str| {
-        name == "row" || name.strip_prefix("row.").is_some_and(|field| names.contains(root(field)))
-    };
     let of_port = language.port_meaning.values().chain(&language.port_hidden).chain(&language.port_unread);
     for expression in of_port.chain(&language.vlan_name) {
-        check(&place(expression), expression, &of_row, Some(ROW_HINT));
+        check(&place(expression), expression, &|name| of_row(name, &names), Some(ROW_HINT));
+    }
+    let reported: BTreeSet<&str> = language.state.reads.iter().flat_map(ReadRule::fields).collect();
+    for expression in language.state.meaning.values() {
+        check(&place(expression), expression, &|name| of_row(name, &reported), Some(ROW_HINT));
     }
     if let Speaks::Cli(habits) = &profile.speaks
         && let Some(staging) = &habits.staging
@@ -105,6 +106,10 @@ fn of_port(name: &str) -> bool {
         Some(("before" | "after" | "in_force", field)) => FIELDS.contains(&root(field)),
         Some(_) => false,
     }
+}
+
+fn of_row(name: &str, fields: &BTreeSet<&str>) -> bool {
+    name == "row" || name.strip_prefix("row.").is_some_and(|field| fields.contains(root(field)))
 }
 
 fn of_vlan(name: &str) -> bool {

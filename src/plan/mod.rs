@@ -225,6 +225,9 @@ pub struct WayBack {
     /// the way; one port in each.
     #[serde(default)]
     pub between: Vec<Slice>,
+    /// A list that loses a value is taken away and written anew.
+    #[serde(default)]
+    pub rewrites_lists: bool,
 }
 
 impl Batch {
@@ -254,7 +257,9 @@ impl Batch {
         let there = guard(&payload, &scope, &device.profile, schema)?;
         let (ports, vlan_entries) = (scope.inverted(&before), scope.inverted_entries(&before));
         let between = Vec::new();
-        let mut way_back = WayBack { reads, before, after, restored, ports, vlan_entries, between };
+        let rewrites_lists = matches!(payload, Payload::Gnmi(_));
+        let mut way_back =
+            WayBack { reads, before, after, restored, ports, vlan_entries, between, rewrites_lists };
         let (inverse, back) = way_back.followed_from(&way_back.after, &device.profile, schema)?;
         there.into_iter().chain(back).for_each(|step| way_back.pass(step));
         Ok(Self { payload, inverse, way_back, digest: hex(hash) })
@@ -335,8 +340,12 @@ impl WayBack {
         else {
             return false;
         };
-        // A value that goes takes along what it has in common with one that is yet to come.
+        // A value that goes takes along what it has in common with one that is yet to come; a list that is
+        // written anew goes whole.
         let going: VlanSet = match (self.restored.value(path), self.after.value(path)) {
+            (Some(Value::Set(old)), Some(Value::Set(new))) if self.rewrites_lists && !old.is_subset(new) => {
+                before.clone()
+            }
             (Some(Value::Set(old)), Some(Value::Set(new))) => {
                 let gone = old.difference(new).filter_map(|m| VlanSet::parse_openconfig_member(m).ok());
                 gone.flat_map(|vlans| vlans.iter().collect::<Vec<_>>()).collect()

@@ -4,6 +4,10 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
+use crate::intent::Subject;
+use crate::openconfig::Reported;
+use crate::plan::Plan;
+use crate::slice::Slice;
 use crate::transport::{Promises, Timed};
 use crate::vlan::{VlanId, VlanSet};
 
@@ -59,6 +63,11 @@ pub enum Risk {
     FormOnly,
     /// The running state was assumed or given, and what the device promises was not asked.
     NotRead,
+    /// Somebody is there: the link is up while the port loses VLANs.
+    LinkIsUp {
+        received: Option<String>,
+        sent: Option<String>,
+    },
     /// The device cannot undo by itself.
     NoTimer,
     /// Edits go straight to running.
@@ -73,6 +82,17 @@ pub enum Risk {
     WeakTimer {
         timed: Timed,
     },
+}
+
+/// What the state of the plan's port adds to its risks.
+pub fn of_state(plan: &Plan, state: &Slice) -> Option<Risk> {
+    let Subject::Port(port) = plan.intent.subject() else { return None };
+    let reported = Reported::new(port.as_str());
+    let is_cut_off = |risk: &Risk| matches!(risk, Risk::LeavesVlans { .. } | Risk::PortGoesDown);
+    let is_up = state.leaf(&reported.oper_status) == Some("UP");
+    let octets = |path| state.leaf(path).map(str::to_owned);
+    (is_up && plan.risks.iter().any(is_cut_off))
+        .then(|| Risk::LinkIsUp { received: octets(&reported.in_octets), sent: octets(&reported.out_octets) })
 }
 
 /// What the device cannot promise.
@@ -152,6 +172,15 @@ impl fmt::Display for Risk {
                 "the device was not read: what it runs is assumed or given, whether it can lock and \
                  undo by itself is not known",
             ),
+            Risk::LinkIsUp { received, sent } => {
+                f.write_str("the port's link is up: somebody is connected to it")?;
+                match (received, sent) {
+                    (Some(received), Some(sent)) => {
+                        write!(f, ", {received} octets were received and {sent} sent so far")
+                    }
+                    _ => Ok(()),
+                }
+            }
             Risk::NoTimer => f.write_str(
                 "no confirmed commit: a failure is undone by applying the inverse, not by the device",
             ),

@@ -76,7 +76,11 @@ fn trunk() -> Request {
 }
 
 fn checked(xml: &str) -> CheckedPort {
-    let seen = Seen { running: SCHEMA.read_xml(xml).unwrap(), state: SCHEMA.read_state(xml).unwrap() };
+    let seen = Seen {
+        running: SCHEMA.read_xml(xml).unwrap(),
+        state: SCHEMA.read_state(xml).unwrap(),
+        profile: None,
+    };
     let check = check(&[trunk()], &BTreeMap::from([("leaf1".to_owned(), seen)]), &SCHEMA).unwrap();
     check.devices.into_iter().next().unwrap()
 }
@@ -108,8 +112,11 @@ fn a_port_is_there_if_it_is_configured_or_reported() {
         )
     };
     let is_there = |running: &str, state: &str| {
-        let seen =
-            Seen { running: SCHEMA.read_xml(running).unwrap(), state: SCHEMA.read_state(state).unwrap() };
+        let seen = Seen {
+            running: SCHEMA.read_xml(running).unwrap(),
+            state: SCHEMA.read_state(state).unwrap(),
+            profile: None,
+        };
         presence(&[trunk()], &BTreeMap::from([("leaf1".to_owned(), seen)])).is_yes()
     };
     assert!(is_there(&port("<config><name>eth1</name></config>"), ""));

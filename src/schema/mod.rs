@@ -22,6 +22,7 @@ use crate::path::{Path, Step};
 use crate::slice::Slice;
 use crate::xml::{Forest, UnknownModule};
 use source::Source;
+pub(crate) use source::{imports, statement};
 
 /// The subset in `yang/`, part of the binary.
 static BUILTIN: Dir = include_dir!("$CARGO_MANIFEST_DIR/yang");

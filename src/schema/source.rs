@@ -43,13 +43,24 @@ impl Source {
 
     /// The line on which this file imports or includes `name`.
     fn line_of_import(&self, name: &str) -> Option<u64> {
-        let text = self.text.to_str().ok()?;
-        let place = text.lines().position(|line| {
-            let mut words = line.split([' ', '\t', '"', '\'', '{', ';']).filter(|word| !word.is_empty());
-            matches!(words.next(), Some("import" | "include")) && words.next() == Some(name)
-        })?;
+        let place = self.text.to_str().ok()?.lines().position(|line| import(line) == Some(name))?;
         Some(place as u64 + 1)
     }
+}
+
+/// The modules that a module's text imports or includes.
+pub fn imports(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().filter_map(import)
+}
+
+fn import(line: &str) -> Option<&str> {
+    statement(line).filter(|(keyword, _)| matches!(*keyword, "import" | "include")).map(|(_, name)| name)
+}
+
+/// The keyword of a statement that begins on this line, and the first word of its argument.
+pub fn statement(line: &str) -> Option<(&str, &str)> {
+    let mut words = line.split([' ', '\t', '"', '\'', '{', ';']).filter(|word| !word.is_empty());
+    Some((words.next()?, words.next()?))
 }
 
 /// Reads every `.yang` file of a directory, in the order of their names.

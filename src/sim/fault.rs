@@ -30,6 +30,8 @@ pub enum What {
     /// No effect; an rpc-error with this error-tag. A hello is not sent, the connection closes. By
     /// gNMI the gRPC status of this name, ABORTED if it is none.
     Reject(String),
+    /// The effect, and an answer as to [`What::Reject`].
+    RejectAfter(String),
     /// No effect, no answer, the connection closes.
     DropBefore,
     /// The effect, no answer, the connection closes.
@@ -40,6 +42,8 @@ pub enum What {
     HangAfter,
     /// The effect and the answer, then the connection closes.
     Close,
+    /// The effect; the answer breaks off, and the connection closes, by gNMI only the stream.
+    BreakOff,
     /// The effect; the answer has a broken chunk header, or broken XML in base:1.0 framing; by gNMI
     /// it is no protobuf.
     Malformed,
@@ -97,12 +101,15 @@ impl FromStr for FaultSpec {
         let what = match what.split_once('=').unwrap_or((what, "")) {
             ("reject", "") => What::Reject("operation-failed".to_owned()),
             ("reject", tag) => What::Reject(tag.to_owned()),
+            ("reject-after", "") => What::RejectAfter("operation-failed".to_owned()),
+            ("reject-after", tag) => What::RejectAfter(tag.to_owned()),
             ("delay", time) => What::Delay(duration(time).ok_or_else(|| fail("write `delay=20ms`"))?),
             ("drop-before", "") => What::DropBefore,
             ("drop-after", "") => What::DropAfter,
             ("hang-before", "") => What::HangBefore,
             ("hang-after", "") => What::HangAfter,
             ("close", "") => What::Close,
+            ("break-off", "") => What::BreakOff,
             ("malformed", "") => What::Malformed,
             ("doctype", "") => What::Doctype,
             ("not-xml", "") => What::NotXml,
@@ -168,6 +175,10 @@ mod tests {
         assert_eq!(
             "any@every:delay=500us".parse(),
             Ok(FaultSpec::every("any", What::Delay(Duration::from_micros(500))))
+        );
+        assert_eq!(
+            "gnmi-set:reject-after=internal".parse(),
+            Ok(FaultSpec::once("gnmi-set", What::RejectAfter("internal".into())))
         );
         assert_eq!(
             "lock@3:reject=in-use".parse(),

@@ -145,6 +145,17 @@ impl Switch {
         tokio::spawn(session::serve(&self.shared, stream));
     }
 
+    /// Serves one gNMI connection over any byte stream, without TLS, on a task of its own. A switch that
+    /// is no gNMI target closes it.
+    pub fn serve_gnmi_stream<S>(&self, stream: S)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        if let Some(gnmi) = &self.gnmi {
+            gnmi.serve_stream(stream);
+        }
+    }
+
     /// The running configuration as XML: the top-level nodes, no defaults.
     pub fn running_xml(&self) -> String {
         printed(&self.shared.device().store, store::Datastore::Running)

@@ -97,7 +97,7 @@ where
         match &fault {
             Some(What::Delay(delay)) => tokio::time::sleep(*delay).await,
             // There is no rpc-error for a hello.
-            Some(What::Reject(_)) => return Ok(Then::Close),
+            Some(What::Reject(_) | What::RejectAfter(_)) => return Ok(Then::Close),
             _ => {}
         }
         self.can_chunk = capabilities.iter().any(|capability| capability == BASE_1_1);
@@ -158,7 +158,7 @@ where
             tokio::time::sleep(wait).await;
         }
         let mut then = Then::Continue;
-        let content = match &fault {
+        let mut content = match &fault {
             Some(What::DropBefore) => return Ok(Then::Close),
             Some(What::HangBefore) => return Ok(Then::Hang),
             Some(What::Reject(tag)) => RpcError::protocol(tag, "refused on purpose").to_xml(),
@@ -172,6 +172,9 @@ where
                 Err(error) => error.to_xml(),
             },
         };
+        if let Some(What::RejectAfter(tag)) = &fault {
+            content = RpcError::protocol(tag, "refused on purpose").to_xml();
+        }
         let sent = self.answer(&reply(&rpc, &content), fault).await?;
         Ok(if then == Then::Close { then } else { sent })
     }
@@ -186,8 +189,15 @@ where
     async fn answer(&mut self, message: &str, fault: Option<What>) -> std::io::Result<Then> {
         let chunked = self.decoder.chunked;
         let (bytes, then) = match fault {
-            None | Some(What::Delay(_) | What::Reject(_)) => (encode(message, chunked), Then::Continue),
+            None | Some(What::Delay(_) | What::Reject(_) | What::RejectAfter(_)) => {
+                (encode(message, chunked), Then::Continue)
+            }
             Some(What::Close) => (encode(message, chunked), Then::Close),
+            Some(What::BreakOff) => {
+                let mut half = encode(message, chunked);
+                half.truncate(half.floor_char_boundary(half.len() / 2));
+                (half, Then::Close)
+            }
             Some(What::DropBefore | What::DropAfter) => return Ok(Then::Close),
             Some(What::HangBefore | What::HangAfter) => return Ok(Then::Hang),
             Some(What::Malformed) if chunked => (format!("\n#12x\n{message}\n##\n"), Then::Continue),

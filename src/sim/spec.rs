@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 use yang5::context::Context;
+use yang5::schema::SchemaModule;
 
 use super::FaultSpec;
 use super::gnmi::GnmiSpec;
@@ -86,7 +87,7 @@ pub(super) enum Confirm {
 /// Habits that are no promise.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Quirks {
-    /// No rollback-on-error: what an edit did before its first error stays.
+    /// No rollback-on-error: what an edit, or a Set, did before its first error stays.
     pub partial: bool,
     /// Drops a node whose `when` is false instead of refusing it.
     pub prune_when: bool,
@@ -103,6 +104,10 @@ pub struct Quirks {
     pub ignore: Option<String>,
     /// Ports that report no link, whatever their configuration says.
     pub no_link: Vec<String>,
+    /// What every port with a link has received so far, and sent, in octets.
+    pub octets: u64,
+    /// Modules that it has and does not list, in its hello.
+    pub unlisted: Vec<String>,
 }
 
 impl Personality {
@@ -157,6 +162,11 @@ impl FromStr for Personality {
 }
 
 impl SwitchSpec {
+    /// Whether its hello says that it has this module.
+    fn lists(&self, module: &SchemaModule) -> bool {
+        module.is_implemented() && !self.quirks.unlisted.iter().any(|name| name == module.name())
+    }
+
     /// The capabilities of its hello (RFC 6241 8, RFC 6020 5.6.4).
     pub(super) fn capabilities(&self, context: &Context) -> Vec<String> {
         let mut short = vec!["base:1.0"];
@@ -181,7 +191,7 @@ impl SwitchSpec {
         if self.personality.has_startup() {
             short.push("capability:startup:1.0");
         }
-        let modules = context.modules(true).filter(|module| module.is_implemented()).map(|module| {
+        let modules = context.modules(true).filter(|module| self.lists(module)).map(|module| {
             let revision = module.revision().map(|date| format!("&revision={date}")).unwrap_or_default();
             format!("{}?module={}{revision}", module.namespace(), module.name())
         });

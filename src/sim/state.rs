@@ -26,6 +26,9 @@ pub(super) fn with_state(running: &Tree, quirks: &Quirks) -> Result<Tree, yang5:
                 let has_link = config(&entry, "name").is_none_or(|name| !quirks.no_link.contains(&name));
                 report("admin-status", word(is_enabled))?;
                 report("oper-status", word(is_enabled && has_link))?;
+                let octets = if is_enabled && has_link { quirks.octets } else { 0 };
+                report("counters/in-octets", &octets.to_string())?;
+                report("counters/out-octets", &octets.to_string())?;
             }
             "vlan" if path.starts_with(INSTANCES) => {
                 report("vlan-id", &config(&entry, "vlan-id").unwrap_or_default())?;

@@ -27,6 +27,9 @@ pub struct Record {
     pub phase: Phase,
     /// Over the edits and the slice they were made from.
     pub digest: String,
+    /// The way that was taken; empty in records that say none.
+    #[serde(default)]
+    pub transport: String,
     pub timed: Timed,
     /// Given to the device as `persist` where it takes one.
     pub persist_id: String,

@@ -5,28 +5,80 @@ use std::sync::{Arc, Weak};
 
 use tokio::time::Instant;
 
-use crate::device::{Device, Save};
+use crate::device::{Device, Profile, Save};
 use crate::path::Path;
 use crate::slice::Slice;
 use crate::transaction::journal::{Journal, JournalError, Record};
 use crate::transaction::outcome::{Phase, Timings};
 use crate::transaction::shared::{Place, Shared};
-use crate::transport::{Cause, Connector, Fault, Observed, Promises, ReadSet, Session, Store};
+use crate::transport::{self, Cause, Chosen, Connect, Fault, Observed, Promises, ReadSet, Session, Store};
 use crate::world::World;
 
-/// What a device runs, read without a lock.
+/// What a device runs and reports, read without a lock.
 pub struct Live {
     pub running: Slice,
+    /// What it reports of itself, as far as it was asked.
+    pub state: Slice,
+    /// Which transport, and why.
     pub transport: String,
     pub promises: Promises,
+    /// As it is spoken to.
+    pub profile: Arc<Profile>,
+}
+
+impl Live {
+    /// Reads it in a session that nobody else has.
+    pub async fn look(
+        chosen: &mut Chosen,
+        running: &ReadSet,
+        state: &ReadSet,
+        deadline: Instant,
+    ) -> Result<Self, Fault> {
+        let name = &chosen.device.name;
+        let (running, state) = look(&mut *chosen.session, name, running, state, deadline).await?;
+        let (promises, profile) = (chosen.session.promises().clone(), chosen.device.profile.clone());
+        Ok(Self { running, state, transport: chosen.transport(), promises, profile })
+    }
+}
+
+/// What a device runs and reports. It may have no state to offer, or not in these words: then nothing is
+/// known, and that is said.
+async fn look(
+    session: &mut dyn Session,
+    device: &str,
+    running: &ReadSet,
+    state: &ReadSet,
+    deadline: Instant,
+) -> Result<(Slice, Slice), Fault> {
+    if state.paths.is_empty() {
+        return Ok((session.read(Store::Running, running, deadline).await?, Slice::default()));
+    }
+    let Observed { running, state } = session.observe(running, state, deadline).await?;
+    let state = state.or_else(|fault| match fault {
+        Fault::Rejected(_) | Fault::Lost(Cause::Malformed(_)) | Fault::NotSent(Cause::Unsupported(_)) => {
+            tracing::warn!(device, %fault, "no operational state");
+            Ok(Slice::default())
+        }
+        fault => Err(fault),
+    });
+    Ok((running, state?))
+}
+
+fn no_session() -> Fault {
+    Fault::NotSent(Cause::Closed("no session".to_owned()))
 }
 
 /// A device in the hands of one transaction.
 pub struct Lease {
+    /// As it is spoken to, once it has been.
     pub(super) device: Arc<Device>,
     pub(super) world: Arc<World>,
     pub(super) shared: Shared,
-    connector: Arc<dyn Connector>,
+    connect: Connect,
+    /// The ways to it that may be taken; a single one from the first byte on that changes it.
+    ways: Vec<Arc<Device>>,
+    /// Why this way.
+    why: String,
     pub(super) session: Option<Box<dyn Session>>,
     /// Kept while sessions come and go: an undo needs one, too.
     place: Option<Place>,
@@ -38,14 +90,14 @@ pub struct Lease {
 
 /// A session that stays open between changes.
 pub struct Warm {
-    pub(super) session: Box<dyn Session>,
+    chosen: Chosen,
     place: Place,
     world: Weak<World>,
 }
 
 impl Warm {
-    pub(super) fn new(session: Box<dyn Session>, place: Place, world: &Arc<World>) -> Self {
-        Self { session, place, world: Arc::downgrade(world) }
+    pub(super) async fn close(&mut self) {
+        self.chosen.session.close().await;
     }
 
     /// Whether it was opened under this configuration: another one may say another host key, another
@@ -60,28 +112,81 @@ impl Lease {
     pub fn new(
         device: Arc<Device>,
         world: Arc<World>,
-        connector: Arc<dyn Connector>,
+        connect: Connect,
         warm: Option<Warm>,
         shared: Shared,
     ) -> Self {
-        let (session, place) = warm.map(|warm| (warm.session, warm.place)).unzip();
-        Self {
+        let mut lease = Self {
+            ways: transport::ways(&device),
             device,
             world,
             shared,
-            connector,
-            is_warm: session.is_some(),
-            session,
-            place,
+            connect,
+            why: String::new(),
+            is_warm: warm.is_some(),
+            session: None,
+            place: None,
             last_transport: "none".to_owned(),
             journal: None,
+        };
+        if let Some(Warm { chosen, place, .. }) = warm {
+            lease.place = Some(place);
+            lease.take(chosen);
         }
+        lease
     }
 
     /// Gives the session back, if it is still of use, and unlocks the file.
     pub fn give_back(self) -> Option<Warm> {
         let session = self.session.filter(|session| session.is_open())?;
-        Some(Warm::new(session, self.place?, &self.world))
+        let chosen = Chosen { session, device: self.device, why: self.why };
+        Some(Warm { chosen, place: self.place?, world: Arc::downgrade(&self.world) })
+    }
+
+    /// The session was opened to this device, which may have another name here.
+    fn take(&mut self, chosen: Chosen) {
+        let transport = chosen.device.profile.speaks.transport();
+        let own = self.ways.iter().find(|way| way.profile.speaks.transport() == transport);
+        self.device = own.unwrap_or(&self.device).clone();
+        self.last_transport = chosen.transport();
+        (self.session, self.why) = (Some(chosen.session), chosen.why);
+    }
+
+    /// Which transport, and why.
+    pub(super) fn transport(&self) -> String {
+        match &self.session {
+            Some(session) => transport::told(&session.describe(), &self.why),
+            None => self.last_transport.clone(),
+        }
+    }
+
+    /// From here on no other way is taken.
+    pub(super) fn keep_to_this_way(&mut self) {
+        if self.ways.len() > 1 {
+            self.ways = vec![self.device.clone()];
+        }
+    }
+
+    /// Only the way that an earlier transaction took may be taken: what it left pending is known nowhere
+    /// else. A profile that does not list it any more leaves all the others. Returns those that were open.
+    pub(super) async fn keep_to(&mut self, transport: &str) -> Vec<Arc<Device>> {
+        let ways = self.ways.clone();
+        let is_it = |way: &Arc<Device>| way.profile.speaks.transport() == transport;
+        if self.ways.iter().any(is_it) {
+            self.ways.retain(is_it);
+            if !is_it(&self.device) {
+                self.drop_session().await;
+            }
+        }
+        ways
+    }
+
+    /// Whatever of these is first may be taken again.
+    pub(super) async fn may_take(&mut self, ways: Vec<Arc<Device>>) {
+        if ways.len() != self.ways.len() {
+            self.drop_session().await;
+            self.ways = ways;
+        }
     }
 
     pub(super) async fn lock_file(&mut self, until: Instant) -> Result<(), JournalError> {
@@ -123,11 +228,10 @@ impl Lease {
             if self.place.is_none() {
                 self.place = Some(self.shared.sessions.place(deadline).await?);
             }
-            self.connector.open(deadline).await
+            transport::choose(&self.ways, &self.connect, deadline).await
         };
-        let session = Phase::Connect.timed(timings, open).await?;
-        self.last_transport = session.describe();
-        self.session = Some(session);
+        let chosen = Phase::Connect.timed(timings, open).await?;
+        self.take(chosen);
         Ok(())
     }
 
@@ -148,40 +252,30 @@ impl Lease {
         self.connect(timings, deadline).await
     }
 
-    /// Reads running without a lock.
-    pub(super) async fn read(&mut self, reads: &ReadSet, deadline: Instant) -> Result<Live, Fault> {
+    /// Reads what the device runs and, of `state`, what it reports, without a lock.
+    pub async fn read(
+        &mut self,
+        running: &ReadSet,
+        state: &ReadSet,
+        deadline: Instant,
+    ) -> Result<Live, Fault> {
         self.connect(&mut Timings::default(), deadline).await?;
         loop {
-            let session = self.session()?;
-            match session.read(Store::Running, reads, deadline).await {
-                Ok(running) => {
-                    let (transport, promises) = (session.describe(), session.promises().clone());
-                    return Ok(Live { running, transport, promises });
+            let name = &self.device.name;
+            let session = self.session.as_mut().ok_or_else(no_session)?;
+            match look(&mut **session, name, running, state, deadline).await {
+                Ok((running, state)) => {
+                    let promises = self.session()?.promises().clone();
+                    let (transport, profile) = (self.transport(), self.device.profile.clone());
+                    return Ok(Live { running, state, transport, promises, profile });
                 }
                 Err(fault) => self.reopen(fault, &mut Timings::default(), deadline).await?,
             }
         }
     }
 
-    /// Reads what the device runs and reports, without a lock.
-    pub async fn observe(
-        &mut self,
-        running: &ReadSet,
-        state: &ReadSet,
-        deadline: Instant,
-    ) -> Result<Observed, Fault> {
-        self.connect(&mut Timings::default(), deadline).await?;
-        loop {
-            match self.session()?.observe(running, state, deadline).await {
-                Ok(observed) => return Ok(observed),
-                Err(fault) => self.reopen(fault, &mut Timings::default(), deadline).await?,
-            }
-        }
-    }
-
     pub(super) fn session(&mut self) -> Result<&mut Box<dyn Session>, Fault> {
-        let none = || Fault::NotSent(Cause::Closed("no session".to_owned()));
-        self.session.as_mut().ok_or_else(none)
+        self.session.as_mut().ok_or_else(no_session)
     }
 
     pub(super) async fn drop_session(&mut self) {

@@ -13,11 +13,13 @@ mod undo;
 pub mod worker;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
+use crate::device::Profile;
 use crate::intent::Request;
 use crate::plan::{Plan, PlanError};
 use outcome::{Outcome, Phase, Timings};
@@ -76,6 +78,8 @@ pub struct Report {
     pub timings: Timings,
     /// Which transport, and why.
     pub transport: String,
+    /// The device's, in the way that was taken; none: it was not reached.
+    pub profile: Option<Arc<Profile>>,
     /// What the device cannot promise.
     pub risks: Vec<crate::plan::Risk>,
     /// How many members went out in the same commit.

@@ -156,10 +156,10 @@ impl<'l> Participant<'l> {
 
     /// What became of each member, whether they may be tried apart, and the lease.
     pub fn finish(self) -> (Vec<Done>, Apart, Lease) {
-        let (transport, risks) = match &self.lease.session {
-            Some(session) => (session.describe(), risk::of_device(session.promises())),
-            None => (self.lease.last_transport.clone(), Vec::new()),
-        };
+        let transport = self.lease.transport();
+        let session = self.lease.session.as_ref();
+        let risks = session.map(|session| risk::of_device(session.promises())).unwrap_or_default();
+        let profile = self.lease.device.profile.clone();
         let group =
             self.members.iter().filter(|(_, plan)| matches!(plan, Some(Ok(p)) if !p.is_empty())).count();
         let outcome = self.outcome;
@@ -177,6 +177,7 @@ impl<'l> Participant<'l> {
                     plan,
                     timings: timings.clone(),
                     transport: transport.clone(),
+                    profile: Some(profile.clone()),
                     risks: risks.clone(),
                     group,
                 }
@@ -239,6 +240,9 @@ impl<'l> Participant<'l> {
         self.timings.0.push((Phase::Lock, started.elapsed()));
         match result {
             Ok(before) => {
+                self.lease.keep_to_this_way();
+                let profile = &self.lease.device.profile;
+                self.members.iter_mut().for_each(|(request, _)| request.adopt(profile));
                 self.before = before;
                 self.reached = Reached::Locked;
                 Ok(())
@@ -260,10 +264,11 @@ impl<'l> Participant<'l> {
     pub(super) async fn join(&mut self, budget: Budget) -> Result<(), Failed> {
         for _ in 0..ROUNDS {
             let after = self.members.len();
-            let late = self.latecomers.as_mut().map(|latecomers| latecomers.take()).unwrap_or_default();
+            let mut late = self.latecomers.as_mut().map(|latecomers| latecomers.take()).unwrap_or_default();
             if late.is_empty() {
                 break;
             }
+            late.iter_mut().for_each(|request| request.adopt(&self.lease.device.profile));
             let mut reads: BTreeSet<Path> = late.iter().flat_map(plan::consulted).collect();
             reads.retain(|path| self.consulted.insert(path.clone()));
             self.members.extend(late.into_iter().map(|request| (request, None)));
@@ -360,6 +365,7 @@ impl<'l> Participant<'l> {
             request_ids: self.members.iter().map(|(r, _)| r.caller.request_id.clone()).collect(),
             phase: Phase::Stage,
             digest: batch.digest.clone(),
+            transport: self.lease.device.profile.speaks.transport().to_owned(),
             timed: promises.timed,
             persist_id: self.persist_id.clone(),
             timer_end: unix_time_in(budget.deadline - Instant::now() + timeout),

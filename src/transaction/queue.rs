@@ -48,7 +48,8 @@ pub(super) struct Pending {
 pub(super) struct Reading {
     pub device: Arc<Device>,
     pub world: Arc<World>,
-    pub reads: ReadSet,
+    pub running: ReadSet,
+    pub state: ReadSet,
     pub deadline: Instant,
     pub reply: oneshot::Sender<Result<Live, Fault>>,
 }

@@ -229,7 +229,9 @@ impl Lease {
             never_saved: false,
         };
         let started = Instant::now();
+        let ways = self.keep_to(&record.transport).await;
         let settled = settle(self, &case, budget.forward).await;
+        self.may_take(ways).await;
         timings.0.push((phase, started.elapsed()));
         let (device, requests) = (&record.device, record.request_ids.join(","));
         let digest = &record.digest;
@@ -299,9 +301,11 @@ async fn attempt(lease: &mut Lease, case: &Case<'_>, deadline: Instant) -> Resul
             true => session.confirm(case.persist_id, false, deadline).await,
             false => session.cancel(case.persist_id, deadline).await,
         };
-        // Its error tag decides nothing: devices say different things when nothing is pending.
-        if let Err(fault @ (Fault::Lost(_) | Fault::NotSent(_))) = answer {
-            return Err(fault);
+        // Its error tag decides nothing where a lock tells whether one is pending: devices say
+        // different things when none is.
+        match answer {
+            Err(Fault::Rejected(errors)) if !session.may_be_pending(&errors) => {}
+            answer => answer?,
         }
     }
     let running = match session.begin(&reads, deadline).await {

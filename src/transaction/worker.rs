@@ -20,11 +20,8 @@ use crate::transaction::queue::{
 };
 use crate::transaction::shared::{Level, Shared};
 use crate::transaction::{Apart, Budget, Participant, Report, journal, transact};
-use crate::transport::{Connector, Fault, ReadSet};
+use crate::transport::{Connect, Fault, ReadSet};
 use crate::world::World;
-
-/// Makes the way to a device; the tests put their own in.
-pub type Connect = Arc<dyn Fn(&Arc<Device>) -> Arc<dyn Connector> + Send + Sync>;
 
 /// All workers, by endpoint: two inventory entries with one endpoint are one device.
 #[derive(Clone)]
@@ -94,17 +91,19 @@ impl Workers {
         answer.unwrap_or_else(|_| Ok(broken_off()))
     }
 
-    /// Reads a device's running configuration on its warm session, behind what is queued.
+    /// Reads what a device runs and reports on its warm session, behind what is queued.
     pub async fn read(
         &self,
         device: &Arc<Device>,
         world: &Arc<World>,
-        reads: ReadSet,
+        (running, state): (ReadSet, ReadSet),
         deadline: Instant,
     ) -> Result<Live, Refusal> {
         let (reply, answer) = oneshot::channel();
-        let reading = Reading { device: device.clone(), world: world.clone(), reads, deadline, reply };
-        self.submit(device, Job::Read(reading), Some(world.queue_per_device))?;
+        let (to, world) = (device.clone(), world.clone());
+        let limit = Some(world.queue_per_device);
+        let reading = Reading { device: to, world, running, state, deadline, reply };
+        self.submit(device, Job::Read(reading), limit)?;
         let live = self.told(answer, deadline).await?;
         live.map_err(|why| Refusal::Unreachable { device: device.name.clone(), why })
     }
@@ -260,7 +259,7 @@ impl Worker {
 
     async fn close(&mut self) {
         if let Some(mut warm) = self.warm.take() {
-            warm.session.close().await;
+            warm.close().await;
         }
     }
 
@@ -347,9 +346,9 @@ impl Worker {
     }
 
     async fn read(&mut self, reading: Reading) {
-        let Reading { device, world, reads, deadline, reply } = reading;
+        let Reading { device, world, running, state, deadline, reply } = reading;
         let lease = self.lease(device, world).await;
-        self.ask(lease, reply, async |lease: &mut Lease| lease.read(&reads, deadline).await).await;
+        self.ask(lease, reply, async |lease: &mut Lease| lease.read(&running, &state, deadline).await).await;
     }
 
     /// Does what changes nothing, as long as somebody waits for it: whoever is next must not.
@@ -395,8 +394,8 @@ impl Worker {
         if self.warm.as_ref().is_some_and(|warm| !warm.is_of(&world)) {
             self.close().await;
         }
-        let connector = (self.workers.connect)(&device);
-        Lease::new(device, world, connector, self.warm.take(), self.workers.shared.clone())
+        let connect = self.workers.connect.clone();
+        Lease::new(device, world, connect, self.warm.take(), self.workers.shared.clone())
     }
 }
 
@@ -424,6 +423,7 @@ impl Report {
             outcome,
             timings: Timings::default(),
             transport: "none".to_owned(),
+            profile: None,
             risks: Vec::new(),
             group: 0,
         }

@@ -2,12 +2,14 @@
 //! for an answer in between, and no more. Sessions are verbs without policy; what to do when
 //! one fails is decided in [`crate::transaction`].
 
+mod choice;
 pub mod cli;
 pub mod gnmi;
 pub mod netconf;
 mod rows;
 pub mod ssh;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,10 +23,12 @@ use crate::path::Path;
 use crate::render::Payload;
 use crate::schema::Schema;
 use crate::slice::Slice;
+pub(crate) use choice::told;
+pub use choice::{Chosen, Connect, Tried, Verdict, choose, open, reason, ways};
 use cli::CliConnector;
 use gnmi::GnmiConnector;
 use netconf::NetconfConnector;
-pub(crate) use rows::understood;
+pub(crate) use rows::{reported, understood};
 
 /// How a device's commit can be undone by a timer of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,6 +98,9 @@ pub enum Fault {
 pub enum Cause {
     #[error("cannot connect to {address}: {why}")]
     Connect { address: String, why: String },
+    /// Nothing listens there, or what does speaks another protocol.
+    #[error("cannot connect to {address}: {why}")]
+    Absent { address: String, why: String },
     /// The host key is unknown or is not the one recorded.
     #[error("host key of {address} refused: {why}")]
     HostKey { address: String, why: String },
@@ -115,6 +122,15 @@ pub enum Cause {
     /// The device offers too little for what is asked of it.
     #[error("unsupported: {0}")]
     Unsupported(String),
+}
+
+/// What a device lists of itself when a session begins.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Offers {
+    /// Modules and their revisions or versions, which may be empty; none: it lists no modules.
+    pub models: BTreeMap<String, String>,
+    /// Everything else that it lists, in its own words.
+    pub capabilities: Vec<String>,
 }
 
 /// What to read: subtrees, and the schema that gives the answer its meaning.
@@ -169,6 +185,11 @@ pub trait Session: Send {
     /// Transport and why it was chosen, for the log: `netconf (candidate, confirm by persist-id)`.
     fn describe(&self) -> String;
 
+    /// What the device listed of itself.
+    fn offers(&self) -> Offers {
+        Offers::default()
+    }
+
     /// Reads without locking.
     async fn read(&mut self, store: Store, reads: &ReadSet, deadline: Instant) -> Result<Slice, Fault>;
 
@@ -205,11 +226,28 @@ pub trait Session: Send {
     /// Cancels a pending timed commit (RFC 6241 8.4.4.1) whoever made it, if it has this id.
     async fn cancel(&mut self, persist_id: &str, deadline: Instant) -> Result<(), Fault>;
 
+    /// Whether the commit may be pending still whose confirm or cancel was refused so. Where it keeps
+    /// others from a lock, the lock tells.
+    fn may_be_pending(&self, _refusal: &[DeviceError]) -> bool {
+        false
+    }
+
     /// [copy running to startup].
     async fn save(&mut self, deadline: Instant) -> Result<(), Fault>;
 
     /// [discard if we staged something and `discard_ours`, unlock all we hold].
     async fn release(&mut self, discard_ours: bool, deadline: Instant) -> Result<(), Fault>;
+
+    /// The text of one of the device's YANG modules, which no one has checked.
+    async fn module(
+        &mut self,
+        name: &str,
+        revision: Option<&str>,
+        deadline: Instant,
+    ) -> Result<String, Fault> {
+        let _ = (name, revision, deadline);
+        Err(Fault::NotSent(Cause::Unsupported("models are told over NETCONF only (get-schema)".to_owned())))
+    }
 
     /// Says goodbye (close-session) without waiting long; errors do not matter any more.
     async fn close(&mut self);

@@ -2,6 +2,7 @@
 //! expressions say what the rows mean. Pure. What does not fit is an error; nothing is guessed.
 
 mod ports;
+mod state;
 mod text;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +18,7 @@ use crate::openconfig::{
 use crate::path::Path;
 use crate::slice::{Slice, Value as Node};
 use crate::vlan::VlanId;
+pub(crate) use state::reported;
 use text::TextReader;
 
 /// What is to be read.
@@ -74,8 +76,16 @@ impl Wanted {
         &self,
         language: &'h Language,
     ) -> Result<Vec<(&'h ReadRule, String)>, String> {
+        self.commands_of(&language.reads, language)
+    }
+
+    fn commands_of<'h>(
+        &self,
+        rules: &'h [ReadRule],
+        language: &Language,
+    ) -> Result<Vec<(&'h ReadRule, String)>, String> {
         let mut commands = Vec::new();
-        for rule in &language.reads {
+        for rule in rules {
             let ports = self.ports.as_ref();
             if rule.of_table {
                 if self.table {
@@ -105,6 +115,18 @@ impl Wanted {
             }
         }
         Ok(commands)
+    }
+
+    /// What this port was asked for as; none: it was not.
+    fn called<'n>(&'n self, port: &'n String, profile: &Profile) -> Option<&'n String> {
+        let same = |wanted: &&String| match profile.port_names_ignore_case {
+            true => wanted.eq_ignore_ascii_case(port),
+            false => *wanted == port,
+        };
+        match &self.ports {
+            None => Some(port),
+            Some(ports) => ports.iter().find(same),
+        }
     }
 }
 
@@ -243,17 +265,7 @@ impl Rows {
         let names: BTreeSet<&str> = language.reads.iter().flat_map(ReadRule::fields).collect();
         let is_there = |port: &String| self.named.contains(port) && !self.hidden.contains(port);
         for (port, row) in self.ports.iter().filter(|(port, _)| is_there(port)) {
-            let same = |wanted: &&String| match profile.port_names_ignore_case {
-                true => wanted.eq_ignore_ascii_case(port),
-                false => *wanted == port,
-            };
-            let name = match &wanted.ports {
-                None => port,
-                Some(ports) => match ports.iter().find(same) {
-                    Some(name) => name,
-                    None => continue,
-                },
-            };
+            let Some(name) = wanted.called(port, profile) else { continue };
             if let Some(line) = self.unread.get(port) {
                 return Err(format!("port {name}: {}", cannot_be_read(line)));
             }

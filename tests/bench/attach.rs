@@ -58,7 +58,7 @@ pub struct Verdict {
 
 /// The VLANs of one port, in turn.
 #[derive(Default)]
-struct Turn(usize);
+pub struct Turn(usize);
 
 /// The same change without Mercury: its payloads, one for each VLAN, and what is read before and after.
 struct Change {
@@ -144,12 +144,12 @@ impl Target {
 
 impl Turn {
     /// 1, 0, 1, ...: what was set up is [`VLANS`]`[0]`.
-    fn next(&mut self) -> usize {
+    pub fn next(&mut self) -> usize {
         self.0 += 1;
         self.0 % 2
     }
 
-    fn next_vlan(&mut self) -> u16 {
+    pub fn next_vlan(&mut self) -> u16 {
         VLANS[self.next()]
     }
 }

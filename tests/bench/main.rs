@@ -2,7 +2,7 @@
 //!
 //! Everything that is compared runs in turns, one sample of each after the other, so that a busy
 //! machine slows all of them alike. No number makes this fail; whether the aims are met is printed.
-//! `cargo bench --bench bench -- attach`, `-- upstream`, `-- ngs`, `-- ovs` or `-- ios` measures one part alone.
+//! `cargo bench --bench bench -- attach`, `-- upstream`, `-- ngs`, `-- ovs`, `-- ios` or `-- gnmi` measures one part alone.
 
 // The fixtures of the tests; a benchmark needs fewer of them.
 #[allow(dead_code, unused_imports)]
@@ -11,6 +11,8 @@ mod peers;
 
 mod at_once;
 mod attach;
+mod gnmi;
+mod gnmi_hand;
 mod hand;
 mod ios;
 mod load;
@@ -19,6 +21,7 @@ mod ncclient;
 mod ngs;
 mod ovs;
 mod pure;
+mod python;
 mod service;
 mod table;
 mod upstream;
@@ -44,7 +47,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["serve", config] => return at_once::serve(config.into()),
-        [] => measure(&["attach", "upstream", "ngs", "ovs", "ios"]),
+        [] => measure(&["attach", "upstream", "ngs", "ovs", "ios", "gnmi"]),
         parts => measure(parts),
     }
     ExitCode::SUCCESS
@@ -71,6 +74,9 @@ fn measure(parts: &[&str]) {
     }
     if parts.contains(&"ios") {
         ios::measure(&runtime, &server);
+    }
+    if parts.contains(&"gnmi") {
+        gnmi::measure(&runtime);
     }
     if parts.contains(&"attach") {
         measure_attaches(&runtime, &Target::netconfd(&server), &simulated, &switch);

@@ -30,13 +30,9 @@ pub struct Service {
 impl Site {
     /// With the lock files in a new directory below `parent`.
     pub fn new(target: &Target, parent: &Path) -> Self {
-        let dir = TempDir::with_prefix_in("mercury-bench-", parent).expect("a temporary directory");
-        let config = dir.path().join("mercury.toml");
-        let service = "[rpc]\nlisten = \"127.0.0.1:0\"\nauth = \"none\"\n[inventory]\ndevices = \"devices.toml\"\n\
-                       [locks]\ndir = \"locks\"\n[log]\nformat = \"json\"\n";
         let device = format!(
-            "[[device]]\nname = \"leaf1\"\naddress = \"127.0.0.1\"\nport = {}\nusername = \"{}\"\n\
-             key_file = \"{}\"\nknown_hosts = \"{}\"\nprofile = \"{}\"\nallowed_vlans = \"100-199\"\n{}",
+            "address = \"127.0.0.1\"\nport = {}\nusername = \"{}\"\nkey_file = \"{}\"\n\
+             known_hosts = \"{}\"\nprofile = \"{}\"\n{}",
             target.port,
             target.username,
             target.key.display(),
@@ -44,6 +40,16 @@ impl Site {
             target.profile,
             target.device
         );
+        Self::with(&device, parent)
+    }
+
+    /// The same with these lines of the inventory, which say how the device is reached.
+    pub fn with(device: &str, parent: &Path) -> Self {
+        let dir = TempDir::with_prefix_in("mercury-bench-", parent).expect("a temporary directory");
+        let config = dir.path().join("mercury.toml");
+        let service = "[rpc]\nlisten = \"127.0.0.1:0\"\nauth = \"none\"\n[inventory]\ndevices = \"devices.toml\"\n\
+                       [locks]\ndir = \"locks\"\n[log]\nformat = \"json\"\n";
+        let device = format!("[[device]]\nname = \"leaf1\"\nallowed_vlans = \"100-199\"\n{device}");
         fs::write(&config, service).expect("the directory is ours");
         fs::write(dir.path().join("devices.toml"), device).expect("the directory is ours");
         Self { _dir: dir, config }
@@ -69,14 +75,21 @@ impl Service {
 
     /// Attaches one port, which must change it, and gives what became of it.
     pub fn attach(&mut self, port: &str, vlan: u16) -> Value {
-        self.connection.send(&call(port, vlan));
+        self.connection.send(&call(&[port.to_owned()], vlan));
         changed(self.connection.receive())
+    }
+
+    /// Attaches eth1, eth2, ... with one call for all.
+    pub fn attach_links(&mut self, ports: u16, vlan: u16) {
+        let ports: Vec<String> = (1..=ports).map(|n| format!("eth{n}")).collect();
+        self.connection.send(&call(&ports, vlan));
+        changed(self.connection.receive());
     }
 
     /// Attaches eth1, eth2, ... with one call each, over as many connections, all at once. Gives the
     /// time from the first request to the last answer, and in how many commits the log says they went.
     pub fn attach_all(&mut self, ports: u16, vlan: u16) -> (Duration, u64) {
-        let calls: Vec<Vec<u8>> = (1..=ports).map(|n| call(&format!("eth{n}"), vlan)).collect();
+        let calls: Vec<Vec<u8>> = (1..=ports).map(|n| call(&[format!("eth{n}")], vlan)).collect();
         let mut connections: Vec<_> = calls.iter().map(|_| Connection::open(&self.address)).collect();
         let logged = self.process.output().len();
         let started = Instant::now();
@@ -113,9 +126,9 @@ fn changed(answer: &str) -> Value {
     answer["result"]["devices"][0].take()
 }
 
-fn call(port: &str, vlan: u16) -> Vec<u8> {
-    let link = json!([{ "switch_id": "leaf1", "port_id": port }]);
-    let call = json!({ "jsonrpc": "2.0", "id": port, "method": "attach_port", "params": {
+fn call(ports: &[String], vlan: u16) -> Vec<u8> {
+    let link: Vec<_> = ports.iter().map(|port| json!({ "switch_id": "leaf1", "port_id": port })).collect();
+    let call = json!({ "jsonrpc": "2.0", "id": ports[0], "method": "attach_port", "params": {
         "port": {
             "id": "0d2b1f6e-3a53-4f3b-9b44-8f4f4d1d2c11",
             "mac_address": "52:54:00:12:34:56",

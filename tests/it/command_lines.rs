@@ -2,21 +2,24 @@
 
 use mercury::sim::cli::{self, CliFault, CliSpec, CliSwitch, CliWhat};
 use secrecy::SecretString;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::service::{Service, Site, and, detach, reset, update};
 
 /// Of Ironic's own making, so a detach clears it.
 const DESCRIPTION: &str = "Ironic Port 0d2b1f6e-3a53-4f3b-9b44-8f4f4d1d2c11";
 
-async fn start(system: &str, config: &str) -> CliSwitch {
-    let spec = CliSpec {
+fn spec(system: &str, config: &str) -> CliSpec {
+    CliSpec {
         password: Some(SecretString::from("secret")),
         enable_secret: (system == "cisco_ios").then(|| SecretString::from("secret")),
         config: config.to_owned(),
         ..CliSpec::new(system)
-    };
-    cli::start(spec, "127.0.0.1:0".parse().unwrap()).await.unwrap()
+    }
+}
+
+async fn start(system: &str, config: &str) -> CliSwitch {
+    cli::start(spec(system, config), "127.0.0.1:0".parse().unwrap()).await.unwrap()
 }
 
 fn site(switch: &CliSwitch, profile: &str, lines: &str) -> Site {
@@ -126,6 +129,59 @@ async fn a_refused_line_leaves_cisco_ios_as_it_was() {
     // The VLANs that it made stay: they are shared.
     let port = |config: &str| section(config, &format!("interface {PORT}"));
     assert_eq!(port(&switch.running_config()), port(&before), "{:#?}", switch.commands());
+}
+
+/// The first has a link, the second has none, the third is down.
+#[tokio::test]
+async fn what_ports_report_is_told_in_the_models_words() {
+    for (system, ports, no_link) in [
+        ("cisco_ios", ["GigabitEthernet0/1", "GigabitEthernet0/2", "GigabitEthernet0/3"], "DOWN"),
+        ("arista_eos", ["Ethernet1", "Ethernet2", "Ethernet3"], "NOT_PRESENT"),
+        ("juniper_junos", ["ge-0/0/0", "ge-0/0/1", "ge-0/0/2"], "DOWN"),
+        ("sonic", ["Ethernet0", "Ethernet4", "Ethernet8"], "DOWN"),
+    ] {
+        let spec = CliSpec { no_link: vec![ports[1].to_owned()], ..spec(system, "") };
+        let switch = cli::start(spec, "127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let service = site(&switch, system, "").serve().await;
+        for port in &ports[..2] {
+            applied(&service, &switch, "update_port", update(port, "access", 100, &[])).await;
+        }
+        applied(&service, &switch, "detach_port", detach(ports[2])).await;
+        let said = [("UP", "UP"), ("UP", no_link), ("DOWN", "DOWN")];
+        for (port, (admin, oper)) in ports.iter().zip(said) {
+            let check = applied(&service, &switch, "check_port", checked(port)).await;
+            let port = &check["devices"][0];
+            assert_eq!(
+                (&port["admin_status"], &port["oper_status"]),
+                (&admin.into(), &oper.into()),
+                "{check}"
+            );
+        }
+    }
+}
+
+/// A command that is refused, and one that shows words that nobody knows: nothing is made up.
+#[tokio::test]
+async fn what_is_not_reported_is_not_told() {
+    const PORT: &str = "GigabitEthernet0/1";
+    let texts = [("port-up".to_owned(), "{port} is deleted, line protocol is down\n".to_owned())].into();
+    let spec = CliSpec { texts, ..spec("cisco_ios", "") };
+    let switch = cli::start(spec, "127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let service = site(&switch, "cisco_ios", "").serve().await;
+    applied(&service, &switch, "update_port", update(PORT, "access", 100, &[])).await;
+    let refused = CliWhat::Refuse("% Invalid input detected at '^' marker.\n".to_owned());
+    switch.fault(CliFault::once("^show interfaces ", refused).unwrap());
+    for _ in 0..2 {
+        let check = applied(&service, &switch, "check_port", checked(PORT)).await;
+        let port = &check["devices"][0];
+        assert_eq!((&port["admin_status"], &port["oper_status"]), (&Value::Null, &Value::Null), "{check}");
+        assert_eq!(port["matches"], true, "{check}");
+    }
+    assert_eq!(typed(&switch, 0).iter().filter(|line| line.starts_with("show interfaces ")).count(), 2);
+}
+
+fn checked(port: &str) -> Value {
+    json!({ "switch_id": "leaf1", "port_name": port, "mode": "access", "native_vlan": 100 })
 }
 
 /// Every line that was typed since.

@@ -14,15 +14,13 @@ use mercury::gnmi::{
 use mercury::schema::Schema;
 use mercury::sim::gnmi::{Documents, GnmiQuirks, GnmiSpec, GnmiTls};
 use mercury::sim::{FaultSpec, Personality, SimError, Switch, SwitchSpec, What};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use serde_json::json;
-use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::time::timeout;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 
-use crate::peers::{Peer, python, require, script};
+use crate::peers::{Authority, Peer, python, require, script};
 use crate::sim::Session;
 
 const PASSWORD: &str = "correct horse";
@@ -32,7 +30,7 @@ version 0.10.0 ['json', 'json_ietf']
 models True True
 one leaf: [('interfaces/interface[name=eth1]/config/enabled', True)]
 the same in JSON: [('interfaces/interface[name=eth1]/config/enabled', True)]
-its state: [('interfaces/interface[name=eth1]/state', {'openconfig-interfaces:admin-status': 'UP', 'openconfig-interfaces:oper-status': 'UP'})]
+its state: [('interfaces/interface[name=eth1]/state', {'openconfig-interfaces:admin-status': 'UP', 'openconfig-interfaces:counters': {'in-octets': '0', 'out-octets': '0'}, 'openconfig-interfaces:oper-status': 'UP'})]
 no such port: NOT_FOUND
 no such node: INVALID_ARGUMENT
 update: [('UPDATE', 'interfaces/interface[name=eth1]/config')]
@@ -109,8 +107,7 @@ async fn pygnmi_over_tls() {
         return;
     }
     let authority = Authority::new();
-    let [certificate, key] = authority.issue("127.0.0.1");
-    let tls = GnmiTls { certificate: read(&certificate), key: read(&key).into(), client_ca: None };
+    let tls = authority.target(None);
     let switch = start(GnmiSpec { tls: Some(tls), ..GnmiSpec::default() }).await;
     // One that never begins its handshake holds nobody up.
     let _silent = tokio::net::TcpStream::connect(switch.gnmi_addr().unwrap()).await.unwrap();
@@ -123,9 +120,7 @@ async fn pygnmi_with_a_certificate_of_its_own() {
         return;
     }
     let (authority, clients, strangers) = (Authority::new(), Authority::new(), Authority::new());
-    let [certificate, key] = authority.issue("127.0.0.1");
-    let client_ca = Some(read(&clients.file()));
-    let tls = GnmiTls { certificate: read(&certificate), key: read(&key).into(), client_ca };
+    let tls = authority.target(Some(&clients));
     let gnmi = GnmiSpec { tls: Some(tls), ..GnmiSpec::default() };
     let [certificate, key] = clients.issue("client");
     let switch = start(gnmi.clone()).await;
@@ -219,10 +214,12 @@ async fn each_fault_of_a_set() {
     for (what, effect, codes) in [
         (What::Reject("unavailable".into()), false, &[Code::Unavailable][..]),
         (What::Reject("operation-failed".into()), false, &[Code::Aborted]),
+        (What::RejectAfter("internal".into()), true, &[Code::Internal]),
         (What::DropBefore, false, &lost),
         (What::DropAfter, true, &lost),
         (What::Malformed, true, &[Code::Internal, Code::Unknown]),
         (What::NotXml, true, &lost),
+        (What::BreakOff, true, &lost),
         (What::Delay(Duration::from_millis(5)), true, &[]),
     ] {
         let switch = start(GnmiSpec::default()).await;
@@ -275,9 +272,7 @@ async fn nobody_gets_in_without_a_password() {
 
 #[tokio::test]
 async fn no_target_with_a_certificate_that_is_none() {
-    let authority = Authority::new();
-    let [certificate, key] = authority.issue("127.0.0.1");
-    let good = GnmiTls { certificate: read(&certificate), key: read(&key).into(), client_ca: None };
+    let good = Authority::new().target(None);
     for tls in [
         GnmiTls { certificate: "x".into(), ..good.clone() },
         GnmiTls { key: "x".into(), ..good.clone() },
@@ -399,41 +394,4 @@ async fn run(switch: &Switch, what: &str, files: &[&Path]) -> String {
     let out = timeout(Duration::from_secs(120), both).await.expect("the script ends");
     assert!(child.wait().await.unwrap().success(), "{out}{err}");
     out
-}
-
-fn read(file: &Path) -> String {
-    std::fs::read_to_string(file).unwrap()
-}
-
-/// A certificate authority with all that it issued, in a private directory.
-struct Authority {
-    dir: TempDir,
-    issuer: CertifiedIssuer<'static, KeyPair>,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let dir = TempDir::with_prefix("gnmi-authority-").unwrap();
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, dir.path().display().to_string());
-        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        std::fs::write(dir.path().join("ca.pem"), issuer.pem()).unwrap();
-        Self { dir, issuer }
-    }
-
-    fn file(&self) -> PathBuf {
-        self.dir.path().join("ca.pem")
-    }
-
-    /// A certificate and its key.
-    fn issue(&self, name: &str) -> [PathBuf; 2] {
-        let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new([name.to_owned()]).unwrap();
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        let files = ["pem", "key"].map(|end| self.dir.path().join(format!("{name}.{end}")));
-        std::fs::write(&files[0], certificate.pem()).unwrap();
-        std::fs::write(&files[1], key.serialize_pem()).unwrap();
-        files
-    }
 }

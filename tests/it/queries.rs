@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use mercury::access::Principal;
 use mercury::rpc::{self, Engine};
-use mercury::sim::{FaultSpec, Personality, What};
+use mercury::sim::{FaultSpec, What};
 use serde_json::{Value, json};
 
-use crate::matrix::{Lab, spec};
+use crate::matrix::{Kind, Lab, spec};
 use crate::service::{and, attach, reset, update};
 
 /// The result, or the error object.
@@ -40,9 +40,10 @@ async fn rpcs_of(lab: &Lab, method: &str, params: Value) -> (Result<Value, Value
 
 #[tokio::test(start_paused = true)]
 async fn a_check_compares_with_what_runs_and_what_is_reported() {
-    for personality in Personality::ALL {
-        let mut switch = spec("leaf1", personality);
+    for kind in Kind::ALL {
+        let mut switch = spec("leaf1", kind);
         switch.quirks.no_link = vec!["eth2".to_owned()];
+        switch.quirks.octets = 1500;
         let lab = Lab::new(vec![switch]).await;
         let params = attach("eth1", 100, &[101, 102]);
         let port = check(&lab, &params).await;
@@ -51,11 +52,12 @@ async fn a_check_compares_with_what_runs_and_what_is_reported() {
         let (running, commits) = (lab.leaf1().running_xml(), lab.leaf1().commits());
 
         let (answer, rpcs) = rpcs_of(&lab, "check_port", params.clone()).await;
-        assert_eq!(rpcs, ["get-config", "get"], "on the session that is open");
+        let state = if kind.is_gnmi() { kind.read() } else { "get" };
+        assert_eq!(rpcs, [kind.read(), state], "on the session that is open");
         let expected = json!({ "matches": true, "devices": [{
             "device": "leaf1", "port": "eth1", "matches": true, "diff": "", "reason": null, "risks": [],
             "before": "TRUNK native 100 list 101-102", "after": "TRUNK native 100 list 101-102",
-            "admin_status": "UP", "oper_status": "UP",
+            "admin_status": "UP", "oper_status": "UP", "in_octets": "1500", "out_octets": "1500",
             "vlans": { "100": "ACTIVE", "101": "ACTIVE", "102": "ACTIVE" },
         }] });
         assert_eq!(answer.unwrap(), expected);
@@ -81,7 +83,7 @@ async fn a_check_compares_with_what_runs_and_what_is_reported() {
         assert_eq!(
             (&port["before"], &port["oper_status"]),
             (&json!("not configured"), &Value::Null),
-            "{personality:?}"
+            "{kind:?}"
         );
         assert_eq!(lab.leaf1().commits(), commits + 1, "only the attach of eth2");
         assert_ne!(lab.leaf1().running_xml(), running);
@@ -91,7 +93,7 @@ async fn a_check_compares_with_what_runs_and_what_is_reported() {
 
 #[tokio::test(start_paused = true)]
 async fn state_that_is_not_offered_is_not_known() {
-    let lab = Lab::one(Personality::CandidatePersist).await;
+    let lab = Lab::one(Kind::CandidatePersist).await;
     ask(&lab, "attach_port", attach("eth1", 100, &[])).await.unwrap();
     lab.leaf1().inject(FaultSpec::every("get", What::Reject("operation-not-supported".to_owned())));
     let port = check(&lab, &attach("eth1", 100, &[])).await;
@@ -103,7 +105,7 @@ async fn state_that_is_not_offered_is_not_known() {
 
 #[tokio::test(start_paused = true)]
 async fn a_switch_that_does_not_answer_is_an_error_and_no_answer() {
-    let lab = Lab::one(Personality::CandidatePersist).await;
+    let lab = Lab::one(Kind::CandidatePersist).await;
     let live = and(attach("eth1", 100, &[]), "live", true);
     for (rpc, what) in [
         ("hello", What::DropBefore),
@@ -125,7 +127,7 @@ async fn a_switch_that_does_not_answer_is_an_error_and_no_answer() {
 
 #[tokio::test(start_paused = true)]
 async fn a_session_that_ended_while_idle_is_replaced() {
-    let lab = Lab::one(Personality::CandidatePersist).await;
+    let lab = Lab::one(Kind::CandidatePersist).await;
     let params = attach("eth1", 100, &[]);
     check(&lab, &params).await;
     lab.leaf1().inject(FaultSpec::once("get-config", What::DropBefore));
@@ -136,7 +138,7 @@ async fn a_session_that_ended_while_idle_is_replaced() {
 
 #[tokio::test(start_paused = true)]
 async fn links_are_looked_for_on_all_switches() {
-    let lab = Lab::new(["leaf1", "leaf2"].map(|name| spec(name, Personality::Running)).to_vec()).await;
+    let lab = Lab::new(["leaf1", "leaf2"].map(|name| spec(name, Kind::Running)).to_vec()).await;
     let link = |switch: &str, port: &str| json!({ "switch_id": switch, "port_id": port });
     let ask_for = |links: Value, live: bool| {
         let port = json!({ "id": "p", "binding:vnic_type": "baremetal",
@@ -157,7 +159,7 @@ async fn links_are_looked_for_on_all_switches() {
 
 #[tokio::test(start_paused = true)]
 async fn many_links_of_one_switch_are_read_at_once() {
-    let lab = Lab::one(Personality::CandidatePersist).await;
+    let lab = Lab::one(Kind::CandidatePersist).await;
     let links: Vec<Value> =
         (1..=64).map(|n| json!({ "switch_id": "leaf1", "port_id": format!("eth{n}") })).collect();
     let port = json!({ "id": "p", "binding:profile": { "local_link_information": links } });
@@ -170,7 +172,7 @@ async fn many_links_of_one_switch_are_read_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn a_plan_is_a_dry_run() {
-    let lab = Lab::one(Personality::CandidatePersist).await;
+    let lab = Lab::one(Kind::CandidatePersist).await;
     for (method, params) in [
         ("attach_port", attach("eth1", 100, &[101])),
         ("update_port", update("eth1", "access", 100, &[])),
@@ -178,7 +180,7 @@ async fn a_plan_is_a_dry_run() {
     ] {
         let planned = json!({ "method": method, "params": params });
         let (planned, rpcs) = rpcs_of(&lab, "plan", planned).await;
-        assert!(rpcs.iter().all(|rpc| ["hello", "get-config"].contains(&rpc.as_str())), "{rpcs:?}");
+        assert!(rpcs.iter().all(|rpc| ["hello", "get-config", "get"].contains(&rpc.as_str())), "{rpcs:?}");
         let planned = planned.unwrap();
         assert_eq!(planned["outcome"], json!("planned"));
         assert_eq!(Ok(planned), ask(&lab, method, and(params, "dry_run", true)).await);
@@ -186,10 +188,39 @@ async fn a_plan_is_a_dry_run() {
     assert_eq!(lab.leaf1().commits(), 0);
 }
 
+/// Who is cut off from a port with a link is told to who reviews that.
+#[tokio::test(start_paused = true)]
+async fn a_plan_tells_that_somebody_is_there() {
+    for kind in Kind::ALL {
+        let mut switch = spec("leaf1", kind);
+        switch.quirks.no_link = vec!["eth2".to_owned()];
+        switch.quirks.octets = 1500;
+        let lab = Lab::new(vec![switch]).await;
+        let there = "the port's link is up: somebody is connected to it, 1500 octets were received and 1500 sent so far";
+        for (port, is_up) in [("eth1", true), ("eth2", false)] {
+            let risks = async |method, params| {
+                let planned = ask(&lab, method, and(params, "dry_run", true)).await.unwrap();
+                planned["devices"][0]["risks"].as_array().unwrap().clone()
+            };
+            assert!(
+                !risks("attach_port", attach(port, 100, &[])).await.contains(&json!(there)),
+                "it had no VLAN"
+            );
+            ask(&lab, "attach_port", attach(port, 100, &[])).await.unwrap();
+            for (method, params) in
+                [("attach_port", attach(port, 101, &[])), ("reset_port", reset(port, 100))]
+            {
+                let told = risks(method, params).await;
+                assert_eq!(told.contains(&json!(there)), is_up, "{method} {port}: {told:?}");
+            }
+        }
+    }
+}
+
 /// Somebody at the switch, or another controller, holds all locks.
 #[tokio::test(start_paused = true)]
 async fn locks_of_others_do_not_matter() {
-    let lab = Lab::one(Personality::CandidatePersist).await;
+    let lab = Lab::one(Kind::CandidatePersist).await;
     lab.leaf1().inject(FaultSpec::every("lock", What::Reject("lock-denied".to_owned())));
     let params = attach("eth1", 100, &[]);
     let asked = tokio::time::timeout(Duration::from_secs(1), check(&lab, &params));

@@ -32,6 +32,7 @@ fn endpoint(server: &OpenSsh) -> Endpoint {
         credential: Credential::Key(SecretString::from(key)),
         enable_secret: None,
         host_key: HostKey::KnownHosts(server.known_hosts.clone()),
+        cli_port: None,
         gnmi: None,
     }
 }
@@ -49,6 +50,7 @@ fn operator(server: &AsyncSsh, password: &str) -> Endpoint {
         credential: Credential::Password(SecretString::from(password)),
         enable_secret: None,
         host_key: HostKey::KnownHosts(server.known_hosts.clone()),
+        cli_port: None,
         gnmi: None,
     }
 }

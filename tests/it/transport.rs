@@ -35,6 +35,7 @@ fn endpoint(port: u16, username: &str, credential: Credential, known_hosts: &Fil
         credential,
         enable_secret: None,
         host_key: HostKey::KnownHosts(known_hosts.to_owned()),
+        cli_port: None,
         gnmi: None,
     }
 }
@@ -64,6 +65,7 @@ fn connector(endpoint: Endpoint, confirm: Option<Timed>, ssh_algorithms: &[&str]
         openconfig,
         ssh,
         speaks: Speaks::Netconf(netconf.clone()),
+        others: Vec::new(),
     };
     let device = Arc::new(Device { endpoint, save: Save::Never, ..Device::stand_in(Arc::new(profile)) });
     NetconfConnector::new(device, netconf)
@@ -315,7 +317,7 @@ async fn a_lost_reply_and_a_dead_server() {
         tokio::task::yield_now().await;
     }
     let refused = connector(key_of(&server), None, &[]).open(soon()).await.err().unwrap();
-    assert!(matches!(refused, Fault::NotSent(Cause::Connect { .. })), "{refused}");
+    assert!(matches!(refused, Fault::NotSent(Cause::Absent { .. })), "{refused}");
 }
 
 #[tokio::test]

@@ -164,7 +164,10 @@ impl Demo<'_> {
                 ensure!(outcome == Some("planned"), "the outcome is not `planned`");
                 let log = self.lab.switches[name].log();
                 let mut heard = log[before.heard[name]..].iter().map(|message| message.rpc.as_str());
-                ensure!(heard.all(|rpc| matches!(rpc, "hello" | "get-config")), "more was sent than a read");
+                ensure!(
+                    heard.all(|rpc| matches!(rpc, "hello" | "get-config" | "get")),
+                    "more was sent than a read"
+                );
             }
             Answer::Applied(phases) => {
                 ensure!(outcome == Some("applied"), "the outcome is not `applied`");

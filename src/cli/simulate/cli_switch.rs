@@ -27,6 +27,7 @@ pub(super) fn parse(text: &str) -> Result<SystemArg, String> {
             Some(("hostname", value)) => spec.hostname = Some(value.to_owned()),
             Some(("port", value)) => port = value.parse().map_err(|_| wrong())?,
             Some(("ports", value)) => spec.ports = names(value).ok_or_else(wrong)?,
+            Some(("no-link", value)) => spec.no_link = names(value).ok_or_else(wrong)?,
             Some(("timers", value)) => spec.timer_scale = value.parse().map_err(|_| wrong())?,
             Some(("variant", value)) => spec.variants.extend([value.to_owned()]),
             Some(("config", value)) => config = Some(PathBuf::from(value)),

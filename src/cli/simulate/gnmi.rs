@@ -62,6 +62,7 @@ fn habit(quirks: &mut GnmiQuirks, key: &str, value: &str) -> Option<()> {
         ("per-leaf", "") => quirks.per_leaf = true,
         ("prefixes", "required") => quirks.prefixes = Prefixes::Required,
         ("prefixes", "absent") => quirks.prefixes = Prefixes::Absent,
+        ("unlisted", name) => quirks.unlisted.push(name.to_owned()),
         ("origin-required", "") => quirks.origin_required = true,
         _ => return None,
     }

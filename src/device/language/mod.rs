@@ -2,6 +2,7 @@
 //! what is read gets its meaning. What carries it is told elsewhere: a command line, gNMI, NETCONF.
 
 pub(in crate::device) mod read;
+mod state;
 mod templates;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use regex::Regex;
 
 use crate::openconfig::PortState;
 use crate::schema::Schema;
+pub use state::{StateField, StateHabits};
 pub use templates::{Expression, TemplateError, TemplateSources, Templates};
 
 /// What a profile says of one language, in data.
@@ -39,6 +41,7 @@ pub struct Language {
     /// The modules of the model that it is a language of, which its edits are checked with; none: nobody
     /// gave them, and only the form of edits is checked.
     pub modules: Option<Arc<Schema>>,
+    pub state: StateHabits,
 }
 
 /// Patterns that a value must fit as a whole before it is written into a line.

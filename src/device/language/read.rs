@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use regex::Regex;
 
 use super::{
-    Expression, Format, Language, LineRule, PortField, ReadRule, SetTo, TemplateSources, Templates, TextRule,
-    ValuePatterns,
+    Expression, Format, Language, LineRule, PortField, ReadRule, SetTo, StateField, StateHabits,
+    TemplateSources, Templates, TextRule, ValuePatterns,
 };
 use crate::config::reader::{Item, Table};
 use crate::device::WordError;
@@ -40,6 +40,7 @@ impl Language {
         };
         let keeps_other_mode = table.get("keeps_other_mode").and_then(|item| item.boolean());
         let mode_by_members = table.get("mode_by_members").and_then(|item| item.boolean());
+        let state = StateHabits::read(table);
         let values = table.required_table("values", ValuePatterns::read);
         let mut lines = Vec::new();
         // The first that fits counts: what a profile adds to the lines of the one that it is like.
@@ -75,7 +76,26 @@ impl Language {
             keeps_other_mode: keeps_other_mode.unwrap_or_default(),
             in_force,
             modules: None,
+            state,
         })
+    }
+}
+
+impl StateHabits {
+    fn read(table: &Table) -> Self {
+        let mut state = Self::default();
+        table.tables("state", |table| match ReadRule::read(table) {
+            Some(rule) if rule.of_table => table.refuse("of_table", "only ports are asked for their state"),
+            rule => state.reads.extend(rule),
+        });
+        for (name, item) in table.entries("state_port") {
+            state.meaning.extend(item.of(StateField::named(&name)).zip(item.read(Expression::new)));
+        }
+        // A profile that takes none of the commands of the one that it is like has no fields of theirs.
+        if state.reads.is_empty() {
+            state.meaning.clear();
+        }
+        state
     }
 }
 

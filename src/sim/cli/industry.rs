@@ -25,6 +25,8 @@ const TRIES: u32 = 3;
 pub(super) struct Industry {
     system: Arc<System>,
     ports: Ports,
+    /// Those that nothing is plugged into.
+    no_link: Vec<String>,
     variants: BTreeSet<String>,
     secret: Option<SecretString>,
     timer_scale: u32,
@@ -69,6 +71,7 @@ impl Industry {
         let running = Config::new(&system, &ports);
         let mut device = Self {
             ports,
+            no_link: spec.no_link.clone(),
             variants: spec.variants.clone(),
             secret: spec.enable_secret.clone(),
             timer_scale: spec.timer_scale,
@@ -296,6 +299,7 @@ impl Industry {
                 let show = &self.system.show;
                 said += &(fill(&show.before_part, &bytes) + &text + &show.after_part);
             }
+            Action::Links => said += &self.links(values.get("port").map(String::as_str)),
             Action::RunningSection => {
                 let text = self.text(&self.running);
                 let word = values.get("word").map_or("", String::as_str);
@@ -307,6 +311,23 @@ impl Industry {
             Action::SaveAsking => self.ask(session, Asking::FileName),
         }
         said.into()
+    }
+
+    /// What a port reports of itself, or every port.
+    fn links(&self, only: Option<&str>) -> String {
+        let is_shut = |port: &str| {
+            let text = self.running.section_text(&self.port_key(port), &self.system).unwrap_or_default();
+            text.lines().any(|line| line.trim() == "shutdown")
+        };
+        let shown = |port: &str| {
+            let occasion = match () {
+                () if is_shut(port) => "port-shut",
+                () if self.no_link.iter().any(|name| name == port) => "port-down",
+                () => "port-up",
+            };
+            fill(self.system.says(occasion), &[("port".to_owned(), port.to_owned())].into())
+        };
+        self.ports.names().filter(|port| only.is_none_or(|only| only == *port)).map(shown).collect()
     }
 
     fn with(&mut self, session: u32, change: impl FnOnce(&mut Session)) {

@@ -29,6 +29,8 @@ pub(super) struct Junos {
     sessions: BTreeMap<u32, Session>,
     last: u32,
     ports: Vec<String>,
+    /// Those that nothing is plugged into.
+    no_link: Vec<String>,
 }
 
 /// A commit that is undone unless it is confirmed.
@@ -63,6 +65,7 @@ impl Junos {
             shared: Config::new(),
             pending: None,
             sessions: BTreeMap::new(),
+            no_link: spec.no_link.clone(),
             ports: if spec.ports.is_empty() { system.ports.clone() } else { spec.ports.clone() },
             last: 0,
             system,
@@ -117,7 +120,8 @@ impl Junos {
         };
         let line = |port: &String| {
             let admin = if is_disabled(port) { "down" } else { "up" };
-            format!("{port:<24}{admin:<6}down\n")
+            let link = if self.no_link.contains(port) { "down" } else { admin };
+            format!("{port:<24}{admin:<6}{link}\n")
         };
         let shown: String =
             self.ports.iter().filter(|port| of.is_none_or(|of| of == *port)).map(line).collect();

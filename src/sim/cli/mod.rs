@@ -59,6 +59,8 @@ pub struct CliSpec {
     pub enable_secret: Option<SecretString>,
     /// Empty: the system's usual ones.
     pub ports: Vec<String>,
+    /// Ports that nothing is plugged into; the others have a link as soon as they are up.
+    pub no_link: Vec<String>,
     /// Lines of its first configuration, as they would be entered.
     pub config: String,
     /// What only some devices of this system do.
@@ -89,6 +91,7 @@ impl CliSpec {
             banner: None,
             enable_secret: None,
             ports: Vec::new(),
+            no_link: Vec::new(),
             config: String::new(),
             variants: BTreeSet::new(),
             texts: BTreeMap::new(),

@@ -38,6 +38,8 @@ pub(super) struct Sonic {
     /// PORT_TABLE of APPL_DB, which is what `show interfaces` shows. A field that goes from a port in
     /// CONFIG_DB stays here: portmgrd passes on those that are there.
     applied: Table,
+    /// Ports that nothing is plugged into.
+    no_link: Vec<String>,
     sessions: u32,
 }
 
@@ -67,6 +69,7 @@ impl Sonic {
             running: Database { ports: names.iter().enumerate().map(port).collect(), ..Database::default() },
             startup: Database::default(),
             applied: Table::new(),
+            no_link: spec.no_link.clone(),
             sessions: 0,
             system,
         };

@@ -125,6 +125,8 @@ pub(super) enum Action {
     Running,
     /// One section of running, by its port.
     RunningPort,
+    /// What a port reports, or every port.
+    Links,
     /// The sections of running whose first line holds this word.
     RunningSection,
     Startup,

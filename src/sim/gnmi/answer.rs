@@ -5,8 +5,8 @@ use std::task::{Context, Poll};
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::Bytes;
+use http_body_util::{BodyExt as _, Full, StreamBody};
+use hyper::body::{Bytes, Frame};
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::{Request, Response};
 use tonic::body::Body;
@@ -20,6 +20,8 @@ pub(super) enum InPlace {
     Malformed,
     /// What a proxy says of a server that does not answer it.
     Page,
+    /// The beginning of a message, and then the stream is reset (RFC 9113 6.4).
+    Half,
 }
 
 /// A service that answers as [`InPlace`] says.
@@ -60,6 +62,13 @@ fn replace(answer: &InPlace) -> Response<Body> {
             let message = Full::new(Bytes::from_static(&[0, 0, 0, 0, 2, 0x0f, 0xff]));
             let message = message.with_trailers(async { Some(Ok(trailers)) });
             ("application/grpc", Body::new(message))
+        }
+        InPlace::Half => {
+            let half = [
+                Ok(Frame::data(Bytes::from_static(&[0, 0, 0, 0, 2, 0x0f]))),
+                Err(std::io::Error::other("broken off on purpose")),
+            ];
+            ("application/grpc", Body::new(StreamBody::new(futures_util::stream::iter(half))))
         }
         InPlace::Page => {
             let page = Full::new(Bytes::from_static(b"<html><h1>503 Service Unavailable</h1></html>"));

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
-use futures_util::stream::poll_fn;
+use futures_util::stream::{Stream, poll_fn};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
@@ -25,6 +26,7 @@ use crate::sim::SimError;
 /// A listening server. Dropping it ends all of its connections.
 pub(in crate::sim) struct Listener {
     pub address: SocketAddr,
+    service: Arc<Service>,
     accepting: AbortHandle,
     connections: Arc<Connections>,
 }
@@ -32,17 +34,48 @@ pub(in crate::sim) struct Listener {
 impl Drop for Listener {
     fn drop(&mut self) {
         self.accepting.abort();
-        self.connections.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.connections.all().clear();
+    }
+}
+
+impl Listener {
+    /// Serves one connection over any byte stream, without TLS, on a task of its own.
+    pub fn serve_stream<S>(&self, stream: S)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let connection = Connections::open(&self.connections, Box::new(stream));
+        let incoming = futures_util::stream::iter([Ok::<_, io::Error>(connection)]);
+        tokio::spawn(serve(self.service.clone(), incoming));
+    }
+}
+
+async fn serve(service: Arc<Service>, incoming: impl Stream<Item = io::Result<Connection>> + Send + 'static) {
+    let mut server = Server::builder();
+    let router = server.add_service(Mangled(gNMIServer::from_arc(service)));
+    if let Err(error) = router.serve_with_incoming(incoming).await {
+        tracing::error!(%error, "a simulated gNMI target stops listening");
     }
 }
 
 /// What keeps each connection open: it ends when its sender is dropped.
 #[derive(Default)]
-struct Connections(Mutex<HashMap<u64, oneshot::Sender<()>>>);
+struct Connections {
+    open: Mutex<HashMap<u64, oneshot::Sender<()>>>,
+    last: AtomicU64,
+}
 
 impl Connections {
-    fn end(&self, number: u64) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&number);
+    fn open(this: &Arc<Self>, stream: Box<dyn Bytes>) -> Connection {
+        let (open, end) = oneshot::channel();
+        let number = this.last.fetch_add(1, Ordering::Relaxed);
+        this.all().insert(number, open);
+        let peer = Peer { number, connections: Arc::clone(this) };
+        Connection { stream, end, has_ended: false, peer }
+    }
+
+    fn all(&self) -> MutexGuard<'_, HashMap<u64, oneshot::Sender<()>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -56,7 +89,7 @@ pub(super) struct Peer {
 impl Peer {
     /// Closes the connection at once; nothing more is sent.
     pub fn hang_up(&self) {
-        self.connections.end(self.number);
+        self.connections.all().remove(&self.number);
     }
 }
 
@@ -75,14 +108,9 @@ pub(in crate::sim) async fn listen(
     let (ready, mut incoming) = mpsc::channel(16);
     let accepting = tokio::spawn(accept(listener, tls, Arc::clone(&connections), ready)).abort_handle();
     let incoming = poll_fn(move |cx| incoming.poll_recv(cx).map(|next| next.map(Ok::<_, io::Error>)));
-    let server =
-        Server::builder().add_service(Mangled(gNMIServer::new(service))).serve_with_incoming(incoming);
-    tokio::spawn(async move {
-        if let Err(error) = server.await {
-            tracing::error!(%error, "a simulated gNMI target stops listening");
-        }
-    });
-    Ok(Listener { address, accepting, connections })
+    let service = Arc::new(service);
+    tokio::spawn(serve(service.clone(), incoming));
+    Ok(Listener { address, service, accepting, connections })
 }
 
 /// Accepts until it is aborted, and the handshakes with it. One that is slow holds nobody up.
@@ -93,7 +121,7 @@ async fn accept(
     ready: mpsc::Sender<Connection>,
 ) {
     let mut handshakes = JoinSet::new();
-    for number in 0.. {
+    loop {
         let stream = loop {
             tokio::select! {
                 accepted = listener.accept() => match accepted {
@@ -109,16 +137,13 @@ async fn accept(
                 },
             }
         };
-        let (open, end) = oneshot::channel();
-        connections.0.lock().unwrap_or_else(PoisonError::into_inner).insert(number, open);
-        let peer = Peer { number, connections: Arc::clone(&connections) };
-        if ready.send(Connection { stream, end, has_ended: false, peer }).await.is_err() {
+        if ready.send(Connections::open(&connections, stream)).await.is_err() {
             return;
         }
     }
 }
 
-async fn handshake(stream: TcpStream, tls: Option<TlsAcceptor>) -> io::Result<Box<dyn Stream>> {
+async fn handshake(stream: TcpStream, tls: Option<TlsAcceptor>) -> io::Result<Box<dyn Bytes>> {
     stream.set_nodelay(true)?;
     match tls {
         None => Ok(Box::new(stream)),
@@ -126,12 +151,12 @@ async fn handshake(stream: TcpStream, tls: Option<TlsAcceptor>) -> io::Result<Bo
     }
 }
 
-trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+trait Bytes: AsyncRead + AsyncWrite + Unpin + Send {}
 
-impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Bytes for S {}
 
 struct Connection {
-    stream: Box<dyn Stream>,
+    stream: Box<dyn Bytes>,
     /// Ready when the connection is to end.
     end: oneshot::Receiver<()>,
     has_ended: bool,
@@ -154,7 +179,7 @@ impl Connected for Connection {
 
 impl Connection {
     /// The stream, as long as the connection is to stay. Who reads is woken at its end.
-    fn open(&mut self, cx: &mut Context<'_>) -> io::Result<Pin<&mut dyn Stream>> {
+    fn open(&mut self, cx: &mut Context<'_>) -> io::Result<Pin<&mut dyn Bytes>> {
         self.has_ended |= !self.has_ended && Pin::new(&mut self.end).poll(cx).is_ready();
         if self.has_ended {
             return Err(io::ErrorKind::ConnectionReset.into());

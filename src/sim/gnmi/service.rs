@@ -82,18 +82,18 @@ impl Service {
         }
         let peer = request.extensions().get::<Peer>();
         match &fault {
-            Some(What::Reject(word)) => {
-                return Err(Status::new(code(word).unwrap_or(Code::Aborted), "refused on purpose"));
-            }
+            Some(What::Reject(word)) => return Err(refused(word)),
             Some(What::DropBefore) => return hang_up(peer).await,
             Some(What::HangBefore) => return std::future::pending().await,
             _ => {}
         }
         let answer = work(&mut self.shared.device());
         match fault {
+            Some(What::RejectAfter(word)) => Err(refused(&word)),
             Some(What::DropAfter) => hang_up(peer).await,
             Some(What::HangAfter) => std::future::pending().await,
             Some(What::Malformed) => Ok(instead(InPlace::Malformed)),
+            Some(What::BreakOff) => Ok(instead(InPlace::Half)),
             Some(What::NotXml) => Ok(instead(InPlace::Page)),
             _ => answer.map(Response::new),
         }
@@ -114,7 +114,9 @@ impl Service {
 
     fn models(&self, device: &Device) -> CapabilityResponse {
         let context = device.store.running.schema().context();
-        let models = context.modules(true).filter(|module| module.is_implemented());
+        let is_hidden = |name: &str| self.spec.quirks.unlisted.iter().any(|hidden| hidden == name);
+        let models =
+            context.modules(true).filter(|module| module.is_implemented() && !is_hidden(module.name()));
         let models = models.map(|module| ModelData {
             name: module.name().to_owned(),
             organization: module.organization().unwrap_or_default().to_owned(),
@@ -127,6 +129,10 @@ impl Service {
             ..CapabilityResponse::default()
         }
     }
+}
+
+fn refused(word: &str) -> Status {
+    Status::new(code(word).unwrap_or(Code::Aborted), "refused on purpose")
 }
 
 fn instead<A: Default>(what: InPlace) -> Response<A> {

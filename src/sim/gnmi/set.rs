@@ -68,37 +68,39 @@ pub(super) fn set(
         return Ok(response);
     }
     let origin = native::origin_of(&store.documents, request)?.map(str::to_owned);
-    let (new, results) = match origin {
+    let ((new, taken), results) = match origin {
         Some(origin) => {
             let (document, done) = native::changed(&store.documents[&origin], spec, request)?;
             let results = done.into_iter().map(|(path, op)| result(spec, &path, op)).collect();
             let changes = document != store.documents[&origin];
-            (Ok(changes.then_some(New::Document(origin, document))), results)
+            ((changes.then_some(New::Document(origin, document)), Ok(())), results)
         }
         None => {
             let (edits, results) = plan(&schema, spec, request)?;
-            (change(store, &edits).map(|tree| tree.map(New::Running)), results)
+            let (tree, taken) = change(store, &edits)?;
+            ((tree.map(New::Running), taken), results)
         }
     };
     if !spec.quirks.no_results {
         response.response = results;
     }
     if spec.quirks.applies_nothing {
-        return new.map(|_| response);
+        return taken.map(|()| response);
     }
     if let Some((id, timeout)) = timer
-        && (new.is_ok() || spec.quirks.keeps_failed_commit)
+        && (taken.is_ok() || spec.quirks.keeps_failed_commit)
     {
         let rollback = store.running.copy().map_err(broken)?;
         store.pend(rollback, id, timeout, now);
     }
-    if let Some(new) = new? {
+    if let Some(new) = new {
         match new {
             New::Running(tree) => store.running = tree,
             New::Document(origin, document) => drop(store.documents.insert(origin, document)),
         }
         store.commits += 1;
     }
+    taken?;
     match spec.quirks.fails_after_applying {
         Some(code) => Err(Status::new(code, "an error on purpose, after the change")),
         None => Ok(response),
@@ -131,17 +133,22 @@ fn free(store: &Store) -> Result<(), Status> {
     Ok(())
 }
 
-/// Running as the edits make it, valid; `None` if they change nothing.
-fn change(store: &Store, edits: &[Edit]) -> Result<Option<Tree>, Status> {
+/// Running as it is to be, valid, and `None` if it stays; and whether the edits were taken. By a quirk
+/// what comes before a refused one is carried out.
+fn change(store: &Store, edits: &[Edit]) -> Result<(Option<Tree>, Result<(), Status>), Status> {
     let mut tree = store.running.copy().map_err(broken)?;
     let mut changed = false;
-    for edit in edits {
+    let taken = edits.iter().try_for_each(|edit| {
         changed |= apply(&mut tree, edit, store)?;
+        Ok(())
+    });
+    if !changed || taken.is_err() && store.rolls_back() {
+        return Ok((None, taken));
     }
-    if changed {
-        store.validate(&mut tree).map_err(|error| Status::aborted(error.message()))?;
-    }
-    Ok(changed.then_some(tree))
+    Ok(match store.validate(&mut tree) {
+        Ok(()) => (Some(tree), taken),
+        Err(error) => (None, taken.and(Err(Status::aborted(error.message())))),
+    })
 }
 
 fn apply(tree: &mut Tree, edit: &Edit, store: &Store) -> Result<bool, Status> {

@@ -81,6 +81,8 @@ pub struct GnmiQuirks {
     pub prefixes: Prefixes,
     /// A path without origin is not valid.
     pub origin_required: bool,
+    /// Modules that it has and does not list in its Capabilities.
+    pub unlisted: Vec<String>,
 }
 
 /// What a target makes of the commit-confirmed extension. It never advertises it.

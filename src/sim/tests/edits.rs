@@ -226,16 +226,18 @@ fn subtree_filters() {
 
 #[test]
 fn state_is_what_running_makes_of_the_ports() {
-    let quirks = Quirks { no_link: vec!["eth2".into()], ..Quirks::default() };
+    let quirks = Quirks { no_link: vec!["eth2".into()], octets: 64, ..Quirks::default() };
     let mut bench = Bench::new(Personality::CandidatePersist, quirks);
     let get = |filter: &str| format!("<get><filter type='subtree'>{filter}</filter></get>");
     let of_port = |name: &str| {
         get(&format!("<interfaces {OC}><interface><name>{name}</name><state/></interface></interfaces>"))
     };
     let state = |name: &str, admin: &str, oper: &str| {
+        let octets = if oper == "UP" { 64 } else { 0 };
         format!(
             "<interfaces {OC}><interface><name {OC}>{name}</name><state {OC}><admin-status>{admin}</admin-status>\
-             <oper-status>{oper}</oper-status></state></interface></interfaces>"
+             <oper-status>{oper}</oper-status><counters><in-octets>{octets}</in-octets>\
+             <out-octets>{octets}</out-octets></counters></state></interface></interfaces>"
         )
     };
     assert_eq!(bench.ok(1, &of_port("eth1")), state("eth1", "UP", "UP"));

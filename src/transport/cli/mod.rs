@@ -51,6 +51,7 @@ impl CliConnector {
 impl Connector for CliConnector {
     async fn open(&self, deadline: Instant) -> Result<Box<dyn Session>, Fault> {
         let Device { endpoint, profile, .. } = &*self.device;
+        let endpoint = &endpoint.of_cli();
         let connection = ssh::connect(endpoint, &profile.ssh, deadline).await.map_err(Fault::NotSent)?;
         let shell: Box<dyn Shell> = match &self.habits.shell {
             ShellHabits::Exec => Box::new(ExecShell::over(connection)),

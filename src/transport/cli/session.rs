@@ -77,6 +77,22 @@ impl CliSession {
         self.understood(&wanted, reads, rules.into_iter().zip(&commands).zip(&texts))
     }
 
+    /// What ports report of themselves; nothing where the profile does not say how they are asked.
+    async fn reported(&mut self, state: &ReadSet, deadline: Instant) -> Result<Slice, Fault> {
+        let wanted = Wanted::of(&state.paths);
+        let habits = self.habits.clone();
+        let (rules, commands): (Vec<_>, Vec<_>) =
+            wanted.state_commands(&habits.language).map_err(|why| not_sent(&why))?.into_iter().unzip();
+        let (texts, ended) = self.flight(&commands, deadline).await;
+        ended?;
+        let mut rows = Rows::default();
+        for ((rule, command), text) in rules.into_iter().zip(&commands).zip(&texts) {
+            rows.read(rule, text).map_err(|why| unreadable(command, &why))?;
+        }
+        let slice = rows.reported(&wanted, &self.device.profile, &habits.language);
+        slice.map_err(|why| unreadable("what ports report", &why))
+    }
+
     /// What was printed, as a slice.
     fn understood<'t>(
         &self,
@@ -319,11 +335,11 @@ impl Session for CliSession {
     async fn observe(
         &mut self,
         running: &ReadSet,
-        _: &ReadSet,
+        state: &ReadSet,
         deadline: Instant,
     ) -> Result<Observed, Fault> {
         let running = self.look(running, deadline).await?;
-        Ok(Observed { running, state: Err(not_sent("the profile does not say how state is read")) })
+        Ok(Observed { running, state: self.reported(state, deadline).await })
     }
 
     async fn begin(&mut self, reads: &ReadSet, deadline: Instant) -> Result<Slice, Fault> {

@@ -4,7 +4,7 @@
 use std::future::Future;
 
 use tokio::time::{Instant, timeout_at};
-use tonic::{Code, Request, Response, Status};
+use tonic::{Code, Request, Response, Status, TimeoutExpired};
 
 use super::channel::causes;
 use crate::transport::{Cause, DeviceError, Fault};
@@ -39,9 +39,7 @@ where
         Err(_) => Err(Failed::Open(Cause::Deadline(doing))),
         Ok(Ok(response)) => Ok(response.into_inner()),
         Ok(Err(status)) if is_no(&status) => Err(Failed::No(status)),
-        Ok(Err(status)) if status.code() == Code::DeadlineExceeded => {
-            Err(Failed::Open(Cause::Deadline(doing)))
-        }
+        Ok(Err(status)) if is_late(&status) => Err(Failed::Open(Cause::Deadline(doing))),
         Ok(Err(status)) => Err(Failed::Open(Cause::Closed(words(&status)))),
     }
 }
@@ -49,11 +47,18 @@ where
 /// What goes with every call.
 pub(super) type Login = Option<(tonic::metadata::AsciiMetadataValue, tonic::metadata::AsciiMetadataValue)>;
 
+/// Whether tonic gave up at the deadline that it sent along, a moment before we do; it calls that a
+/// cancelled call.
+fn is_late(status: &Status) -> bool {
+    let mut causes = std::iter::successors(std::error::Error::source(status), |error| error.source());
+    causes.any(|error| error.is::<TimeoutExpired>())
+}
+
 /// Whether a status is the target's own and final word. What tonic made of a broken connection has a
-/// source, and so has no say.
+/// source, and so has no say; nor has OUT_OF_RANGE, which it makes of an answer that is too long.
 fn is_no(status: &Status) -> bool {
     use Code::{
-        Aborted, AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, OutOfRange, PermissionDenied,
+        Aborted, AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, PermissionDenied,
         ResourceExhausted, Unauthenticated, Unimplemented,
     };
     let is_final = matches!(
@@ -65,7 +70,6 @@ fn is_no(status: &Status) -> bool {
             | ResourceExhausted
             | FailedPrecondition
             | Aborted
-            | OutOfRange
             | Unimplemented
             | Unauthenticated
     );

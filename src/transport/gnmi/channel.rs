@@ -19,8 +19,41 @@ use crate::transport::ssh::Stream;
 /// How long a peer that is asked whether it is there may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Connects, and agrees on HTTP/2.
+/// Connects, with TLS if the inventory has it.
 pub(super) async fn connect(
+    endpoint: &Endpoint,
+    gnmi: &GnmiEndpoint,
+    deadline: Instant,
+) -> Result<Box<dyn Stream>, Cause> {
+    let address = host_and_port(&endpoint.address, gnmi.port);
+    let fail = |why: String| Cause::Connect { address: address.clone(), why };
+    let late = |_| fail("deadline passed".to_owned());
+    let tcp = timeout_at(deadline, TcpStream::connect((endpoint.address.as_str(), gnmi.port)));
+    let absent = |why: String| Cause::Absent { address: address.clone(), why };
+    let tcp = tcp.await.map_err(late)?.map_err(|error| match error.kind() {
+        io::ErrorKind::ConnectionRefused => absent(error.to_string()),
+        _ => fail(error.to_string()),
+    })?;
+    tcp.set_nodelay(true).map_err(|error| fail(error.to_string()))?;
+    match &gnmi.security {
+        Security::Plaintext => Ok(Box::new(tcp)),
+        Security::Tls { config, server_name } => {
+            let name = server_name.as_deref().unwrap_or(&endpoint.address).to_owned();
+            let name = ServerName::try_from(name).map_err(|error| fail(format!("TLS: {error}")))?;
+            let tls = timeout_at(deadline, TlsConnector::from(config.0.clone()).connect(name, tcp)).await;
+            let tls = tls.map_err(late)?.map_err(|error| fail(format!("TLS: {error}")))?;
+            if tls.get_ref().1.alpn_protocol() != Some(b"h2") {
+                return Err(absent("it speaks TLS and no HTTP/2, so it is no gNMI target".to_owned()));
+            }
+            Ok(Box::new(tls))
+        }
+        Security::NotLoaded => Err(fail("its certificates were not loaded".to_owned())),
+    }
+}
+
+/// Agrees on HTTP/2.
+pub(super) async fn over(
+    stream: Box<dyn Stream>,
     endpoint: &Endpoint,
     gnmi: &GnmiEndpoint,
     keepalive: Option<Duration>,
@@ -28,24 +61,7 @@ pub(super) async fn connect(
 ) -> Result<Channel, Cause> {
     let address = host_and_port(&endpoint.address, gnmi.port);
     let fail = |why: String| Cause::Connect { address: address.clone(), why };
-    let late = |_| fail("deadline passed".to_owned());
-    let tcp = timeout_at(deadline, TcpStream::connect((endpoint.address.as_str(), gnmi.port)));
-    let tcp = tcp.await.map_err(late)?.map_err(|error| fail(error.to_string()))?;
-    tcp.set_nodelay(true).map_err(|error| fail(error.to_string()))?;
-    let (stream, scheme): (Box<dyn Stream>, &str) = match &gnmi.security {
-        Security::Plaintext => (Box::new(tcp), "http"),
-        Security::Tls { config, server_name } => {
-            let name = server_name.as_deref().unwrap_or(&endpoint.address).to_owned();
-            let name = ServerName::try_from(name).map_err(|error| fail(format!("TLS: {error}")))?;
-            let tls = timeout_at(deadline, TlsConnector::from(config.0.clone()).connect(name, tcp)).await;
-            let tls = tls.map_err(late)?.map_err(|error| fail(format!("TLS: {error}")))?;
-            if tls.get_ref().1.alpn_protocol() != Some(b"h2") {
-                return Err(fail("it speaks TLS and no HTTP/2, so it is no gNMI target".to_owned()));
-            }
-            (Box::new(tls), "https")
-        }
-        Security::NotLoaded => return Err(fail("its certificates were not loaded".to_owned())),
-    };
+    let scheme = if matches!(gnmi.security, Security::Plaintext) { "http" } else { "https" };
     let uri = format!("{scheme}://{address}").parse::<Uri>().map_err(|error| fail(error.to_string()))?;
     let mut builder = tonic::transport::Endpoint::from(uri);
     if let Some(interval) = keepalive {
@@ -58,7 +74,8 @@ pub(super) async fn connect(
         let gone = || io::Error::new(io::ErrorKind::NotConnected, "the connection is closed");
         std::future::ready(stream.map(TokioIo::new).ok_or_else(gone))
     });
-    let channel = timeout_at(deadline, builder.connect_with_connector(taken)).await.map_err(late)?;
+    let channel = timeout_at(deadline, builder.connect_with_connector(taken)).await;
+    let channel = channel.map_err(|_| fail("deadline passed".to_owned()))?;
     channel.map_err(|error| fail(causes(&error)))
 }
 

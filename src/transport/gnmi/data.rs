@@ -19,6 +19,7 @@ pub(super) fn read(
     schema: &Schema,
 ) -> Result<Slice, String> {
     let mut leaves = Vec::new();
+    let mut first = None;
     for notification in notifications {
         for update in &notification.update {
             let path = &update.path;
@@ -29,15 +30,44 @@ pub(super) fn read(
             if wraps(&steps, &value) {
                 steps.pop();
             }
-            // A node of a model that is not ours.
-            if !steps.is_empty() && schema.resolve(&steps).is_err() {
-                continue;
+            let is_known = steps.is_empty() || schema.resolve(&steps).is_ok();
+            let is_ours = is_known || within.iter().any(|asked| is_below(&steps, asked));
+            if !is_ours || lacks_keys(&steps, within) {
+                return Err(format!("{}: nothing there was asked for", place()));
             }
-            leaves.extend(schema.json_leaves(&steps, &value, false).map_err(|error| error.to_string())?);
+            // What is not known is a node of a model that is not ours.
+            if is_known {
+                let found = schema.json_leaves(&steps, &value, false);
+                leaves.extend(found.map_err(|error| error.to_string())?);
+            }
+            first.get_or_insert_with(place);
         }
+    }
+    // An entry says its keys at least. What is not understood must not be taken for no data.
+    if let (Some(place), true) = (first, leaves.is_empty()) {
+        return Err(format!("{place}: nothing of it is in the modules"));
     }
     leaves.retain(|(path, _)| within.iter().any(|root| path.is_within(root)));
     schema.understand(&leaves, state).map(|slice| slice.within(within)).map_err(|error| error.to_string())
+}
+
+/// Whether levels are below a path that was asked for, as they are called.
+fn is_below(steps: &[Step], asked: &DataPath) -> bool {
+    steps.len() >= asked.steps().len()
+        && asked.steps().iter().zip(steps).all(|(asked, step)| {
+            let has = |key: &(String, String)| step.keys.contains(key);
+            step.name == asked.name && asked.keys.iter().all(has)
+        })
+}
+
+/// Whether levels lead through a list that was asked for without saying which entry.
+fn lacks_keys(steps: &[Step], within: &[DataPath]) -> bool {
+    let inner = steps.split_last().map(|(_, inner)| inner).unwrap_or_default();
+    within.iter().any(|asked| {
+        let levels = inner.iter().zip(asked.steps());
+        let mut same = levels.take_while(|(step, asked)| step.name == asked.name);
+        same.any(|(step, asked)| step.keys.is_empty() && !asked.keys.is_empty())
+    })
 }
 
 /// Some targets say of a node not what is in it, but an object with it.

@@ -7,52 +7,76 @@ use async_trait::async_trait;
 use futures_util::future::join_all;
 use secrecy::ExposeSecret as _;
 use tokio::time::Instant;
-use tonic::Code;
 use tonic::metadata::AsciiMetadataValue;
 use tonic::transport::Channel;
+use tonic::{Code, Status};
 
 use super::call::{Failed, Login, call, name};
+use super::heard::Heard;
 use super::{channel, data, document, request};
-use crate::device::{Credential, Device, GnmiHabits, Language, Model, Profile};
+use crate::device::{Credential, Device, GnmiEndpoint, GnmiHabits, Language, Model, Profile};
 use crate::gnmi::rpc::g_n_m_i_client::gNMIClient;
 use crate::gnmi::{
     self, CapabilityRequest, CapabilityResponse, CommitAction, CommitCancel, CommitConfirm, DataType,
-    Extension, GetRequest, Notification, SetRequest, SetResponse,
+    Encoding, Extension, GetRequest, Notification, SetRequest, SetResponse,
 };
 use crate::render::{self, Payload};
 use crate::slice::Slice;
 use crate::transport::rows::{Rows, Wanted};
+use crate::transport::ssh::Stream;
 use crate::transport::{
-    Cause, Commit, Committed, Fault, Observed, Promises, ReadSet, Session, Store, Timed, shown,
+    Cause, Commit, Committed, DeviceError, Fault, Observed, Offers, Promises, ReadSet, Session, Store, Timed,
+    shown,
 };
 
 /// The longest answer that is taken, in bytes: a Get of every port of a large chassis.
 const LONGEST: usize = 64 << 20;
 
+/// The longest answer that is read where it arrived, in bytes.
+const SHORT: usize = 16 << 10;
+
 /// An id that no commit has.
 const NO_COMMIT: &str = "mercury-looks-for-the-extension";
 
 /// A gNMI session: one connection, which is not made anew.
-pub(super) struct GnmiSession {
+pub struct GnmiSession {
     client: gNMIClient<Channel>,
     login: Login,
     profile: Arc<Profile>,
     habits: Arc<GnmiHabits>,
     promises: Promises,
     version: String,
+    offers: Offers,
     is_open: bool,
     held: Option<SetRequest>,
 }
 
 impl GnmiSession {
-    /// Connects, asks for the capabilities, and finds out whether the target knows the commit extension.
-    /// Every fault is [`Fault::NotSent`].
-    pub async fn open(device: &Device, habits: Arc<GnmiHabits>, deadline: Instant) -> Result<Self, Fault> {
-        let endpoint = &device.endpoint;
-        let unsupported = |why: &str| Fault::NotSent(Cause::Unsupported(why.to_owned()));
-        let gnmi = endpoint.gnmi.as_ref().ok_or_else(|| unsupported("the inventory says no gNMI port"))?;
-        let login = login(device).map_err(unsupported)?;
-        let channel = channel::connect(endpoint, gnmi, device.profile.ssh.keepalive, deadline).await;
+    /// Connects, and opens a session over that.
+    pub(super) async fn open(
+        device: &Device,
+        habits: Arc<GnmiHabits>,
+        deadline: Instant,
+    ) -> Result<Self, Fault> {
+        let gnmi = gnmi(device)?;
+        let stream = channel::connect(&device.endpoint, gnmi, deadline).await.map_err(Fault::NotSent)?;
+        Self::over(stream, device, habits, deadline).await
+    }
+
+    /// Asks for the capabilities over a connection to `device`, and finds out whether the target knows
+    /// the commit extension. Every fault is [`Fault::NotSent`].
+    pub async fn over(
+        stream: Box<dyn Stream>,
+        device: &Device,
+        habits: Arc<GnmiHabits>,
+        deadline: Instant,
+    ) -> Result<Self, Fault> {
+        let (endpoint, gnmi) = (&device.endpoint, gnmi(device)?);
+        let login = login(device).map_err(not_sent)?;
+        let keepalive = device.profile.ssh.keepalive;
+        let heard = Heard::default();
+        let stream = Box::new(heard.on(stream));
+        let channel = channel::over(stream, endpoint, gnmi, keepalive, deadline).await;
         let client = gNMIClient::new(channel.map_err(Fault::NotSent)?).max_decoding_message_size(LONGEST);
         let mut session = Self {
             client,
@@ -68,32 +92,38 @@ impl GnmiSession {
                 keeps: habits.keeps,
             },
             version: String::new(),
+            offers: Offers::default(),
             is_open: true,
             held: None,
             habits,
         };
         let address = crate::device::host_and_port(&endpoint.address, gnmi.port);
-        let not_sent = |failed| match failed {
+        let in_words = |failed| match failed {
             Failed::No(status) if status.code() == Code::Unauthenticated => Cause::Login {
                 address: address.clone(),
                 user: endpoint.username.clone(),
                 offered: shown(status.message()),
             },
-            Failed::No(status) => Cause::Connect {
-                address: address.clone(),
-                why: shown(&format!("{}: {}", name(status.code()), status.message())),
+            Failed::No(status) if status.code() == Code::Unimplemented => {
+                Cause::Absent { address: address.clone(), why: refusal(&status) }
+            }
+            Failed::No(status) => Cause::Connect { address: address.clone(), why: refusal(&status) },
+            Failed::Open(cause) => match (heard.instead(), cause) {
+                (Some(why), _) | (None, Cause::Closed(why)) => {
+                    Cause::Connect { address: address.clone(), why: shown(&why) }
+                }
+                (None, cause) => cause,
             },
-            Failed::Open(Cause::Closed(why)) => Cause::Connect { address: address.clone(), why: shown(&why) },
-            Failed::Open(cause) => cause,
         };
-        let capabilities = session.capabilities(deadline).await.map_err(|no| Fault::NotSent(not_sent(no)))?;
+        let capabilities = session.capabilities(deadline).await.map_err(|no| Fault::NotSent(in_words(no)))?;
         session.version = shown(&capabilities.version);
+        session.offers = offers(&capabilities);
         if !capabilities.supported_encodings.contains(&(request::encoding(&session.habits) as i32)) {
             let own = session.habits.encoding.as_str();
-            return Err(unsupported(&format!("the target does not offer {own}")));
+            return Err(not_sent(&format!("the target does not offer {own}")));
         }
         if session.habits.commit_confirmed {
-            let found = session.finds_commits(deadline).await.map_err(|no| Fault::NotSent(not_sent(no)))?;
+            let found = session.finds_commits(deadline).await.map_err(|no| Fault::NotSent(in_words(no)))?;
             session.promises.timed = if found { Timed::Persist } else { Timed::None };
         }
         Ok(session)
@@ -105,11 +135,19 @@ impl GnmiSession {
         call(asked, &self.login, deadline, doing, |request| client.capabilities(request)).await
     }
 
-    /// A target that knows the extension refuses to cancel where nothing is pending. One that does not
-    /// ignores it; what else it answers is no proof.
+    /// A target that knows the extension refuses to cancel where nothing is pending, or another commit.
+    /// That other one is in the way of a plain Set too, which tells it from an extension that is refused
+    /// because it is not known. Who does not know it may also ignore it; what else is answered is no proof.
     async fn finds_commits(&mut self, deadline: Instant) -> Result<bool, Failed> {
         let cancel = request::extension(NO_COMMIT, CommitAction::Cancel(CommitCancel {}));
-        match self.extended(cancel, deadline, "looking for the commit extension").await {
+        let nothing = SetRequest { prefix: request::prefix(&self.habits), ..SetRequest::default() };
+        let doing = "looking for the commit extension";
+        let mut answer = self.extended(cancel, deadline, doing).await;
+        if matches!(&answer, Err(Failed::No(status)) if status.code() == Code::InvalidArgument) {
+            answer = self.set(nothing, deadline, doing).await;
+        }
+        match answer {
+            Err(Failed::No(status)) if status.code() == Code::Unauthenticated => Err(Failed::No(status)),
             Err(Failed::No(status)) => Ok(status.code() == Code::FailedPrecondition),
             Err(open) => Err(open),
             Ok(_) => Ok(false),
@@ -234,14 +272,39 @@ impl GnmiSession {
     }
 }
 
-/// Reading many ports takes time that other devices must not wait for.
+/// Reading many ports takes time that other devices must not wait for; a few are read quicker than
+/// another thread is woken.
 async fn understand(answer: Vec<Notification>, state: bool, reads: &ReadSet) -> Result<Slice, Fault> {
+    let is_short = answer.iter().map(prost::Message::encoded_len).sum::<usize>() <= SHORT;
     let reads = reads.clone();
     let read = move || data::read(&answer, state, &reads.paths, &reads.schema);
+    if is_short {
+        return read().map_err(|why| malformed(&why));
+    }
     match tokio::task::spawn_blocking(read).await {
         Ok(read) => read.map_err(|why| malformed(&why)),
         Err(error) => Err(malformed(&error.to_string())),
     }
+}
+
+fn refusal(status: &Status) -> String {
+    shown(&format!("{}: {}", name(status.code()), status.message()))
+}
+
+fn offers(capabilities: &CapabilityResponse) -> Offers {
+    let models = capabilities.supported_models.iter();
+    let encoding = |number: &i32| match Encoding::try_from(*number) {
+        Ok(encoding) => encoding.name().to_owned(),
+        Err(_) => number.to_string(),
+    };
+    Offers {
+        models: models.map(|model| (shown(&model.name), shown(&model.version))).collect(),
+        capabilities: capabilities.supported_encodings.iter().map(encoding).collect(),
+    }
+}
+
+fn gnmi(device: &Device) -> Result<&GnmiEndpoint, Fault> {
+    device.endpoint.gnmi.as_ref().ok_or_else(|| not_sent("the inventory says no gNMI port"))
 }
 
 /// What goes with every call.
@@ -257,6 +320,10 @@ fn login(device: &Device) -> Result<Login, &'static str> {
             Ok(Some((word(&device.endpoint.username)?, word(password.expose_secret())?)))
         }
         Credential::Certificate => Ok(None),
+        // Its certificate is all that a target needs of us; the key is for SSH.
+        Credential::Key(_) if device.endpoint.gnmi.as_ref().is_some_and(|gnmi| gnmi.shows_certificate) => {
+            Ok(None)
+        }
         Credential::Key(_) => Err("an SSH key is nothing to gNMI"),
         Credential::NotLoaded => Err("its credential was not loaded"),
     }
@@ -270,6 +337,10 @@ impl Session for GnmiSession {
 
     fn is_open(&self) -> bool {
         self.is_open
+    }
+
+    fn offers(&self) -> Offers {
+        self.offers.clone()
     }
 
     fn describe(&self) -> String {
@@ -347,6 +418,13 @@ impl Session for GnmiSession {
     async fn cancel(&mut self, persist_id: &str, deadline: Instant) -> Result<(), Fault> {
         let cancel = request::extension(persist_id, CommitAction::Cancel(CommitCancel {}));
         Ok(self.extended(cancel, deadline, "cancelling the commit").await.map(drop)?)
+    }
+
+    /// What nothing of this id is pending is said with (gnmi-commit-confirmed.md); a device that says it
+    /// otherwise has no extension to us.
+    fn may_be_pending(&self, refusal: &[DeviceError]) -> bool {
+        let none = [Code::FailedPrecondition, Code::InvalidArgument, Code::NotFound].map(name);
+        !refusal.iter().any(|error| none.contains(&error.tag.as_str()))
     }
 
     async fn save(&mut self, _: Instant) -> Result<(), Fault> {

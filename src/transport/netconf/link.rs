@@ -261,10 +261,11 @@ fn judge(reply: Reply, first_id: u64, rpcs: &[Rpc]) -> Result<(usize, Outcome), 
     }
     // Some servers answer an rpc that only had warnings with the warnings alone.
     let ok = reply.ok || !reply.warnings.is_empty();
-    match (rpcs[at].answer, reply.data) {
-        (Answer::Data, Some(data)) => Ok((at, Ok(data))),
+    let data = if rpcs[at].answer == Answer::Schema { reply.schema } else { reply.data };
+    match (rpcs[at].answer, data) {
+        (Answer::Data | Answer::Schema, Some(data)) => Ok((at, Ok(data))),
         (Answer::Ok, _) if ok => Ok((at, Ok(String::new()))),
-        (Answer::Data, None) => Err(malformed("a reply has no <data>")),
+        (Answer::Data | Answer::Schema, None) => Err(malformed("a reply has no <data>")),
         (Answer::Ok, _) => Err(malformed("a reply has neither <ok> nor <rpc-error>")),
     }
 }

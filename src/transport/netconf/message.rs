@@ -1,7 +1,7 @@
 //! What a NETCONF server says: its hello and its rpc-replies (RFC 6241 4.2, 4.3, 8.1).
 
-use super::xml::{Cursor, XmlError};
-use crate::transport::DeviceError;
+use super::xml::{Cursor, Of, XmlError};
+use crate::transport::{DeviceError, Offers, shown};
 
 /// A server's hello (RFC 6241 8.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub struct Reply {
     pub ok: bool,
     /// The content of `<data>`, each top-level element with the namespaces it needs.
     pub data: Option<String>,
+    /// What get-schema brought (RFC 6022 3.1).
+    pub schema: Option<String>,
     /// Every rpc-error whose severity is not `warning`.
     pub errors: Vec<DeviceError>,
     pub warnings: Vec<DeviceError>,
@@ -50,6 +52,25 @@ impl Hello {
         }
     }
 
+    /// Its capabilities, the modules among them told apart (RFC 6020 5.6.4).
+    pub fn lists(&self) -> Offers {
+        let mut offers = Offers::default();
+        for capability in &self.capabilities {
+            let parameters = capability.split_once('?').map_or("", |(_, parameters)| parameters);
+            let value = |key: &str| {
+                let parameters = &mut parameters.split('&');
+                parameters.find_map(|word| word.strip_prefix(key)?.strip_prefix('=')).map(shown)
+            };
+            match value("module") {
+                Some(module) => {
+                    offers.models.insert(module, value("revision").unwrap_or_default());
+                }
+                None => offers.capabilities.push(shown(capability)),
+            }
+        }
+        offers
+    }
+
     /// Whether `urn:ietf:params:netconf:<name>` is offered, with or without parameters.
     pub fn offers(&self, name: &str) -> bool {
         self.capabilities.iter().any(|capability| {
@@ -64,8 +85,10 @@ impl Reply {
     pub fn parse(bytes: &[u8]) -> Result<Self, XmlError> {
         let mut xml = Cursor::open(bytes, "rpc-reply")?;
         let mut reply = Self { message_id: xml.attribute("message-id"), ..Self::default() };
-        while let Some(name) = xml.child()? {
+        while let Some((of, name)) = xml.known_child()? {
             match name {
+                "data" if of == Of::Monitoring => reply.schema = Some(xml.text()?),
+                _ if of != Of::Base => xml.skip()?,
                 "ok" => {
                     reply.ok = true;
                     xml.skip()?;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use quick_xml::escape::escape;
 
-use super::xml::BASE;
+use super::xml::{BASE, MONITORING};
 use crate::path::{Path, Step};
 use crate::transport::Store;
 
@@ -21,6 +21,8 @@ pub enum Datastore {
 pub enum Answer {
     Ok,
     Data,
+    /// A module's text.
+    Schema,
 }
 
 /// An operation, ready to be sent.
@@ -97,6 +99,16 @@ impl Rpc {
              <config>{config}</config></edit-config>",
             target.element()
         ))
+    }
+
+    /// RFC 6022 3.1: a module as YANG; without a revision, the one there is.
+    pub fn get_schema(module: &str, revision: Option<&str>) -> Self {
+        let version = revision.map(|date| format!("<version>{}</version>", escape(date))).unwrap_or_default();
+        let operation = format!(
+            "<get-schema xmlns=\"{MONITORING}\"><identifier>{}</identifier>{version}<format>yang</format></get-schema>",
+            escape(module)
+        );
+        Self { operation, answer: Answer::Schema }
     }
 
     /// RFC 6241 7.5.

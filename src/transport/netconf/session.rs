@@ -15,7 +15,8 @@ use crate::schema::{Schema, SchemaError};
 use crate::slice::Slice;
 use crate::transport::ssh::Stream;
 use crate::transport::{
-    Cause, Commit, Committed, DeviceError, Fault, Observed, Promises, ReadSet, Session, Store, Timed, shown,
+    Cause, Commit, Committed, DeviceError, Fault, Observed, Offers, Promises, ReadSet, Session, Store, Timed,
+    shown,
 };
 
 /// Longest `<data>`, in bytes, that is read at once. Data of some MiB can take minutes to read: what is
@@ -29,6 +30,7 @@ pub struct NetconfSession {
     promises: Promises,
     extras: Extras,
     session_id: u32,
+    offers: Offers,
     /// Locks we hold, in the order taken.
     locked: Vec<Datastore>,
     /// The candidate may hold edits of ours that no commit has taken.
@@ -51,6 +53,7 @@ impl NetconfSession {
             promises,
             extras,
             session_id: hello.session_id,
+            offers: hello.lists(),
             locked: Vec::new(),
             dirty: false,
             held: None,
@@ -168,6 +171,10 @@ impl Session for NetconfSession {
 
     fn is_open(&self) -> bool {
         self.link.borrow_mut().is_open()
+    }
+
+    fn offers(&self) -> Offers {
+        self.offers.clone()
     }
 
     fn describe(&self) -> String {
@@ -328,6 +335,15 @@ impl Session for NetconfSession {
         }
         let outcomes = self.flight(&rpcs, deadline, "releasing").await;
         self.unlocked(outcomes).map_or(Ok(()), Err)
+    }
+
+    async fn module(
+        &mut self,
+        name: &str,
+        revision: Option<&str>,
+        deadline: Instant,
+    ) -> Result<String, Fault> {
+        self.single(Rpc::get_schema(name, revision), deadline, "asking for a module").await
     }
 
     async fn close(&mut self) {

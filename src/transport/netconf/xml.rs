@@ -14,6 +14,9 @@ use super::framing::MAX_MESSAGE;
 /// The namespace of NETCONF's own elements (RFC 6241 3.1).
 pub const BASE: &str = "urn:ietf:params:xml:ns:netconf:base:1.0";
 
+/// The namespace of what a server tells of itself (RFC 6022).
+pub const MONITORING: &str = "urn:ietf:params:xml:ns:yang:ietf-netconf-monitoring";
+
 /// Deepest nesting that is read; models are some twenty levels deep.
 const MAX_DEPTH: usize = 100;
 
@@ -42,6 +45,16 @@ pub enum XmlError {
     Value { element: &'static str, text: String },
 }
 
+/// Whose an element is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Of {
+    /// [`BASE`]
+    Base,
+    /// [`MONITORING`]
+    Monitoring,
+    Others,
+}
+
 /// A position in one message, always inside its root element.
 pub struct Cursor<'a> {
     text: &'a str,
@@ -53,10 +66,10 @@ pub struct Cursor<'a> {
 }
 
 enum Item<'a> {
-    /// An element begins; `base`: it is one of NETCONF's own.
+    /// An element begins.
     Open {
         start: BytesStart<'a>,
-        base: bool,
+        of: Of,
     },
     Text(Cow<'a, str>),
     Close,
@@ -71,14 +84,14 @@ impl<'a> Cursor<'a> {
         let mut reader = NsReader::from_str(text);
         reader.config_mut().expand_empty_elements = true;
         let mut cursor = Self { text, reader, depth: 0, before: 0, attributes: Vec::new() };
-        let (start, base) = loop {
+        let (start, of) = loop {
             match cursor.next()? {
-                Item::Open { start, base } => break (start, base),
+                Item::Open { start, of } => break (start, of),
                 Item::Text(_) => {}
                 Item::Close | Item::Eof => return Err(XmlError::Missing(expected)),
             }
         };
-        if !base || start.local_name().into_inner() != expected {
+        if of != Of::Base || start.local_name().into_inner() != expected {
             return Err(XmlError::Root { expected, found: start.name().into_inner().to_owned() });
         }
         for attribute in start.attributes() {
@@ -98,13 +111,24 @@ impl<'a> Cursor<'a> {
     /// are passed over. None: the element that was open has ended.
     pub fn child(&mut self) -> Result<Option<&'a str>, XmlError> {
         loop {
+            match self.known_child()? {
+                Some((Of::Base, name)) => return Ok(Some(name)),
+                Some(_) => self.skip()?,
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// The same for every child that is not another's.
+    pub fn known_child(&mut self) -> Result<Option<(Of, &'a str)>, XmlError> {
+        loop {
             match self.next()? {
-                Item::Open { start, base: true } => {
+                Item::Open { of: Of::Others, .. } => self.skip()?,
+                Item::Open { start, of } => {
                     let name =
                         self.slice(self.before + 1, self.before + 1 + start.name().into_inner().len())?;
-                    return Ok(Some(name.rsplit(':').next().unwrap_or(name)));
+                    return Ok(Some((of, name.rsplit(':').next().unwrap_or(name))));
                 }
-                Item::Open { .. } => self.skip()?,
                 Item::Text(_) => {}
                 Item::Close | Item::Eof => return Ok(None),
             }
@@ -195,9 +219,10 @@ impl<'a> Cursor<'a> {
             let (namespace, event) = self.reader.read_resolved_event().map_err(syntax)?;
             return match event {
                 Event::Start(start) | Event::Empty(start) => {
-                    let base = match namespace {
-                        ResolveResult::Bound(Namespace(uri)) => uri == BASE,
-                        ResolveResult::Unbound => false,
+                    let of = match namespace {
+                        ResolveResult::Bound(Namespace(uri)) if uri == BASE => Of::Base,
+                        ResolveResult::Bound(Namespace(uri)) if uri == MONITORING => Of::Monitoring,
+                        ResolveResult::Bound(_) | ResolveResult::Unbound => Of::Others,
                         ResolveResult::Unknown(prefix) => {
                             return Err(XmlError::Syntax(format!("prefix `{prefix}` is not declared")));
                         }
@@ -206,7 +231,7 @@ impl<'a> Cursor<'a> {
                     if self.depth > MAX_DEPTH {
                         return Err(XmlError::TooDeep);
                     }
-                    Ok(Item::Open { start, base })
+                    Ok(Item::Open { start, of })
                 }
                 Event::End(_) => {
                     self.depth -= 1;

@@ -103,6 +103,7 @@ mod tests {
             credential: Credential::Password(SecretString::from("secret")),
             enable_secret: None,
             host_key,
+            cli_port: None,
             gnmi: None,
         }
     }

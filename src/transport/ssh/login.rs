@@ -171,6 +171,7 @@ mod tests {
             credential: Credential::Password(password.into()),
             enable_secret: None,
             host_key,
+            cli_port: None,
             gnmi: None,
         };
         let door = Door { is_open, tried: Arc::default() };

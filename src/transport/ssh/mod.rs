@@ -7,6 +7,7 @@ mod channel;
 mod host_key;
 mod login;
 
+use std::io::ErrorKind;
 use std::net::Shutdown;
 use std::sync::{Arc, OnceLock};
 
@@ -62,7 +63,10 @@ pub async fn connect(
         ..client::Config::default()
     };
     let socket = TcpStream::connect((endpoint.address.as_str(), endpoint.port));
-    let socket = at.within("connecting", socket).await?.map_err(|error| at.failed(error))?;
+    let socket = at.within("connecting", socket).await?.map_err(|error| match error.kind() {
+        ErrorKind::ConnectionRefused => Cause::Absent { address: at.address.clone(), why: error.to_string() },
+        _ => at.failed(error),
+    })?;
     socket.set_nodelay(true).map_err(|error| at.failed(error))?;
     let (socket, cut) = Cut::split(socket).map_err(|error| at.failed(error))?;
 

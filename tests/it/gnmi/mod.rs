@@ -1,8 +1,11 @@
 //! Mercury over gNMI on simulated targets, which share nothing with it but the messages. That the
 //! simulator is a target to others too is shown in `gnmi_target`.
 
+mod answers;
 mod changes;
+mod choice;
 mod native;
+mod peers;
 
 use mercury::schema::Schema;
 use mercury::sim::gnmi::GnmiSpec;

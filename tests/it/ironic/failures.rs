@@ -58,12 +58,8 @@ async fn a_vlan_that_is_refused_while_cleaning() {
     node.delete().await;
 }
 
-#[tokio::test]
-async fn a_vlan_that_is_refused_while_deploying() {
-    if !installed() {
-        return;
-    }
-    let mut node = available("refusing", "eth3").await;
+async fn is_refused_while_deploying(switch: &'static str) {
+    let mut node = available(switch, "eth3").await;
     node.set_switchport(0, json!({ "mode": "access", "native_vlan": REFUSED })).await.expect("not in use");
     let waits = node.to("active", json!({}), "deploy failed", idle()).await;
     assert_eq!(waits, ["wait call-back"]);
@@ -73,6 +69,14 @@ async fn a_vlan_that_is_refused_while_deploying() {
     assert_eq!(waits, ["wait call-back"]);
     node.to("deleted", json!({}), "available", idle()).await;
     node.delete().await;
+}
+
+/// By NETCONF, and by gNMI.
+#[tokio::test]
+async fn a_vlan_that_is_refused_while_deploying() {
+    if installed() {
+        tokio::join!(is_refused_while_deploying("refusing"), is_refused_while_deploying("gnmi"));
+    }
 }
 
 #[tokio::test]
@@ -93,21 +97,18 @@ async fn a_vlan_that_is_refused_while_rescuing() {
     node.delete().await;
 }
 
-#[tokio::test]
-async fn a_switch_that_hangs() {
-    if !installed() {
-        return;
-    }
-    let mut node = available("hanging", "eth1").await;
+/// `commit` is what the switch calls a commit with a timer.
+async fn hangs(switch: &'static str, commit: &str) {
+    let mut node = available(switch, "eth1").await;
     // It is done, and nobody is told.
-    node.switch.inject("confirmed-commit:hang-after");
+    node.switch.inject(&format!("{commit}:hang-after"));
     node.to("active", json!({}), "deploy failed", idle()).await;
-    node.assert_failed(&["hanging", "the switch is as before, read back"]).await;
+    node.assert_failed(&[switch, "the switch is as before, read back"]).await;
     // Not a word any more.
     node.switch.inject("any@every:hang-before");
     node.to("active", json!({}), "deploy failed", idle()).await;
     node.assert_failed(&[
-        "hanging",
+        switch,
         "no answer: deadline passed",
         "the switch is as before, nothing was changed",
     ])
@@ -120,16 +121,19 @@ async fn a_switch_that_hangs() {
 }
 
 #[tokio::test]
-async fn a_switch_that_dies_and_comes_back() {
-    if !installed() {
-        return;
+async fn a_switch_that_hangs() {
+    if installed() {
+        tokio::join!(hangs("hanging", "confirmed-commit"), hangs("gnmi-hanging", "gnmi-commit"));
     }
-    let mut node = available("dying", "eth1").await;
+}
+
+async fn dies_and_comes_back(switch: &'static str) {
+    let mut node = available(switch, "eth1").await;
     node.start("active", json!({})).await;
     node.until("wait call-back").await;
     node.switch.power_off();
     node.until("deploy failed").await;
-    node.assert_failed(&["dying", "cannot connect", "the switch is as before"]).await;
+    node.assert_failed(&[switch, "cannot connect", "the switch is as before"]).await;
     node.switch.power_on().await;
     // What it held when its power was lost.
     node.assert_at(Place::All(Vlans::Access(PROVISIONING))).await;
@@ -139,11 +143,18 @@ async fn a_switch_that_dies_and_comes_back() {
     node.switch.power_off();
     node.start("deleted", json!({})).await;
     node.until("error").await;
-    node.assert_failed(&["dying", "cannot connect", "the switch is as before"]).await;
+    node.assert_failed(&[switch, "cannot connect", "the switch is as before"]).await;
     node.switch.power_on().await;
     node.assert_at(Place::Tenant).await;
     node.to("deleted", json!({}), "available", idle()).await;
     node.delete().await;
+}
+
+#[tokio::test]
+async fn a_switch_that_dies_and_comes_back() {
+    if installed() {
+        tokio::join!(dies_and_comes_back("dying"), dies_and_comes_back("gnmi-dying"));
+    }
 }
 
 #[tokio::test]

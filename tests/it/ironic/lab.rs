@@ -18,7 +18,7 @@ use tokio::sync::RwLock;
 use super::api::Api;
 use super::mercury::{Mercury, write};
 use super::switch::Switch;
-use crate::peers::{Peer, Shape, ironic_programs, poll_pause, require, script};
+use crate::peers::{Authority, Peer, Shape, ironic_programs, poll_pause, require, script};
 
 /// What runs until the test process ends.
 pub struct Lab {
@@ -73,6 +73,9 @@ impl Lab {
     async fn build() -> (Self, ChildStdin) {
         let dir = TempDir::with_prefix("ironic-").expect("a temporary directory");
         let simulated = |name, number, personality| Switch::simulated(name, number, personality, dir.path());
+        // Of Mercury, of its callers, and of the switches.
+        let authority = Authority::at(dir.path());
+        let gnmi = |name, number| Switch::gnmi(name, number, &authority, dir.path());
         let mut switches = vec![
             Switch::netconfd("candidate", 1, Shape::Candidate).await,
             Switch::netconfd("startup", 2, Shape::RunningStartup).await,
@@ -82,12 +85,15 @@ impl Lab {
             simulated("refusing", 6, Personality::CandidateSession).await,
             simulated("hanging", 7, Personality::CandidatePersist).await,
             simulated("dying", 8, Personality::CandidatePlain).await,
+            gnmi("gnmi", 10).await,
+            gnmi("gnmi-hanging", 11).await,
+            gnmi("gnmi-dying", 12).await,
         ];
         // Only root can have one.
         if require(&[Peer::OpenVswitch]) {
             switches.push(Switch::open_vswitch("forwarding", 9).await);
         }
-        let mercury = Mercury::start(&switches, dir.path()).await;
+        let mercury = Mercury::start(&switches, &authority, dir.path()).await;
         // Where it keeps its things, and how it reaches Mercury; the rest is in tests/peers/ironic.conf.
         let own = format!("[DEFAULT]\nstate_path = {}\n", dir.path().display());
         write(&dir.path().join("ironic.conf"), &(own + &mercury.client_configuration()));

@@ -55,10 +55,11 @@ async fn ask_in_between(node: &mut Node) {
     node.assert_at(Place::All(IDLE)).await;
 }
 
+/// On netconfd, and on a switch that is reached over gNMI.
 #[tokio::test]
-async fn a_node_lives_on_netconfd() {
+async fn a_node_lives() {
     if installed() {
-        tokio::join!(life("candidate"), life("startup"));
+        tokio::join!(life("candidate"), life("startup"), life("gnmi"));
     }
 }
 

@@ -5,12 +5,11 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use serde_json::Value;
 use tokio::runtime::Handle;
 
 use super::switch::Switch;
-use crate::peers::{Address, Serve};
+use crate::peers::{Address, Authority, Serve};
 
 /// How long a call may take: a switch that hangs costs a test as much.
 const REQUEST_TIMEOUT: &str = "8s";
@@ -26,8 +25,8 @@ pub struct Mercury {
 }
 
 impl Mercury {
-    /// Starts it with these switches. All files are in `dir`.
-    pub async fn start(switches: &[Switch], dir: &Path) -> Self {
+    /// Starts it with these switches. All files are in `dir`, those of the authority too.
+    pub async fn start(switches: &[Switch], authority: &Authority, dir: &Path) -> Self {
         let devices: String = switches
             .iter()
             .map(|switch| format!("[[device]]\nname = \"{}\"\n{}\n", switch.name, switch.inventory(dir)))
@@ -35,7 +34,7 @@ impl Mercury {
         write(&dir.join("devices.toml"), &devices);
         let password = bcrypt::hash(PASSWORD, 10).expect("a password that bcrypt takes");
         write(&dir.join("htpasswd"), &format!("{USER}:{password}\n"));
-        certify(dir);
+        authority.issue("127.0.0.1");
         let process = serve(dir.to_owned(), 0).await;
         let port = match &process.address {
             Address::Https(address) => address.rsplit_once(':').and_then(|(_, port)| port.parse().ok()),
@@ -83,28 +82,13 @@ async fn serve(dir: PathBuf, port: u16) -> Serve {
     let config = dir.join("mercury.toml");
     let text = format!(
         "[rpc]\nlisten = \"127.0.0.1:{port}\"\nauth = \"basic\"\nhtpasswd = \"htpasswd\"\n\
-         [rpc.tls]\ncertificate = \"server.pem\"\nkey = \"server.key\"\n\
+         [rpc.tls]\ncertificate = \"127.0.0.1.pem\"\nkey = \"127.0.0.1.key\"\n\
          [inventory]\ndevices = \"devices.toml\"\nallowed_vlans = \"101-105,200-209,300-309\"\n\
          idle_vlans = \"106\"\nprotected_ports = [\"eth48\"]\n[locks]\ndir = \"locks\"\n\
          [limits]\nrequest_timeout = \"{REQUEST_TIMEOUT}\"\n[log]\nformat = \"json\"\n"
     );
     write(&config, &text);
     Serve::start(&config).await.unwrap_or_else(|why| panic!("no service: {why}"))
-}
-
-/// An authority's certificate, one of its own for 127.0.0.1, and the key of that.
-fn certify(dir: &Path) {
-    let key = || KeyPair::generate().expect("a key");
-    let mut authority = CertificateParams::default();
-    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    authority.distinguished_name.push(DnType::CommonName, "the lab's authority");
-    let authority = CertifiedIssuer::self_signed(authority, key()).expect("a certificate");
-    let server = CertificateParams::new(["127.0.0.1".to_owned()]).expect("an address");
-    let server_key = key();
-    let certificate = server.signed_by(&server_key, &authority).expect("a certificate");
-    write(&dir.join("ca.pem"), &authority.as_ref().pem());
-    write(&dir.join("server.pem"), &certificate.pem());
-    write(&dir.join("server.key"), &server_key.serialize_pem());
 }
 
 /// Writes a file that only we can read.

@@ -6,14 +6,14 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use mercury::schema::Schema;
+use mercury::sim::gnmi::GnmiSpec;
 use mercury::sim::{self, Personality, Quirks, SwitchSpec};
 use quick_xml::Reader;
 use quick_xml::events::Event as Xml;
-use secrecy::SecretString;
 use tokio::runtime::Handle;
 
 use super::mercury::write;
-use crate::peers::{Netconfd, OpenVswitch, RawClient, Shape, patiently, poll_pause};
+use crate::peers::{Authority, Netconfd, OpenVswitch, RawClient, Shape, patiently, poll_pause};
 use crate::service::login;
 
 /// The VLAN that simulated switches refuse, although Mercury may use it.
@@ -126,19 +126,36 @@ impl Switch {
         Self::new(name, number, Peer::Netconfd(Box::new(server))).await
     }
 
-    /// A simulated one; it runs on the calling runtime, also after it came back.
+    /// A simulated one that speaks NETCONF.
     pub async fn simulated(name: &'static str, number: u8, personality: Personality, dir: &Path) -> Self {
-        let spec = SwitchSpec {
+        let spec = SwitchSpec { personality, password: Some("secret".into()), ..SwitchSpec::default() };
+        Self::simulation_of(spec, name, number, dir).await
+    }
+
+    /// A simulated one that speaks gNMI to whoever has a certificate of the authority's, and to nobody
+    /// else: over SSH no login succeeds.
+    pub async fn gnmi(name: &'static str, number: u8, authority: &Authority, dir: &Path) -> Self {
+        authority.issue("mercury");
+        let tls = Some(authority.target(Some(authority)));
+        let gnmi = Some(GnmiSpec { tls, ..GnmiSpec::default() });
+        Self::simulation_of(SwitchSpec { gnmi, ..SwitchSpec::default() }, name, number, dir).await
+    }
+
+    /// It runs on the calling runtime, also after it came back.
+    async fn simulation_of(spec: SwitchSpec, name: &'static str, number: u8, dir: &Path) -> Self {
+        let mut spec = SwitchSpec {
             name: name.to_owned(),
-            personality,
             quirks: Quirks { refuse: Some(REFUSED), ..Quirks::default() },
             vlans: (101..=106).chain(200..=209).chain(300..=309).collect(),
             startup_xml: Some(startup()),
-            password: Some(SecretString::from("secret")),
             host_key: Some(sim::write_host_key(&dir.join(name)).expect("the directory is ours")),
-            ..SwitchSpec::default()
+            ..spec
         };
         let switch = boot(spec.clone(), ([127, 0, 0, 1], 0).into()).await;
+        // Where it comes back.
+        if let (Some(gnmi), Some(address)) = (&mut spec.gnmi, switch.gnmi_addr()) {
+            gnmi.port = address.port();
+        }
         let peer = Peer::Simulated(Box::new(Simulated {
             spec,
             address: switch.addr(),
@@ -178,6 +195,11 @@ impl Switch {
                 switch.username,
                 switch.key.display(),
                 switch.known_hosts.display()
+            ),
+            Peer::Simulated(one) if let Some(gnmi) = &one.spec.gnmi => format!(
+                "address = \"127.0.0.1\"\nprofile = \"gnmi_openconfig\"\n[device.gnmi]\nport = {}\n\
+                 ca = \"ca.pem\"\nclient_certificate = \"mercury.pem\"\nclient_key = \"mercury.key\"\n",
+                gnmi.port
             ),
             Peer::Simulated(one) => {
                 let password = dir.join("password");

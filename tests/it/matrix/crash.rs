@@ -2,7 +2,7 @@
 
 use tokio::runtime::Runtime;
 
-use super::single::{has_effect, is_timed};
+use super::single::has_effect;
 use super::*;
 
 /// A runtime of its own: when it goes, whatever ran on it stops where it stood, as in a kill.
@@ -23,6 +23,7 @@ fn die_after(lab: &Lab, process: Runtime, ports: &[(&str, &str)], steps: impl Fn
 }
 
 struct Cell {
+    kind: Kind,
     spec: SwitchSpec,
     /// Where it dies, in the order of the switch's log.
     at: usize,
@@ -37,20 +38,18 @@ impl Cell {
     fn name(&self) -> String {
         let then = if self.restart { "start" } else { "use" };
         let quirk = if self.spec.quirks.ignore.is_some() { " (mismatch)" } else { "" };
-        let name = self.spec.personality.name();
+        let name = self.kind.name();
         format!("{name}{quirk} {}@{} (#{}) {:?}, next {then}", self.rpc, self.nth, self.at, self.what)
     }
 
     /// Whether the change stays: it had been verified, and what makes it permanent was sent.
     fn stays(&self, confirm: usize, save: usize) -> bool {
-        match self.spec.personality {
+        match self.kind {
             _ if self.spec.quirks.ignore.is_some() => false,
-            Personality::RunningStartup => self.at >= save,
+            Kind::RunningStartup => self.at >= save,
             // Any commit confirms it, and the next start's is as good as ours.
-            Personality::AnyCommit => self.at >= confirm,
-            personality if is_timed(personality) => {
-                self.at > confirm || self.at == confirm && has_effect(&self.what)
-            }
+            Kind::AnyCommit => self.at >= confirm,
+            kind if kind.is_timed() => self.at > confirm || self.at == confirm && has_effect(&self.what),
             // Without a timer it may go either way until the answer; it goes back.
             _ => false,
         }
@@ -90,8 +89,7 @@ impl Cell {
                 format!("settled as {}", differences(&settled, &expected))
             } else if switch.running_xml() != expected {
                 format!("later it changed to {}", differences(&switch.running_xml(), &expected))
-            } else if switch.startup_xml() != expected && self.spec.personality == Personality::RunningStartup
-            {
+            } else if switch.startup_xml() != expected && self.kind == Kind::RunningStartup {
                 format!("startup is {}", differences(&switch.startup_xml(), &expected))
             } else {
                 left
@@ -102,8 +100,8 @@ impl Cell {
 
 /// Dies in every step of a change that goes well, or of one that is undone because the switch
 /// ignored half of it.
-fn every_step(personality: Personality, mismatch: bool) {
-    let mut spec = spec("leaf1", personality);
+fn every_step(kind: Kind, mismatch: bool) {
+    let mut spec = spec("leaf1", kind);
     spec.quirks.ignore = mismatch.then(|| "access-vlan".to_owned());
     let log = process().block_on(async {
         let lab = Lab::new(vec![spec.clone()]).await;
@@ -111,14 +109,14 @@ fn every_step(personality: Personality, mismatch: bool) {
         lab.leaf1().log()
     });
     let position = |rpc: &str| log.iter().position(|logged| logged.rpc == rpc).unwrap_or(usize::MAX);
-    let (confirm, save) = (position("confirm"), position("copy-config"));
+    let (confirm, save) = (position(kind.confirm()), position("copy-config"));
     let mut wrong = Wrong::default();
     for at in 0..log.len() {
         let nth = log[..=at].iter().filter(|logged| logged.rpc == log[at].rpc).count() as u32;
         for what in [What::HangBefore, What::HangAfter] {
             for restart in [true, false] {
                 let (rpc, what) = (log[at].rpc.clone(), what.clone());
-                let cell = Cell { spec: spec.clone(), at, rpc, nth, what, restart };
+                let cell = Cell { kind, spec: spec.clone(), at, rpc, nth, what, restart };
                 wrong.cell(&cell.name(), &cell.problem(cell.stays(confirm, save)));
             }
         }
@@ -128,12 +126,12 @@ fn every_step(personality: Personality, mismatch: bool) {
 
 #[test]
 fn in_a_change_that_goes_well() {
-    Personality::ALL.into_iter().for_each(|personality| every_step(personality, false));
+    Kind::ALL.into_iter().for_each(|kind| every_step(kind, false));
 }
 
 #[test]
 fn in_a_change_that_is_undone() {
-    Personality::ALL.into_iter().for_each(|personality| every_step(personality, true));
+    Kind::ALL.into_iter().for_each(|kind| every_step(kind, true));
 }
 
 /// Over two switches: each is settled by its own journal, exactly before or exactly after. The one
@@ -141,8 +139,8 @@ fn in_a_change_that_is_undone() {
 #[test]
 fn in_a_change_of_two_switches() {
     let mut wrong = Wrong::default();
-    for personality in Personality::ALL {
-        let both = || vec![spec("leaf1", personality), spec("leaf2", personality)];
+    for kind in Kind::ALL {
+        let both = || vec![spec("leaf1", kind), spec("leaf2", kind)];
         let ports = [("leaf1", "eth1"), ("leaf2", "eth1")];
         let log = process().block_on(async {
             let lab = Lab::new(both()).await;
@@ -153,7 +151,7 @@ fn in_a_change_of_two_switches() {
             let rpc = &log[at].rpc;
             let nth = log[..=at].iter().filter(|logged| logged.rpc == *rpc).count() as u32;
             for what in [What::HangBefore, What::HangAfter] {
-                let cell = format!("{} {rpc}@{nth} {what:?}", personality.name());
+                let cell = format!("{} {rpc}@{nth} {what:?}", kind.name());
                 let first = process();
                 let mut lab = first.block_on(Lab::new(both()));
                 let before = lab.switch("leaf1").running_xml();
@@ -165,7 +163,7 @@ fn in_a_change_of_two_switches() {
                     lab.engine.recover().await;
                     let mut problem = lab.leftovers().await;
                     tokio::time::sleep(Duration::from_secs(300)).await;
-                    let after = sound(&spec("leaf1", personality), &[("eth1", 100)]).await;
+                    let after = sound(&spec("leaf1", kind), &[("eth1", 100)]).await;
                     for name in ["leaf1", "leaf2"] {
                         let running = lab.switch(name).running_xml();
                         if running != before && running != after {
@@ -186,10 +184,10 @@ fn in_a_change_of_a_network() {
     use super::networks;
     let mut wrong = Wrong::default();
     let vlan = VlanId::new(150).unwrap();
-    for personality in Personality::ALL {
+    for kind in Kind::ALL {
         for intent in [Intent::AddNetwork { vlan }, Intent::DeleteNetwork { vlan, force: false }] {
             let has = if matches!(intent, Intent::AddNetwork { .. }) { &[10][..] } else { &[10, 150] };
-            let spec = networks::spec("leaf1", personality, has);
+            let spec = networks::spec("leaf1", kind, has);
             let call = || networks::call(&["leaf1"], intent.clone());
             let (log, before, after) = process().block_on(async {
                 let lab = Lab::new(vec![spec.clone()]).await;
@@ -201,7 +199,7 @@ fn in_a_change_of_a_network() {
                 let rpc = &log[at].rpc;
                 let nth = log[..=at].iter().filter(|logged| logged.rpc == *rpc).count() as u32;
                 for what in [What::HangBefore, What::HangAfter] {
-                    let cell = format!("{} {} {rpc}@{nth} {what:?}", personality.name(), intent.verb());
+                    let cell = format!("{} {} {rpc}@{nth} {what:?}", kind.name(), intent.verb());
                     let first = process();
                     let mut lab = first.block_on(Lab::new(vec![spec.clone()]));
                     lab.leaf1().inject(FaultSpec { rpc: rpc.clone(), nth: Nth::Only(nth), what });
@@ -236,7 +234,7 @@ fn in_a_change_of_a_network() {
 /// A switch whose change died while it waited for the answer to `rpc`, and the journal's file.
 fn died_at(rpc: &str) -> (Lab, std::path::PathBuf) {
     let first = process();
-    let lab = first.block_on(Lab::one(Personality::CandidatePersist));
+    let lab = first.block_on(Lab::one(Kind::CandidatePersist));
     lab.leaf1().inject(FaultSpec::once(rpc, What::HangBefore));
     die_after(&lab, first, &[("leaf1", "eth1")], |lab| {
         lab.leaf1().log().iter().any(|logged| logged.rpc == rpc)
@@ -276,7 +274,7 @@ fn journals_that_are_torn_or_garbled() {
             if is_settled {
                 assert_eq!(change.outcome, "applied", "{name}: {change:?}");
                 assert_eq!(lab.leftovers().await, "", "{name}");
-                let expected = sound(&spec("leaf1", Personality::CandidatePersist), &[("eth2", 101)]).await;
+                let expected = sound(&spec("leaf1", Kind::CandidatePersist), &[("eth2", 101)]).await;
                 assert_eq!(differences(&lab.leaf1().running_xml(), &expected), "", "{name}");
             } else {
                 // Fail closed: nothing is sent, the file stays as it is, and the answer names it.
@@ -320,9 +318,9 @@ fn recoveries_do_not_pile_up() {
 /// is tried until then.
 #[test]
 fn a_child_is_recovered_through_its_parents_port() {
-    for personality in [Personality::CandidatePersist, Personality::CandidateSession] {
+    for kind in [Kind::CandidatePersist, Kind::CandidateSession] {
         let first = process();
-        let specs = vec![spec("leaf1", personality), spec("leaf2", personality)];
+        let specs = vec![spec("leaf1", kind), spec("leaf2", kind)];
         let mut lab = first.block_on(Lab::with(specs, Wire::Behind, BUDGET, LOCK_WAIT));
         let family = |vlan: i64| {
             let mut call = attach(&[("leaf1", "eth1"), ("leaf2", "eth1")], vlan);
@@ -347,9 +345,9 @@ fn a_child_is_recovered_through_its_parents_port() {
             assert_eq!(lab.journals().lines().count(), 4, "{}", lab.journals());
             lab.engine.recover().await;
             for leaf in ["leaf1", "leaf2"] {
-                assert!(is_in(&lab.switch(leaf).running_xml(), "eth1", 100), "{personality:?} {leaf}");
+                assert!(is_in(&lab.switch(leaf).running_xml(), "eth1", 100), "{kind:?} {leaf}");
             }
-            assert_eq!(lab.leftovers().await, "", "{personality:?}");
+            assert_eq!(lab.leftovers().await, "", "{kind:?}");
         });
     }
 }

@@ -1,21 +1,21 @@
 //! From some step on nothing works any more. The answer comes in time and says what is known; when
 //! the switch is back, the next change, or a restart, settles what was left open.
 
-use super::single::{REJECT, is_timed};
+use super::single::REJECT;
 use super::*;
 
 /// After this long no timer of an earlier change is running.
 const LATER: Duration = Duration::from_secs(300);
 
 /// The rpcs of a change that goes well.
-async fn steps(personality: Personality) -> Vec<String> {
-    let lab = Lab::one(personality).await;
+async fn steps(kind: Kind) -> Vec<String> {
+    let lab = Lab::one(kind).await;
     lab.attach(&[("leaf1", "eth1")], 100).await;
     lab.leaf1().log().into_iter().map(|logged| logged.rpc).collect()
 }
 
 struct Cell {
-    personality: Personality,
+    kind: Kind,
     steps: Vec<String>,
     /// The last step that works.
     last: usize,
@@ -32,12 +32,12 @@ impl Cell {
     fn end(&self) -> End {
         let first = |steps: &[String], rpc: &str| steps.iter().position(|step| step == rpc);
         let last = |steps: &[String], rpc: &str| steps.iter().rposition(|step| step == rpc);
-        let done = match self.personality {
-            Personality::RunningStartup => self.at("copy-config", first),
-            personality if is_timed(personality) => self.at("confirm", first),
-            _ => self.at("get-config", last),
-        };
-        if self.last < self.at("get-config", first) {
+        let done = self.at(self.kind.last(), last);
+        // A target that refuses everything has no commit extension.
+        let is_connected = self.last > 0 || matches!(self.what, What::Reject(_));
+        if self.kind.is_gnmi() && !is_connected {
+            End::RolledBack(Phase::Connect)
+        } else if self.last < self.at(self.kind.read(), first) {
             End::RolledBack(Phase::Lock)
         } else if self.last < done {
             End::Unknown
@@ -47,7 +47,7 @@ impl Cell {
     }
 
     async fn problem(&self) -> String {
-        let mut spec = spec("leaf1", self.personality);
+        let mut spec = spec("leaf1", self.kind);
         // Time to act between two steps.
         spec.latency = Duration::from_millis(10);
         let mut lab = Lab::new(vec![spec.clone()]).await;
@@ -59,7 +59,7 @@ impl Cell {
             assert!(!change.is_finished(), "it ended before");
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        for rpc in ["any", "hello"] {
+        for rpc in ["any", self.kind.hello()] {
             switch.inject(FaultSpec::every(rpc, self.what.clone()));
         }
         let change = change.await.unwrap();
@@ -102,23 +102,22 @@ impl Cell {
         if switch.running_xml() != expected {
             return format!("later it changed to {}", differences(&switch.running_xml(), &expected));
         }
-        if self.personality == Personality::RunningStartup && switch.startup_xml() != expected {
+        if self.kind == Kind::RunningStartup && switch.startup_xml() != expected {
             return format!("startup is {}", differences(&switch.startup_xml(), &expected));
         }
         left
     }
 }
 
-async fn nothing_works_any_more(personality: Personality) {
+async fn nothing_works_any_more(kind: Kind) {
     let mut wrong = Wrong::default();
-    let steps = steps(personality).await;
+    let steps = steps(kind).await;
     for last in 0..steps.len() {
         for what in [What::HangBefore, What::DropBefore, What::Reject(REJECT.to_owned())] {
             for restart in [true, false] {
                 let then = if restart { "restart" } else { "next change" };
-                let name =
-                    format!("{} until {}#{last}, then {what:?}, {then}", personality.name(), steps[last]);
-                let cell = Cell { personality, steps: steps.clone(), last, what: what.clone(), restart };
+                let name = format!("{} until {}#{last}, then {what:?}, {then}", kind.name(), steps[last]);
+                let cell = Cell { kind, steps: steps.clone(), last, what: what.clone(), restart };
                 wrong.cell(&name, &cell.problem().await);
             }
         }
@@ -128,30 +127,40 @@ async fn nothing_works_any_more(personality: Personality) {
 
 #[tokio::test(start_paused = true)]
 async fn candidate_persist() {
-    nothing_works_any_more(Personality::CandidatePersist).await;
+    nothing_works_any_more(Kind::CandidatePersist).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn candidate_session() {
-    nothing_works_any_more(Personality::CandidateSession).await;
+    nothing_works_any_more(Kind::CandidateSession).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn candidate_plain() {
-    nothing_works_any_more(Personality::CandidatePlain).await;
+    nothing_works_any_more(Kind::CandidatePlain).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn any_commit() {
-    nothing_works_any_more(Personality::AnyCommit).await;
+    nothing_works_any_more(Kind::AnyCommit).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn gnmi() {
+    nothing_works_any_more(Kind::Gnmi).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn gnmi_plain() {
+    nothing_works_any_more(Kind::GnmiPlain).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn running() {
-    nothing_works_any_more(Personality::Running).await;
+    nothing_works_any_more(Kind::Running).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn running_startup() {
-    nothing_works_any_more(Personality::RunningStartup).await;
+    nothing_works_any_more(Kind::RunningStartup).await;
 }

@@ -22,8 +22,8 @@ fn spawn(lab: &Lab, call: Call) -> JoinHandle<Answer> {
     tokio::spawn(async move { engine.change(call).await })
 }
 
-fn wide(personality: Personality) -> SwitchSpec {
-    SwitchSpec { ports: (1..=48).map(|n| format!("eth{n}")).collect(), ..spec("leaf1", personality) }
+fn wide(kind: Kind) -> SwitchSpec {
+    SwitchSpec { ports: (1..=48).map(|n| format!("eth{n}")).collect(), ..spec("leaf1", kind) }
 }
 
 /// The `nth` of these rpcs from now is answered late.
@@ -38,11 +38,11 @@ async fn seen_since(lab: &Lab, from: usize, rpc: &str, times: usize) {
 }
 
 /// A change, and those that come while the switch is locked for it.
-async fn during_the_lock(lab: &Lab, first: Call, late: Vec<Call>) -> Vec<Answer> {
+async fn during_the_lock(kind: Kind, lab: &Lab, first: Call, late: Vec<Call>) -> Vec<Answer> {
     let from = lab.leaf1().log().len();
-    shut(lab, "lock", 1);
+    shut(lab, kind.begin(), 1);
     let mut answers = vec![spawn(lab, first)];
-    seen_since(lab, from, "lock", 1).await;
+    seen_since(lab, from, kind.begin(), 1).await;
     answers.extend(late.into_iter().map(|call| spawn(lab, call)));
     let mut ended = Vec::new();
     for answer in answers {
@@ -62,20 +62,20 @@ fn end(answer: &Answer) -> Option<End> {
 
 #[tokio::test(start_paused = true)]
 async fn who_comes_during_the_lock_goes_out_with_it() {
-    for personality in Personality::ALL {
-        let name = personality.name();
-        let lab = Lab::new(vec![wide(personality)]).await;
+    for kind in Kind::ALL {
+        let name = kind.name();
+        let lab = Lab::new(vec![wide(kind)]).await;
         // What the second reading finds is what they are planned from.
         assert_eq!(lab.attach(&[("leaf1", "eth48")], 109).await.outcome, "applied");
         let (from, commits) = (lab.leaf1().log().len(), lab.leaf1().commits());
-        let commit = single::commit(personality);
+        let commit = kind.commit();
         shut(&lab, commit, 1);
         let journal = async {
             seen_since(&lab, from, commit, 1).await;
             lab.journals()
         };
         let late = (2..=48).map(|n| named(&format!("eth{n}"), 100 + n % 8)).collect();
-        let (answers, journal) = tokio::join!(during_the_lock(&lab, named("eth1", 101), late), journal);
+        let (answers, journal) = tokio::join!(during_the_lock(kind, &lab, named("eth1", 101), late), journal);
         let running = lab.leaf1().running_xml();
         for (n, answer) in (1..).zip(&answers) {
             assert_eq!(end(answer), Some(End::Applied), "{name} eth{n}: {answer:?}");
@@ -87,7 +87,7 @@ async fn who_comes_during_the_lock_goes_out_with_it() {
         let last = &answers[47].as_ref().unwrap().devices[0];
         assert_eq!((&*last.before, &*last.after), ("ACCESS 109", "ACCESS 100"));
         assert_eq!(lab.leaf1().commits() - commits, 1, "{name}");
-        let reads = lab.leaf1().log()[from..].iter().filter(|logged| logged.rpc == "get-config").count();
+        let reads = lab.leaf1().log()[from..].iter().filter(|logged| logged.rpc == kind.read()).count();
         assert_eq!(reads, 3, "{name}: under the lock, of the late ones, and back");
         assert_eq!(lab.leftovers().await, "", "{name}");
     }
@@ -96,14 +96,14 @@ async fn who_comes_during_the_lock_goes_out_with_it() {
 /// While the late ones are read others may come, and while those are, too: then it goes on.
 #[tokio::test(start_paused = true)]
 async fn a_flood_does_not_keep_the_first_waiting() {
-    for personality in Personality::ALL {
-        let name = personality.name();
-        let lab = Lab::new(vec![wide(personality)]).await;
-        (1..=4).for_each(|nth| shut(&lab, "get-config", nth));
+    for kind in Kind::ALL {
+        let name = kind.name();
+        let lab = Lab::new(vec![wide(kind)]).await;
+        (1..=4).for_each(|nth| shut(&lab, kind.read(), nth));
         let mut answers = Vec::new();
         for nth in 1..=4 {
             answers.push(spawn(&lab, named(&format!("eth{nth}"), 100)));
-            seen(lab.leaf1(), "get-config", nth).await;
+            seen(lab.leaf1(), kind.read(), nth).await;
         }
         let mut ended = Vec::new();
         for answer in answers {
@@ -120,12 +120,12 @@ async fn a_flood_does_not_keep_the_first_waiting() {
 /// The same port, another configuration, and what is behind something else wait their turn.
 #[tokio::test(start_paused = true)]
 async fn who_may_not_join_waits_for_the_next() {
-    for personality in Personality::ALL {
-        let name = personality.name();
+    for kind in Kind::ALL {
+        let name = kind.name();
         // The same port.
-        let lab = Lab::new(vec![wide(personality)]).await;
+        let lab = Lab::new(vec![wide(kind)]).await;
         let late = vec![named("eth1", 102), named("eth2", 102), named("eth1", 103), named("eth2", 104)];
-        let answers = during_the_lock(&lab, named("eth1", 101), late).await;
+        let answers = during_the_lock(kind, &lab, named("eth1", 101), late).await;
         let before = |n: usize| answers[n].as_ref().unwrap().devices[0].before.clone();
         assert!(answers.iter().all(|answer| end(answer) == Some(End::Applied)), "{name}: {answers:?}");
         assert_eq!(
@@ -138,11 +138,11 @@ async fn who_may_not_join_waits_for_the_next() {
         assert_eq!(lab.leftovers().await, "", "{name}");
 
         // Another configuration, with who asks for its port behind it.
-        let lab = Lab::new(vec![wide(personality)]).await;
-        shut(&lab, "lock", 1);
+        let lab = Lab::new(vec![wide(kind)]).await;
+        shut(&lab, kind.begin(), 1);
         let old = lab.engine.world();
         let first = spawn(&lab, named("eth1", 101));
-        seen(lab.leaf1(), "lock", 1).await;
+        seen(lab.leaf1(), kind.begin(), 1).await;
         let mut late = Vec::new();
         for (port, vlan, is_new) in [("eth2", 102, true), ("eth2", 103, false), ("eth3", 103, false)] {
             let world = if is_new { lab.another_world() } else { old.clone() };
@@ -161,11 +161,11 @@ async fn who_may_not_join_waits_for_the_next() {
         assert_eq!(lab.leftovers().await, "", "{name}");
 
         // Nobody overtakes a reader.
-        let lab = Lab::new(vec![wide(personality)]).await;
+        let lab = Lab::new(vec![wide(kind)]).await;
         let mut dry = named("eth3", 103);
         dry.dry_run = true;
         let late = vec![named("eth2", 102), dry, named("eth3", 104)];
-        let answers = during_the_lock(&lab, named("eth1", 101), late).await;
+        let answers = during_the_lock(kind, &lab, named("eth1", 101), late).await;
         assert_eq!(timings(&answers[1]), timings(&answers[0]), "{name}");
         assert_eq!(answers[2].as_ref().unwrap().devices[0].before, "no VLAN mode", "{name}");
         assert_eq!(end(&answers[3]), Some(End::Applied), "{name}");
@@ -176,14 +176,14 @@ async fn who_may_not_join_waits_for_the_next() {
 
 #[tokio::test(start_paused = true)]
 async fn a_late_one_that_is_refused_harms_nobody() {
-    for personality in Personality::ALL {
-        let name = personality.name();
-        let mut spec = wide(personality);
+    for kind in Kind::ALL {
+        let name = kind.name();
+        let mut spec = wide(kind);
         spec.quirks.refuse = Some(110);
         let lab = Lab::new(vec![spec]).await;
         // One that the switch refuses, one that cannot be planned.
         let late = vec![named("eth2", 102), named("eth3", 110), named("eth4", 199)];
-        let answers = during_the_lock(&lab, named("eth1", 101), late).await;
+        let answers = during_the_lock(kind, &lab, named("eth1", 101), late).await;
         let ends: Vec<_> = answers.iter().map(end).collect();
         assert_eq!(ends[..2], [Some(End::Applied), Some(End::Applied)], "{name}: {answers:?}");
         let refused = Some(End::RolledBack(Phase::Stage));
@@ -199,7 +199,7 @@ async fn a_late_one_that_is_refused_harms_nobody() {
 #[tokio::test(start_paused = true)]
 async fn a_second_reading_that_fails_takes_nobody_with_it() {
     let mut wrong = Wrong::default();
-    for personality in Personality::ALL {
+    for kind in Kind::ALL {
         for what in [
             What::Reject("access-denied".to_owned()),
             What::DropBefore,
@@ -208,12 +208,12 @@ async fn a_second_reading_that_fails_takes_nobody_with_it() {
             What::Malformed,
             What::NotXml,
         ] {
-            let lab = Lab::new(vec![wide(personality)]).await;
-            let cell = format!("{} {what:?}", personality.name());
-            lab.leaf1().inject(FaultSpec { rpc: "get-config".to_owned(), nth: Nth::Only(2), what });
+            let lab = Lab::new(vec![wide(kind)]).await;
+            let cell = format!("{} {what:?}", kind.name());
+            lab.leaf1().inject(FaultSpec { rpc: kind.read().to_owned(), nth: Nth::Only(2), what });
             let late = vec![named("eth2", 102), named("eth3", 103)];
             let started = Instant::now();
-            let answers = during_the_lock(&lab, named("eth1", 101), late).await;
+            let answers = during_the_lock(kind, &lab, named("eth1", 101), late).await;
             assert!(started.elapsed() <= BUDGET, "{cell}");
             let running = lab.leaf1().running_xml();
             let mut problem = String::new();
@@ -235,17 +235,17 @@ async fn a_second_reading_that_fails_takes_nobody_with_it() {
 /// What stops the service while the late ones are read stops them with the first, before any change.
 #[tokio::test(start_paused = true)]
 async fn the_end_of_the_service_finds_them_together() {
-    for personality in Personality::ALL {
+    for kind in Kind::ALL {
         for level in [Level::Drain, Level::AtOnce] {
-            let name = format!("{} {level:?}", personality.name());
-            let lab = Lab::new(vec![wide(personality)]).await;
-            shut(&lab, "get-config", 2);
+            let name = format!("{} {level:?}", kind.name());
+            let lab = Lab::new(vec![wide(kind)]).await;
+            shut(&lab, kind.read(), 2);
             let stop = async {
-                seen(lab.leaf1(), "get-config", 2).await;
+                seen(lab.leaf1(), kind.read(), 2).await;
                 lab.engine.stop(level);
             };
             let late = vec![named("eth2", 102)];
-            let (answers, ()) = tokio::join!(during_the_lock(&lab, named("eth1", 101), late), stop);
+            let (answers, ()) = tokio::join!(during_the_lock(kind, &lab, named("eth1", 101), late), stop);
             let expected = match level {
                 Level::AtOnce => End::RolledBack(Phase::Lock),
                 _ => End::Applied,

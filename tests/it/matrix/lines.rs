@@ -311,7 +311,7 @@ impl Site {
             ..CliSpec::new("cisco_ios")
         };
         let switch = cli::start(spec, ([127, 0, 0, 1], 0).into()).await.unwrap();
-        let mut device = device(&super::spec("leaf1", Personality::Running), switch.addr().port());
+        let mut device = device(&super::spec("leaf1", Kind::Running), switch.addr().port());
         let mut profile = Profile::clone(&Profiles::default().get("cisco_ios").unwrap());
         if let Speaks::Cli(habits) = &mut profile.speaks {
             Arc::make_mut(habits).command_timeout = COMMAND;

@@ -8,6 +8,7 @@ mod crash;
 mod forever;
 mod groups;
 mod joining;
+mod kind;
 mod lines;
 mod networks;
 mod others;
@@ -16,6 +17,7 @@ mod quirks;
 mod raw;
 mod single;
 mod sockets;
+mod targets;
 mod undo;
 
 use std::collections::BTreeMap;
@@ -23,7 +25,10 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use mercury::device::{Credential, Device, HostKey, Inventory, NetconfHabits, Profile, Profiles, Speaks};
+pub use kind::Kind;
+use mercury::device::{
+    Credential, Device, GnmiEndpoint, HostKey, Inventory, NetconfHabits, Profile, Profiles, Security, Speaks,
+};
 use mercury::engine::Engine;
 use mercury::intent::{Attach, Caller, Intent, PortName, PortVlans};
 use mercury::report::{Call, Change, DeviceNames, Refusal, Target};
@@ -31,6 +36,7 @@ use mercury::rpc::ironic::NAMES;
 use mercury::schema::Schema;
 use mercury::sim::{FaultSpec, Nth, Personality, Switch, SwitchSpec, What};
 use mercury::transaction::outcome::{Outcome, Phase};
+use mercury::transport::gnmi::GnmiSession;
 use mercury::transport::netconf::NetconfSession;
 use mercury::transport::{Cause, Connector, Fault, Session, Timed};
 use mercury::vlan::VlanId;
@@ -43,7 +49,7 @@ pub const LOCK_WAIT: Duration = Duration::from_secs(10);
 
 static SCHEMA: LazyLock<Arc<Schema>> = LazyLock::new(|| Schema::builtin().unwrap());
 
-/// A simulated switch without SSH.
+/// A simulated switch without SSH and without TCP.
 struct InMemory {
     switch: Arc<Switch>,
     device: Arc<Device>,
@@ -58,10 +64,19 @@ impl Connector for InMemory {
             return Err(Fault::NotSent(Cause::Closed("no route".to_owned())));
         }
         let (ours, theirs) = tokio::io::duplex(1 << 16);
-        self.switch.serve_stream(theirs);
-        let session =
-            NetconfSession::over(Box::new(ours), self.device.profile.netconf().unwrap(), deadline).await?;
-        Ok(Box::new(session))
+        let stream = Box::new(ours);
+        match &self.device.profile.speaks {
+            Speaks::Netconf(habits) => {
+                self.switch.serve_stream(theirs);
+                Ok(Box::new(NetconfSession::over(stream, habits, deadline).await?))
+            }
+            Speaks::Gnmi(habits) => {
+                self.switch.serve_gnmi_stream(theirs);
+                let session = GnmiSession::over(stream, &self.device, habits.clone(), deadline).await?;
+                Ok(Box::new(session))
+            }
+            Speaks::Cli(_) => panic!("command lines are simulated over SSH"),
+        }
     }
 }
 
@@ -71,7 +86,8 @@ pub enum Wire {
     Memory,
     /// Switches but the first are reached only while its eth1 is in VLAN 100.
     Behind,
-    Ssh,
+    /// SSH, or TCP and no TLS for gNMI.
+    Sockets,
 }
 
 /// An engine over simulated switches.
@@ -84,8 +100,8 @@ pub struct Lab {
 }
 
 impl Lab {
-    pub async fn one(personality: Personality) -> Self {
-        Self::new(vec![spec("leaf1", personality)]).await
+    pub async fn one(kind: Kind) -> Self {
+        Self::new(vec![spec("leaf1", kind)]).await
     }
 
     pub async fn new(specs: Vec<SwitchSpec>) -> Self {
@@ -105,12 +121,13 @@ impl Lab {
             let switch = mercury::sim::start(spec.clone(), SCHEMA.clone(), ([127, 0, 0, 1], 0).into());
             let switch = switch.await.unwrap();
             let mut device = device(&spec, number);
-            if wire == Wire::Ssh {
+            if wire == Wire::Sockets {
                 device.endpoint.address = switch.addr().ip().to_string();
                 device.endpoint.port = switch.addr().port();
                 device.endpoint.host_key = HostKey::Pinned(switch.host_key().to_owned());
-                device.endpoint.credential =
-                    spec.password.map_or(Credential::NotLoaded, Credential::Password);
+                if let Some((gnmi, address)) = device.endpoint.gnmi.as_mut().zip(switch.gnmi_addr()) {
+                    gnmi.port = address.port();
+                }
             }
             devices.insert(spec.name.clone(), Arc::new(device));
             switches.insert(spec.name, Arc::new(switch));
@@ -193,7 +210,7 @@ fn engine(world: &Arc<World>, switches: &BTreeMap<String, Arc<Switch>>, wire: Wi
     let by_name = switches.clone();
     let connect = move |device: &Arc<Device>| -> Arc<dyn Connector> {
         match wire {
-            Wire::Ssh => mercury::transport::connector(device),
+            Wire::Sockets => mercury::transport::connector(device),
             Wire::Memory | Wire::Behind => {
                 let is_behind = wire == Wire::Behind && device.name != "leaf1";
                 Arc::new(InMemory {
@@ -250,28 +267,29 @@ pub fn whole(targets: Vec<Target>) -> Call {
 }
 
 fn device(spec: &SwitchSpec, port: u16) -> Device {
-    let mut profile = Profile::clone(&Profiles::default().get("netconf_openconfig").unwrap());
-    if spec.personality == Personality::AnyCommit {
+    let name = if spec.gnmi.is_some() { "gnmi_openconfig" } else { "netconf_openconfig" };
+    let mut profile = Profile::clone(&Profiles::default().get(name).unwrap());
+    if spec.gnmi.is_none() && spec.personality == Personality::AnyCommit {
         let habits = NetconfHabits { confirm: Some(Timed::AnyCommit), ..profile.netconf().unwrap().clone() };
         profile.speaks = Speaks::Netconf(habits);
     }
     let mut device = Device::stand_in(Arc::new(profile));
     device.name = spec.name.clone();
     (device.endpoint.address, device.endpoint.port) = ("in-memory".to_owned(), port);
+    device.endpoint.credential = spec.password.clone().map_or(Credential::NotLoaded, Credential::Password);
+    device.endpoint.gnmi = spec.gnmi.as_ref().map(|_| GnmiEndpoint {
+        port,
+        security: Security::Plaintext,
+        shows_certificate: false,
+    });
     device.allowed_vlans = "100-199".parse().unwrap();
     device.trunk_ports =
         spec.startup_xml.is_some().then(|| networks::UPLINK.to_owned()).into_iter().collect();
     device
 }
 
-pub fn spec(name: &str, personality: Personality) -> SwitchSpec {
-    SwitchSpec {
-        name: name.to_owned(),
-        personality,
-        ports: (1..=4).map(|n| format!("eth{n}")).collect(),
-        vlans: (100..=110).collect(),
-        ..SwitchSpec::default()
-    }
+pub fn spec(name: &str, kind: Kind) -> SwitchSpec {
+    kind.spec(name)
 }
 
 /// How a change is to end.

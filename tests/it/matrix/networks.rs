@@ -6,7 +6,7 @@ use super::*;
 pub const UPLINK: &str = "eth9";
 
 /// A switch whose uplink carries some VLANs, which are in its table.
-pub fn spec(name: &str, personality: Personality, vlans: &[u16]) -> SwitchSpec {
+pub fn spec(name: &str, kind: Kind, vlans: &[u16]) -> SwitchSpec {
     let list: String = vlans.iter().map(|vlan| format!("<trunk-vlans>{vlan}</trunk-vlans>")).collect();
     let xml = format!(
         r#"<interfaces xmlns="http://openconfig.net/yang/interfaces"><interface><name>{UPLINK}</name><config>
@@ -16,7 +16,7 @@ pub fn spec(name: &str, personality: Personality, vlans: &[u16]) -> SwitchSpec {
                <config><interface-mode>TRUNK</interface-mode>{list}</config></switched-vlan>
            </ethernet></interface></interfaces>"#
     );
-    SwitchSpec { vlans: vlans.to_vec(), startup_xml: Some(xml), ..super::spec(name, personality) }
+    SwitchSpec { vlans: vlans.to_vec(), startup_xml: Some(xml), ..super::spec(name, kind) }
 }
 
 pub fn call(devices: &[&str], intent: Intent) -> Call {
@@ -35,15 +35,14 @@ fn vlan(id: i64) -> VlanId {
 
 #[tokio::test(start_paused = true)]
 async fn a_network_comes_to_all_switches_and_goes_from_all() {
-    for personality in Personality::ALL {
-        let lab =
-            Lab::new(vec![spec("leaf1", personality, &[10]), spec("leaf2", personality, &[10, 150])]).await;
+    for kind in Kind::ALL {
+        let lab = Lab::new(vec![spec("leaf1", kind, &[10]), spec("leaf2", kind, &[10, 150])]).await;
         let before = [lab.switch("leaf1").running_xml(), lab.switch("leaf2").running_xml()];
         let add = || call(&["leaf1", "leaf2"], Intent::AddNetwork { vlan: vlan(150) });
         let change = lab.engine.change(add()).await.unwrap();
         // It was on leaf2 already.
         let words: Vec<_> = change.devices.iter().map(|d| d.outcome.as_ref().unwrap().word()).collect();
-        assert_eq!(words, ["applied", "unchanged"], "{personality:?}");
+        assert_eq!(words, ["applied", "unchanged"], "{kind:?}");
         assert_eq!(lab.switch("leaf2").running_xml(), before[1]);
         let running = lab.leaf1().running_xml();
         assert!(running.contains("<trunk-vlans>150</trunk-vlans>"), "{running}");
@@ -67,18 +66,18 @@ async fn a_network_comes_to_all_switches_and_goes_from_all() {
 
 #[tokio::test(start_paused = true)]
 async fn what_one_switch_refuses_comes_to_none() {
-    for personality in Personality::ALL {
-        let lab = Lab::new(vec![spec("leaf1", personality, &[10]), spec("leaf2", personality, &[10])]).await;
+    for kind in Kind::ALL {
+        let lab = Lab::new(vec![spec("leaf1", kind, &[10]), spec("leaf2", kind, &[10])]).await;
         let before = [lab.leaf1().running_xml(), lab.switch("leaf2").running_xml()];
         let fault = FaultSpec {
-            rpc: single::commit(personality).to_owned(),
+            rpc: kind.commit().to_owned(),
             nth: Nth::Every,
             what: What::Reject(single::REJECT.to_owned()),
         };
         lab.switch("leaf2").inject(fault);
         let change =
             lab.engine.change(call(&["leaf1", "leaf2"], Intent::AddNetwork { vlan: vlan(150) })).await;
-        assert_eq!(change.unwrap().outcome, "rolled_back", "{personality:?}");
+        assert_eq!(change.unwrap().outcome, "rolled_back", "{kind:?}");
         assert_eq!([lab.leaf1().running_xml(), lab.switch("leaf2").running_xml()], before);
         assert_eq!(lab.leftovers().await, "");
     }
@@ -87,7 +86,7 @@ async fn what_one_switch_refuses_comes_to_none() {
 /// A change of a network waits for the ports before it, and the ports behind it wait for it.
 #[tokio::test(start_paused = true)]
 async fn ports_and_networks_keep_the_order_of_their_arrival() {
-    let lab = Lab::new(vec![spec("leaf1", Personality::CandidatePersist, &[10, 150])]).await;
+    let lab = Lab::new(vec![spec("leaf1", Kind::CandidatePersist, &[10, 150])]).await;
     let delete = call(&["leaf1"], Intent::DeleteNetwork { vlan: vlan(150), force: false });
     let calls = [attach(&[("leaf1", "eth1")], 150), delete, attach(&[("leaf1", "eth2")], 150)];
     let ends = futures_util::future::join_all(calls.map(|call| lab.engine.change(call))).await;
@@ -99,7 +98,7 @@ async fn ports_and_networks_keep_the_order_of_their_arrival() {
 /// An uplink whose list has a range that the VLAN is in the middle of.
 #[tokio::test(start_paused = true)]
 async fn a_vlan_leaves_the_middle_of_a_range_and_comes_back() {
-    let mut switch = spec("leaf1", Personality::CandidatePersist, &[100, 105]);
+    let mut switch = spec("leaf1", Kind::CandidatePersist, &[100, 105]);
     let xml = switch.startup_xml.take().unwrap();
     switch.startup_xml = Some(xml.replace("<trunk-vlans>105<", "<trunk-vlans>101..110<"));
     let lab = Lab::new(vec![switch]).await;

@@ -2,7 +2,7 @@
 
 use tokio::task::JoinHandle;
 
-use super::raw::{Raw, has_candidate};
+use super::raw::Raw;
 use super::*;
 
 /// How long a lock may be waited for, the first hello included.
@@ -10,28 +10,18 @@ const WAIT: Duration = LOCK_WAIT.saturating_add(Duration::from_millis(50));
 
 /// A switch that ignores half of every change, so that each is undone; and between our commit and
 /// our undo there are five seconds.
-async fn lab_with_a_pause(personality: Personality) -> Lab {
-    let mut spec = spec("leaf1", personality);
+async fn lab_with_a_pause(kind: Kind) -> Lab {
+    let mut spec = spec("leaf1", kind);
     spec.quirks.ignore = Some("access-vlan".to_owned());
     let lab = Lab::new(vec![spec]).await;
-    pause_before_undo(&lab, personality);
+    pause_before(&lab, kind.undo());
     lab
 }
 
-/// The datastores that a session of ours locks.
-fn locked(personality: Personality) -> &'static [&'static str] {
-    match personality {
-        Personality::RunningStartup => &["running", "startup"],
-        Personality::Running => &["running"],
-        // Running changes by commits only, and the candidate's lock keeps those of others out.
-        _ => &["candidate"],
-    }
-}
-
-/// The first lock of the second time that we lock comes late.
-fn pause_before_undo(lab: &Lab, personality: Personality) {
-    let (rpc, nth) = ("lock".to_owned(), Nth::Only(locked(personality).len() as u32 + 1));
-    lab.leaf1().inject(FaultSpec { rpc, nth, what: What::Delay(Duration::from_secs(5)) });
+/// What the undo begins with comes late.
+fn pause_before(lab: &Lab, (rpc, nth): (&str, u32)) {
+    let what = What::Delay(Duration::from_secs(5));
+    lab.leaf1().inject(FaultSpec { rpc: rpc.to_owned(), nth: Nth::Only(nth), what });
 }
 
 fn start(lab: &Lab) -> JoinHandle<Change> {
@@ -39,10 +29,10 @@ fn start(lab: &Lab) -> JoinHandle<Change> {
     tokio::spawn(async move { engine.change(call).await.unwrap() })
 }
 
-/// Waits until the undo asks for its first lock, then describes a port of somebody else's choice.
-async fn interfere(lab: &Lab, personality: Personality, port: &str) {
-    seen(lab.leaf1(), "lock", locked(personality).len() + 1).await;
-    Raw::open(lab.leaf1()).await.describe_for_good(personality, port, "theirs").await;
+/// Waits until the undo begins, then describes a port of somebody else's choice.
+async fn interfere(lab: &Lab, kind: Kind, (rpc, nth): (&str, u32), port: &str) {
+    seen(lab.leaf1(), rpc, nth as usize).await;
+    Raw::open(lab.leaf1()).await.describe_for_good(kind, port, "theirs").await;
 }
 
 fn theirs(running: &str, port: &str) -> bool {
@@ -53,10 +43,10 @@ fn theirs(running: &str, port: &str) -> bool {
 #[tokio::test(start_paused = true)]
 async fn the_same_port_is_changed_before_we_undo() {
     let mut wrong = Wrong::default();
-    for personality in Personality::ALL {
-        let lab = lab_with_a_pause(personality).await;
+    for kind in Kind::ALL {
+        let lab = lab_with_a_pause(kind).await;
         let change = start(&lab);
-        interfere(&lab, personality, "eth1").await;
+        interfere(&lab, kind, kind.undo(), "eth1").await;
         let between = lab.leaf1().running_xml();
         let change = change.await.unwrap();
         let cause = match &change.devices[0].outcome {
@@ -76,7 +66,7 @@ async fn the_same_port_is_changed_before_we_undo() {
         } else {
             left
         };
-        wrong.cell(personality.name(), &problem);
+        wrong.cell(kind.name(), &problem);
     }
     wrong.none();
 }
@@ -84,12 +74,12 @@ async fn the_same_port_is_changed_before_we_undo() {
 #[tokio::test(start_paused = true)]
 async fn another_port_is_changed_before_we_undo() {
     let mut wrong = Wrong::default();
-    for personality in Personality::ALL {
-        let lab = lab_with_a_pause(personality).await;
-        let expected = Lab::one(personality).await;
-        Raw::open(expected.leaf1()).await.describe_for_good(personality, "eth2", "theirs").await;
+    for kind in Kind::ALL {
+        let lab = lab_with_a_pause(kind).await;
+        let expected = Lab::one(kind).await;
+        Raw::open(expected.leaf1()).await.describe_for_good(kind, "eth2", "theirs").await;
         let change = start(&lab);
-        interfere(&lab, personality, "eth2").await;
+        interfere(&lab, kind, kind.undo(), "eth2").await;
         let change = change.await.unwrap();
         let running = lab.leaf1().running_xml();
         let problem = if end_of(&change, 0) != Some(End::RolledBack(Phase::Verify)) {
@@ -99,7 +89,7 @@ async fn another_port_is_changed_before_we_undo() {
         } else {
             lab.leftovers().await
         };
-        wrong.cell(personality.name(), &problem);
+        wrong.cell(kind.name(), &problem);
     }
     wrong.none();
 }
@@ -109,13 +99,14 @@ async fn another_port_is_changed_before_we_undo() {
 #[tokio::test(start_paused = true)]
 async fn another_port_is_changed_before_we_settle() {
     let mut wrong = Wrong::default();
-    for personality in [Personality::CandidatePlain, Personality::Running, Personality::RunningStartup] {
-        let lab = Lab::one(personality).await;
-        let commit = if has_candidate(personality) { "commit" } else { "edit-config" };
-        lab.leaf1().inject(FaultSpec::once(commit, What::DropAfter));
-        pause_before_undo(&lab, personality);
+    for kind in [Kind::CandidatePlain, Kind::Running, Kind::RunningStartup, Kind::GnmiPlain] {
+        let lab = Lab::one(kind).await;
+        lab.leaf1().inject(FaultSpec::once(kind.commit(), What::DropAfter));
+        // What was asked behind the commit never came.
+        let settle = if kind.is_gnmi() { (kind.read(), 2) } else { kind.undo() };
+        pause_before(&lab, settle);
         let change = start(&lab);
-        interfere(&lab, personality, "eth2").await;
+        interfere(&lab, kind, settle, "eth2").await;
         let change = change.await.unwrap();
         let running = lab.leaf1().running_xml();
         let problem = if end_of(&change, 0) != Some(End::Applied) {
@@ -125,16 +116,16 @@ async fn another_port_is_changed_before_we_settle() {
         } else {
             lab.leftovers().await
         };
-        wrong.cell(personality.name(), &problem);
+        wrong.cell(kind.name(), &problem);
     }
     wrong.none();
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_lock_is_waited_for() {
-    for personality in Personality::ALL {
-        for datastore in locked(personality) {
-            let lab = Lab::one(personality).await;
+    for kind in Kind::ALL {
+        for datastore in kind.locked() {
+            let lab = Lab::one(kind).await;
             let mut other = Raw::open(lab.leaf1()).await;
             other.lock(datastore).await;
             let change = start(&lab);
@@ -142,18 +133,18 @@ async fn a_lock_is_waited_for() {
             assert!(!change.is_finished());
             other.unlock(datastore).await;
             let change = change.await.unwrap();
-            assert_eq!(change.outcome, "applied", "{} {datastore}: {change:?}", personality.name());
-            assert_eq!(lab.leftovers().await, "", "{} {datastore}", personality.name());
+            assert_eq!(change.outcome, "applied", "{} {datastore}: {change:?}", kind.name());
+            assert_eq!(lab.leftovers().await, "", "{} {datastore}", kind.name());
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_lock_that_stays_is_told_with_its_holder() {
-    for personality in Personality::ALL {
-        for datastore in locked(personality) {
-            let cell = format!("{} {datastore}", personality.name());
-            let lab = Lab::one(personality).await;
+    for kind in Kind::ALL {
+        for datastore in kind.locked() {
+            let cell = format!("{} {datastore}", kind.name());
+            let lab = Lab::one(kind).await;
             // A number that nothing else in the message can be.
             for _ in 0..776 {
                 drop(Raw::open(lab.leaf1()).await);
@@ -181,9 +172,9 @@ async fn a_lock_that_stays_is_told_with_its_holder() {
 /// the commit. Nothing of theirs or ours is left in the way.
 #[tokio::test(start_paused = true)]
 async fn a_lock_of_running_alone_is_waited_for_and_told_at_the_commit() {
-    for personality in Personality::ALL.into_iter().filter(|personality| has_candidate(*personality)) {
-        let name = personality.name();
-        let lab = Lab::one(personality).await;
+    for kind in Kind::ALL.into_iter().filter(|kind| kind.has_candidate()) {
+        let name = kind.name();
+        let lab = Lab::one(kind).await;
         let before = lab.leaf1().running_xml();
         let mut other = Raw::open(lab.leaf1()).await;
         other.lock("running").await;
@@ -207,12 +198,12 @@ async fn a_lock_of_running_alone_is_waited_for_and_told_at_the_commit() {
 
 #[tokio::test(start_paused = true)]
 async fn a_dirty_candidate_is_left_alone() {
-    for personality in Personality::ALL.into_iter().filter(|personality| has_candidate(*personality)) {
-        let name = personality.name();
-        let lab = Lab::one(personality).await;
+    for kind in Kind::ALL.into_iter().filter(|kind| kind.has_candidate()) {
+        let name = kind.name();
+        let lab = Lab::one(kind).await;
         let before = lab.leaf1().running_xml();
         let mut other = Raw::open(lab.leaf1()).await;
-        other.describe(personality, "eth3", "theirs").await;
+        other.describe(kind, "eth3", "theirs").await;
         let started = Instant::now();
         let change = lab.attach(&[("leaf1", "eth1")], 100).await;
         assert!(started.elapsed() <= WAIT, "{name}: {:?}", started.elapsed());
@@ -231,15 +222,15 @@ async fn a_dirty_candidate_is_left_alone() {
 /// there: such switches are left out here.
 #[tokio::test(start_paused = true)]
 async fn a_pending_commit_of_somebody_else_is_left_alone() {
-    for (personality, persist) in [
-        (Personality::CandidatePersist, "<persist>theirs</persist>"),
-        (Personality::CandidatePersist, ""),
-        (Personality::CandidateSession, ""),
+    for (kind, persist) in [
+        (Kind::CandidatePersist, "<persist>theirs</persist>"),
+        (Kind::CandidatePersist, ""),
+        (Kind::CandidateSession, ""),
     ] {
-        let cell = format!("{} {persist}", personality.name());
-        let lab = Lab::one(personality).await;
+        let cell = format!("{} {persist}", kind.name());
+        let lab = Lab::one(kind).await;
         let mut other = Raw::open(lab.leaf1()).await;
-        other.describe(personality, "eth3", "theirs").await;
+        other.describe(kind, "eth3", "theirs").await;
         other
             .ok(&format!("<commit><confirmed/><confirm-timeout>40</confirm-timeout>{persist}</commit>"))
             .await;

@@ -4,12 +4,12 @@
 use futures_util::future::join;
 use mercury::report::Refusal;
 
-use super::single::{expected, is_timed, steps};
+use super::single::expected;
 use super::*;
 
 const BOTH: [(&str, &str); 2] = [("leaf1", "eth1"), ("leaf2", "eth1")];
 
-async fn pair(one: Personality, other: Personality) -> Lab {
+async fn pair(one: Kind, other: Kind) -> Lab {
     Lab::new(vec![spec("leaf1", one), spec("leaf2", other)]).await
 }
 
@@ -36,10 +36,10 @@ async fn torn(lab: &Lab, before: &[String; 2], end: End) -> String {
 
 /// Both end as the failing one would end alone. Only where that is found to stand, and the other
 /// one was not done yet, both go back.
-fn together(alone: End, phase: Phase, partner: Personality) -> End {
+fn together(alone: End, phase: Phase, partner: Kind) -> End {
     let partner_is_done = match phase {
         Phase::Commit | Phase::Verify => false,
-        Phase::Confirm => partner != Personality::RunningStartup,
+        Phase::Confirm => partner != Kind::RunningStartup,
         _ => true,
     };
     if alone == End::Applied && !partner_is_done { End::RolledBack(phase) } else { alone }
@@ -47,14 +47,14 @@ fn together(alone: End, phase: Phase, partner: Personality) -> End {
 
 /// One of the switches fails in one step of its own.
 async fn problem(
-    [one, other]: [Personality; 2],
+    [one, other]: [Kind; 2],
     failing: &str,
     (rpc, nth, phase): (&str, u32, Phase),
     what: What,
 ) -> String {
     let lab = pair(one, other).await;
     let before = running(&lab);
-    let personality = if failing == "leaf1" { one } else { other };
+    let kind = if failing == "leaf1" { one } else { other };
     let throughout = phase == Phase::Lock && matches!(what, What::Reject(_));
     let nth = if throughout { Nth::Every } else { Nth::Only(nth) };
     lab.switch(failing).inject(FaultSpec { rpc: rpc.to_owned(), nth, what: what.clone() });
@@ -67,7 +67,7 @@ async fn problem(
     let end = match (phase, &what) {
         // Sessions are open before any switch is held; one that is gone by then is opened anew.
         (Phase::Lock, What::DropBefore | What::DropAfter | What::Malformed) => End::Applied,
-        _ => together(expected(personality, rpc, phase, &what), phase, partner),
+        _ => together(expected(kind, rpc, phase, &what), phase, partner),
     };
     let ends = [end_of(&change, 0), end_of(&change, 1)];
     if ends != [Some(end); 2] {
@@ -80,13 +80,13 @@ async fn problem(
     if next.outcome == "applied" { problem } else { format!("{problem}; the next change: {next:?}") }
 }
 
-async fn every_step(pairs: &[[Personality; 2]]) {
+async fn every_step(pairs: &[[Kind; 2]]) {
     let mut wrong = Wrong::default();
     for pair in pairs {
-        for (failing, personality) in [("leaf1", pair[0]), ("leaf2", pair[1])] {
-            for step in steps(personality) {
+        for (failing, kind) in [("leaf1", pair[0]), ("leaf2", pair[1])] {
+            for step in kind.steps() {
                 for what in single::main_ways() {
-                    let names = pair.map(Personality::name);
+                    let names = pair.map(Kind::name);
                     let cell = format!("{names:?} {failing} {}@{} {what:?}", step.0, step.1);
                     wrong.cell(&cell, &problem(*pair, failing, step, what).await);
                 }
@@ -98,17 +98,22 @@ async fn every_step(pairs: &[[Personality; 2]]) {
 
 #[tokio::test(start_paused = true)]
 async fn two_of_a_kind() {
-    every_step(&Personality::ALL.map(|personality| [personality; 2])).await;
+    every_step(&Kind::ALL.map(|kind| [kind; 2])).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn two_of_different_kinds() {
-    use Personality::{CandidatePersist, CandidatePlain, CandidateSession, Running, RunningStartup};
+    use Kind::{
+        CandidatePersist, CandidatePlain, CandidateSession, Gnmi, GnmiPlain, Running, RunningStartup,
+    };
     every_step(&[
         [CandidatePersist, CandidateSession],
         [CandidatePersist, Running],
         [CandidateSession, RunningStartup],
         [CandidatePlain, RunningStartup],
+        [Gnmi, CandidatePersist],
+        [RunningStartup, Gnmi],
+        [CandidateSession, GnmiPlain],
     ])
     .await;
 }
@@ -117,8 +122,8 @@ async fn two_of_different_kinds() {
 #[tokio::test(start_paused = true)]
 async fn one_of_the_two_does_not_hold_it() {
     let mut wrong = Wrong::default();
-    for one in Personality::ALL {
-        for other in Personality::ALL {
+    for one in Kind::ALL {
+        for other in Kind::ALL {
             for failing in 0..2 {
                 let mut specs = vec![spec("leaf1", one), spec("leaf2", other)];
                 specs[failing].quirks.ignore = Some("access-vlan".to_owned());
@@ -142,23 +147,23 @@ async fn one_of_the_two_does_not_hold_it() {
 #[tokio::test(start_paused = true)]
 async fn the_second_one_is_never_seen_again() {
     let mut wrong = Wrong::default();
-    for personality in Personality::ALL {
-        let reference = pair(personality, personality).await;
+    for kind in Kind::ALL {
+        let reference = pair(kind, kind).await;
         reference.attach(&BOTH, 100).await;
         let steps: Vec<String> =
             reference.switch("leaf2").log().into_iter().map(|logged| logged.rpc).collect();
         for last in 0..steps.len() {
             for what in [What::HangBefore, What::DropBefore] {
-                let cell = format!("{} until {}#{last}, then {what:?}", personality.name(), steps[last]);
-                wrong.cell(&cell, &gone(personality, &steps, last, what).await);
+                let cell = format!("{} until {}#{last}, then {what:?}", kind.name(), steps[last]);
+                wrong.cell(&cell, &gone(kind, &steps, last, what).await);
             }
         }
     }
     wrong.none();
 }
 
-async fn gone(personality: Personality, steps: &[String], last: usize, what: What) -> String {
-    let mut specs = vec![spec("leaf1", personality), spec("leaf2", personality)];
+async fn gone(kind: Kind, steps: &[String], last: usize, what: What) -> String {
+    let mut specs = vec![spec("leaf1", kind), spec("leaf2", kind)];
     specs[1].latency = Duration::from_millis(10);
     let mut lab = Lab::new(specs).await;
     let before = running(&lab);
@@ -169,7 +174,7 @@ async fn gone(personality: Personality, steps: &[String], last: usize, what: Wha
         assert!(!change.is_finished(), "it ended before");
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    for rpc in ["any", "hello"] {
+    for rpc in ["any", kind.hello()] {
         lab.switch("leaf2").inject(FaultSpec::every(rpc, what.clone()));
     }
     let change = change.await.unwrap();
@@ -177,12 +182,10 @@ async fn gone(personality: Personality, steps: &[String], last: usize, what: Wha
         return format!("it took {:?}", started.elapsed());
     }
     let position = |rpc: &str| steps.iter().position(|step| step == rpc).unwrap();
-    let done = match personality {
-        Personality::RunningStartup => position("copy-config"),
-        _ if is_timed(personality) => position("confirm"),
-        _ => steps.iter().rposition(|step| step == "get-config").unwrap(),
-    };
-    let expected = if last < position("get-config") {
+    let done = steps.iter().rposition(|step| step == kind.last()).unwrap();
+    let expected = if kind.is_gnmi() && last == 0 {
+        [End::RolledBack(Phase::Connect); 2]
+    } else if last < position(kind.read()) {
         [End::RolledBack(Phase::Lock); 2]
     } else if last >= done {
         [End::Applied; 2]
@@ -207,12 +210,12 @@ async fn gone(personality: Personality, steps: &[String], last: usize, what: Wha
 #[tokio::test(start_paused = true)]
 async fn one_of_the_two_cannot_be_reached() {
     let mut wrong = Wrong::default();
-    for personality in Personality::ALL {
+    for kind in Kind::ALL {
         for failing in ["leaf1", "leaf2"] {
             for what in [What::DropBefore, What::HangBefore, What::Malformed] {
-                let lab = pair(personality, personality).await;
+                let lab = pair(kind, kind).await;
                 let before = running(&lab);
-                lab.switch(failing).inject(FaultSpec::every("hello", what.clone()));
+                lab.switch(failing).inject(FaultSpec::every(kind.hello(), what.clone()));
                 let change = lab.attach(&BOTH, 100).await;
                 let end = End::RolledBack(Phase::Connect);
                 let problem = match [end_of(&change, 0), end_of(&change, 1)] == [Some(end); 2] {
@@ -221,11 +224,13 @@ async fn one_of_the_two_cannot_be_reached() {
                 };
                 let touched = BOTH.iter().any(|(name, _)| {
                     lab.switch(name).log().iter().any(|logged| {
-                        !["hello", "lock", "unlock", "get-config"].contains(&logged.rpc.as_str())
+                        // Of what is by gNMI, one looks for the commit extension.
+                        ![kind.hello(), "lock", "unlock", kind.read(), "gnmi-cancel"]
+                            .contains(&logged.rpc.as_str())
                     })
                 });
                 let problem = if touched { format!("something was sent. {problem}") } else { problem };
-                wrong.cell(&format!("{} {failing} {what:?}", personality.name()), &problem);
+                wrong.cell(&format!("{} {failing} {what:?}", kind.name()), &problem);
             }
         }
     }
@@ -235,8 +240,8 @@ async fn one_of_the_two_cannot_be_reached() {
 /// Two calls that name the same switches the other way round.
 #[tokio::test(start_paused = true)]
 async fn opposite_changes_at_once_both_end() {
-    for personality in Personality::ALL {
-        let lab = pair(personality, personality).await;
+    for kind in Kind::ALL {
+        let lab = pair(kind, kind).await;
         let there = lab.engine.change(attach(&[("leaf1", "eth1"), ("leaf2", "eth1")], 100));
         let back = lab.engine.change(attach(&[("leaf2", "eth2"), ("leaf1", "eth2")], 101));
         let started = Instant::now();
@@ -254,19 +259,20 @@ async fn opposite_changes_at_once_both_end() {
 /// lock is waited for; one that cannot be reached not at all.
 #[tokio::test(start_paused = true)]
 async fn a_stuck_partner_keeps_nobody_waiting() {
-    for (rpc, at_most) in [("hello", Duration::from_secs(1)), ("lock", LOCK_WAIT + Duration::from_secs(1))] {
-        for personality in Personality::ALL {
-            let lab = pair(personality, personality).await;
+    for kind in Kind::ALL {
+        let a_lock = LOCK_WAIT + Duration::from_secs(1);
+        for (rpc, at_most) in [(kind.hello(), Duration::from_secs(1)), (kind.begin(), a_lock)] {
+            let lab = pair(kind, kind).await;
             lab.switch("leaf2").inject(FaultSpec::every(rpc, What::HangBefore));
             let (engine, both) = (lab.engine.clone(), attach(&BOTH, 100));
             let bond = tokio::spawn(async move { engine.change(both).await });
             seen(lab.switch("leaf2"), rpc, 1).await;
             let started = Instant::now();
             let alone = lab.attach(&[("leaf1", "eth2")], 101).await;
-            assert_eq!(alone.outcome, "applied", "{rpc} {personality:?}");
-            assert!(started.elapsed() < at_most, "{rpc} {personality:?}: {:?}", started.elapsed());
+            assert_eq!(alone.outcome, "applied", "{rpc} {kind:?}");
+            assert!(started.elapsed() < at_most, "{rpc} {kind:?}: {:?}", started.elapsed());
             let bond = bond.await.unwrap().unwrap();
-            assert_eq!(bond.outcome, "rolled_back", "{rpc} {personality:?}: {bond:?}");
+            assert_eq!(bond.outcome, "rolled_back", "{rpc} {kind:?}: {bond:?}");
             assert!(!is_in(&lab.leaf1().running_xml(), "eth1", 100));
         }
     }
@@ -276,7 +282,7 @@ async fn a_stuck_partner_keeps_nobody_waiting() {
 #[tokio::test(start_paused = true)]
 async fn bonds_wait_in_bounded_queues() {
     let ports: Vec<String> = (1..=80).map(|n| format!("eth{n}")).collect();
-    let wide = |name| SwitchSpec { ports: ports.clone(), ..spec(name, Personality::CandidatePersist) };
+    let wide = |name| SwitchSpec { ports: ports.clone(), ..spec(name, Kind::CandidatePersist) };
     let lab = Lab::new(vec![wide("leaf1"), wide("leaf2")]).await;
     lab.switch("leaf2").inject(FaultSpec::every("hello", What::HangBefore));
     let bonds = ports.iter().map(|port| lab.engine.change(attach(&[("leaf1", port), ("leaf2", port)], 100)));

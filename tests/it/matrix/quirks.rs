@@ -53,7 +53,7 @@ async fn what_is_accepted_and_not_done_is_taken_back() {
     let to_access = (access(105), ["access-vlan", "interface-mode"]);
     let to_trunk = (trunk(Some(101), "107,109"), ["native-vlan", "interface-mode"]);
     let mut wrong = Wrong::default();
-    for personality in Personality::ALL {
+    for kind in Kind::ALL {
         for (vlans, leaves) in [&to_access, &to_trunk] {
             for (leaf, prune_when, from_trunk) in leaves.iter().flat_map(|leaf| {
                 [(leaf, true, true), (leaf, true, false), (leaf, false, true), (leaf, false, false)]
@@ -62,7 +62,7 @@ async fn what_is_accepted_and_not_done_is_taken_back() {
                     // It is a trunk already, so nothing is ignored.
                     continue;
                 }
-                let mut spec = spec("leaf1", personality);
+                let mut spec = spec("leaf1", kind);
                 spec.startup_xml = start(from_trunk);
                 spec.quirks.ignore = Some((*leaf).to_owned());
                 spec.quirks.prune_when = prune_when;
@@ -73,7 +73,7 @@ async fn what_is_accepted_and_not_done_is_taken_back() {
                     false => [Phase::Commit],
                 };
                 let problem = rolled_back(&lab, vlans, &ends).await;
-                let name = personality.name();
+                let name = kind.name();
                 let cell = format!(
                     "{name} ignores {leaf}, prunes {prune_when}, from trunk {from_trunk} to {vlans:?}"
                 );
@@ -90,21 +90,21 @@ async fn what_is_accepted_and_not_done_is_taken_back() {
 async fn half_an_edit_is_taken_back() {
     let list = trunk(Some(101), "105,107,109");
     let mut wrong = Wrong::default();
-    for personality in Personality::ALL {
-        let phase = if raw::has_candidate(personality) { Phase::Stage } else { Phase::Commit };
+    for kind in Kind::ALL {
+        let phase = if kind.has_candidate() { Phase::Stage } else { Phase::Commit };
         for (refused, vlans) in [(105, &access(105)), (105, &list), (109, &list), (101, &list)] {
             for (from_trunk, is_read_back) in [(true, true), (true, false), (false, true), (false, false)] {
-                let mut spec = spec("leaf1", personality);
+                let mut spec = spec("leaf1", kind);
                 spec.startup_xml = start(from_trunk);
                 spec.quirks.partial = true;
                 spec.quirks.refuse = Some(refused);
                 let lab = Lab::new(vec![spec]).await;
                 if !is_read_back {
-                    let (rpc, nth) = ("get-config".to_owned(), Nth::Only(2));
+                    let (rpc, nth) = (kind.read().to_owned(), Nth::Only(2));
                     lab.leaf1().inject(FaultSpec { rpc, nth, what: What::DropBefore });
                 }
                 let problem = rolled_back(&lab, vlans, &[phase]).await;
-                let name = personality.name();
+                let name = kind.name();
                 let cell = format!(
                     "{name} from trunk {from_trunk} to {vlans:?}, {refused} refused, read back {is_read_back}"
                 );
@@ -124,8 +124,8 @@ async fn half_an_edit_inside_a_range_means_the_same_again() {
         dry.dry_run = true;
         lab.engine.change(dry).await.unwrap().devices[0].before.clone()
     };
-    for personality in Personality::ALL {
-        let mut spec = spec("leaf1", personality);
+    for kind in Kind::ALL {
+        let mut spec = spec("leaf1", kind);
         spec.startup_xml = start(true);
         spec.quirks.partial = true;
         spec.quirks.refuse = Some(105);
@@ -135,7 +135,7 @@ async fn half_an_edit_inside_a_range_means_the_same_again() {
         let change =
             lab.engine.change(call(&[("leaf1", "eth1")], &trunk(Some(101), "103,105"))).await.unwrap();
         assert!(matches!(end_of(&change, 0), Some(End::RolledBack(_))), "{change:?}");
-        assert_eq!(words(&lab).await, before, "{}", personality.name());
+        assert_eq!(words(&lab).await, before, "{}", kind.name());
         assert_eq!(lab.leftovers().await, "");
     }
 }
@@ -144,10 +144,10 @@ async fn half_an_edit_inside_a_range_means_the_same_again() {
 #[tokio::test(start_paused = true)]
 async fn two_ports_of_one_change_stand_or_fall_together() {
     let mut wrong = Wrong::default();
-    for personality in Personality::ALL {
+    for kind in Kind::ALL {
         for partial in [true, false] {
             for refused in [100, 105] {
-                let mut spec = spec("leaf1", personality);
+                let mut spec = spec("leaf1", kind);
                 spec.quirks.partial = partial;
                 spec.quirks.refuse = Some(refused);
                 let lab = Lab::new(vec![spec]).await;
@@ -162,7 +162,7 @@ async fn two_ports_of_one_change_stand_or_fall_together() {
                     }
                     _ => format!("{ends:?}"),
                 };
-                wrong.cell(&format!("{} partial {partial} refused {refused}", personality.name()), &problem);
+                wrong.cell(&format!("{} partial {partial} refused {refused}", kind.name()), &problem);
             }
         }
     }
@@ -173,18 +173,19 @@ async fn two_ports_of_one_change_stand_or_fall_together() {
 #[tokio::test(start_paused = true)]
 async fn one_step_is_refused_every_time() {
     let mut wrong = Wrong::default();
-    for personality in Personality::ALL {
-        for (rpc, _, phase) in single::steps(personality) {
+    for kind in Kind::ALL {
+        for (rpc, _, phase) in kind.steps() {
             // Without reading nothing is known, and what is done stays done whatever the unlock says.
-            let says_nothing = matches!(rpc, "get-config" | "unlock");
-            // Where any commit confirms, refusing the confirm is refusing the inverse too.
-            if says_nothing || personality == Personality::AnyCommit && rpc == "confirm" {
+            let says_nothing = rpc == kind.read() || rpc == "unlock";
+            // Where any commit confirms, refusing the confirm is refusing the inverse too. A target that
+            // refuses to cancel has no commit extension.
+            if says_nothing || kind == Kind::AnyCommit && rpc == "confirm" || rpc == kind.cancel() {
                 continue;
             }
-            let lab = Lab::one(personality).await;
+            let lab = Lab::one(kind).await;
             lab.leaf1().inject(FaultSpec::every(rpc, What::Reject(REJECT.to_owned())));
             let problem = rolled_back(&lab, &access(100), &[phase]).await;
-            wrong.cell(&format!("{} {rpc}", personality.name()), &problem);
+            wrong.cell(&format!("{} {rpc}", kind.name()), &problem);
         }
     }
     wrong.none();
@@ -193,11 +194,11 @@ async fn one_step_is_refused_every_time() {
 /// netconfd keeps a timed commit, whatever it answers, while running is locked.
 #[tokio::test(start_paused = true)]
 async fn a_timed_commit_is_taken_back_where_a_lock_would_keep_it() {
-    for personality in Personality::ALL.into_iter().filter(|personality| single::is_timed(*personality)) {
-        let mut spec = spec("leaf1", personality);
+    for kind in Kind::ALL.into_iter().filter(|kind| kind.is_timed() && !kind.is_gnmi()) {
+        let mut spec = spec("leaf1", kind);
         spec.quirks.undo_needs_unlock = true;
         let lab = Lab::new(vec![spec]).await;
         lab.leaf1().inject(FaultSpec::once("confirm", What::Reject(REJECT.to_owned())));
-        assert_eq!(rolled_back(&lab, &access(100), &[Phase::Confirm]).await, "", "{}", personality.name());
+        assert_eq!(rolled_back(&lab, &access(100), &[Phase::Confirm]).await, "", "{}", kind.name());
     }
 }

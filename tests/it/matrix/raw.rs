@@ -49,8 +49,8 @@ impl Raw {
     }
 
     /// Puts a description on a port, in the candidate where there is one.
-    pub async fn describe(&mut self, personality: Personality, port: &str, description: &str) {
-        let target = if has_candidate(personality) { "candidate" } else { "running" };
+    pub async fn describe(&mut self, kind: Kind, port: &str, description: &str) {
+        let target = if kind.has_candidate() { "candidate" } else { "running" };
         let edit = format!(
             "<edit-config><target><{target}/></target><config>\
              <interfaces xmlns='http://openconfig.net/yang/interfaces'><interface><name>{port}</name>\
@@ -61,9 +61,9 @@ impl Raw {
     }
 
     /// Describes a port and makes it run, when nobody else is in the way.
-    pub async fn describe_for_good(&mut self, personality: Personality, port: &str, description: &str) {
-        self.describe(personality, port, description).await;
-        if has_candidate(personality) {
+    pub async fn describe_for_good(&mut self, kind: Kind, port: &str, description: &str) {
+        self.describe(kind, port, description).await;
+        if kind.has_candidate() {
             self.ok("<commit/>").await;
         }
     }
@@ -83,8 +83,4 @@ impl Raw {
             assert!(read > 0, "the switch closed the session: {text}");
         }
     }
-}
-
-pub fn has_candidate(personality: Personality) -> bool {
-    !matches!(personality, Personality::Running | Personality::RunningStartup)
 }

@@ -2,10 +2,26 @@
 
 use super::*;
 
+/// By gNMI it is ABORTED.
 pub const REJECT: &str = "operation-failed";
 
-fn ways() -> impl Iterator<Item = What> {
-    main_ways().into_iter().chain([What::Close, What::Doctype, What::NotXml])
+/// What gRPC says where nobody knows what was done.
+const BROKEN: [&str; 6] =
+    ["internal", "unknown", "cancelled", "unavailable", "deadline-exceeded", "data-loss"];
+
+fn ways(kind: Kind) -> impl Iterator<Item = What> {
+    let more = match kind.is_gnmi() {
+        false => vec![What::Close, What::Doctype, What::NotXml],
+        true => {
+            let late = Duration::from_secs(5);
+            let mut more = vec![What::NotXml, What::Delay(late), What::RejectAfter(REJECT.to_owned())];
+            for code in BROKEN {
+                more.extend([What::Reject(code.to_owned()), What::RejectAfter(code.to_owned())]);
+            }
+            more
+        }
+    };
+    main_ways().into_iter().chain([What::BreakOff]).chain(more)
 }
 
 /// The ways that end differently from each other.
@@ -20,83 +36,48 @@ pub fn main_ways() -> [What; 6] {
     ]
 }
 
+/// Whether the switch says no, whatever it did.
+fn is_refused(what: &What) -> bool {
+    matches!(what, What::Reject(word) | What::RejectAfter(word) if !BROKEN.contains(&word.as_str()))
+}
+
 /// Whether the switch did what the message asked before things went wrong.
 pub fn has_effect(what: &What) -> bool {
     !matches!(what, What::Reject(_) | What::DropBefore | What::HangBefore)
 }
 
-pub fn is_timed(personality: Personality) -> bool {
-    use Personality::{AnyCommit, CandidatePersist, CandidateSession};
-    matches!(personality, CandidatePersist | CandidateSession | AnyCommit)
-}
-
-/// The rpc that makes a change run.
-pub fn commit(personality: Personality) -> &'static str {
-    match personality {
-        Personality::CandidatePlain => "commit",
-        Personality::Running | Personality::RunningStartup => "edit-config",
-        _ => "confirmed-commit",
-    }
-}
-
-/// The rpcs of one attach in order, with the phase they belong to.
-pub fn steps(personality: Personality) -> Vec<(&'static str, u32, Phase)> {
-    let start = [("lock", 1, Phase::Lock), ("get-config", 1, Phase::Lock)];
-    let rest: &[_] = match personality {
-        Personality::CandidatePersist | Personality::CandidateSession | Personality::AnyCommit => &[
-            ("edit-config", 1, Phase::Stage),
-            ("confirmed-commit", 1, Phase::Commit),
-            ("get-config", 2, Phase::Verify),
-            ("confirm", 1, Phase::Confirm),
-            ("unlock", 1, Phase::Unlock),
-        ],
-        Personality::CandidatePlain => &[
-            ("edit-config", 1, Phase::Stage),
-            ("commit", 1, Phase::Commit),
-            ("get-config", 2, Phase::Verify),
-            ("unlock", 1, Phase::Unlock),
-        ],
-        Personality::Running => &[
-            ("edit-config", 1, Phase::Commit),
-            ("get-config", 2, Phase::Verify),
-            ("unlock", 1, Phase::Unlock),
-        ],
-        Personality::RunningStartup => &[
-            ("edit-config", 1, Phase::Commit),
-            ("get-config", 2, Phase::Verify),
-            ("copy-config", 1, Phase::Save),
-            ("unlock", 1, Phase::Unlock),
-        ],
-    };
-    start.iter().chain(rest).copied().collect()
-}
-
 /// How each cell must end.
-pub fn expected(personality: Personality, rpc: &str, phase: Phase, what: &What) -> End {
+pub fn expected(kind: Kind, rpc: &str, phase: Phase, what: &What) -> End {
     if *what == What::Close {
         // A connection that closes behind a good answer fails whatever is sent next.
-        let steps = steps(personality);
+        let steps = kind.steps();
         let own = steps.iter().position(|step| step.0 == rpc && step.2 == phase);
         return match steps.get(own.unwrap_or_default() + 1) {
             // Nothing of these had been sent yet.
             Some((_, _, phase @ (Phase::Lock | Phase::Confirm))) => End::RolledBack(*phase),
-            Some((next, _, phase)) => expected(personality, next, *phase, &What::DropBefore),
+            Some((next, _, phase)) => expected(kind, next, *phase, &What::DropBefore),
             None => End::Applied,
         };
     }
-    let is_timed = is_timed(personality);
-    let rejected = matches!(what, What::Reject(_));
+    if matches!(what, What::Delay(_)) {
+        return End::Applied;
+    }
+    let is_timed = kind.is_timed();
+    let rejected = is_refused(what);
     match phase {
+        // A target that refuses it has no commit extension.
+        Phase::Connect if rejected && rpc == kind.cancel() => End::Applied,
+        Phase::Connect => End::RolledBack(phase),
         Phase::Lock | Phase::Stage => End::RolledBack(phase),
         Phase::Unlock => End::Applied,
         // A commit for good that took effect is found by reading back.
-        Phase::Commit if !is_timed && has_effect(what) => End::Applied,
+        Phase::Commit if !is_timed && !rejected && has_effect(what) => End::Applied,
         Phase::Commit => End::RolledBack(Phase::Commit),
         Phase::Verify if !is_timed && !rejected => End::Applied,
         Phase::Verify => End::RolledBack(Phase::Verify),
-        Phase::Confirm if has_effect(what) => End::Applied,
+        Phase::Confirm if !rejected && has_effect(what) => End::Applied,
         // It was verified: whoever knows the id, or any commit, may still confirm it.
-        Phase::Confirm if !rejected && personality != Personality::CandidateSession => End::Applied,
+        Phase::Confirm if !rejected && kind != Kind::CandidateSession => End::Applied,
         Phase::Confirm => End::RolledBack(Phase::Confirm),
         Phase::Save if has_effect(what) => End::Applied,
         Phase::Save => End::RolledBack(Phase::Save),
@@ -108,14 +89,17 @@ pub fn expected(personality: Personality, rpc: &str, phase: Phase, what: &What) 
 async fn every_phase_fails_in_every_way_on_every_kind_of_switch() {
     let mut wrong = Wrong::default();
     for asked in [Asked::Attach, Asked::AddNetwork, Asked::DeleteNetwork] {
-        for personality in Personality::ALL {
-            let clean = Lab::new(vec![asked.spec(personality)]).await;
+        for kind in Kind::ALL {
+            let clean = Lab::new(vec![asked.spec(kind)]).await;
             clean.engine.change(asked.call()).await.unwrap();
             let after = clean.leaf1().running_xml();
-            for (rpc, nth, phase) in steps(personality) {
-                for what in ways() {
-                    let cell = format!("{asked:?} {} {rpc}@{nth} {what:?}", personality.name());
-                    wrong.cell(&cell, &problem(asked, &after, personality, rpc, nth, phase, what).await);
+            for (rpc, nth, phase) in kind.steps() {
+                // What is not there may have to be asked for piece by piece; reading back is the last.
+                let reads = || clean.leaf1().log().iter().filter(|logged| logged.rpc == rpc).count() as u32;
+                let nth = if phase == Phase::Verify { reads() } else { nth };
+                for what in ways(kind) {
+                    let cell = format!("{asked:?} {} {rpc}@{nth} {what:?}", kind.name());
+                    wrong.cell(&cell, &problem(asked, &after, kind, rpc, nth, phase, what).await);
                 }
             }
         }
@@ -141,11 +125,11 @@ impl Asked {
         }
     }
 
-    fn spec(self, personality: Personality) -> SwitchSpec {
+    fn spec(self, kind: Kind) -> SwitchSpec {
         match self {
-            Self::Attach => spec("leaf1", personality),
-            Self::AddNetwork => networks::spec("leaf1", personality, &[10, 101]),
-            Self::DeleteNetwork => networks::spec("leaf1", personality, &[10, 101, 150]),
+            Self::Attach => spec("leaf1", kind),
+            Self::AddNetwork => networks::spec("leaf1", kind, &[10, 101]),
+            Self::DeleteNetwork => networks::spec("leaf1", kind, &[10, 101, 150]),
         }
     }
 }
@@ -153,27 +137,27 @@ impl Asked {
 async fn problem(
     asked: Asked,
     after: &str,
-    personality: Personality,
+    kind: Kind,
     rpc: &str,
     nth: u32,
     phase: Phase,
     what: What,
 ) -> String {
-    let lab = Lab::new(vec![asked.spec(personality)]).await;
+    let lab = Lab::new(vec![asked.spec(kind)]).await;
     let switch = lab.leaf1();
     let before = switch.running_xml();
     // A lock that is refused once is tried again, so here it is refused throughout.
-    let throughout = phase == Phase::Lock && matches!(what, What::Reject(_));
+    let throughout = phase == Phase::Lock && is_refused(&what);
     let nth = if throughout { Nth::Every } else { Nth::Only(nth) };
     switch.inject(FaultSpec { rpc: rpc.to_owned(), nth, what: what.clone() });
     let change = lab.engine.change(asked.call()).await.unwrap();
     let running = switch.running_xml();
-    let expected = expected(personality, rpc, phase, &what);
+    let expected = expected(kind, rpc, phase, &what);
     let is_exact = running == if expected == End::Applied { after } else { &before };
     if end_of(&change, 0) != Some(expected) || !is_exact {
         return format!("{:?}, expected {expected:?}, exact {is_exact}", change.devices[0].outcome);
     }
-    if personality == Personality::RunningStartup && switch.startup_xml() != running {
+    if kind == Kind::RunningStartup && switch.startup_xml() != running {
         return "startup is not running".to_owned();
     }
     let left = lab.leftovers().await;

@@ -1,18 +1,17 @@
-//! One representative of each row of the matrix over SSH and real time: what holds over a stream in
+//! One representative of each row of the matrix over SSH, or gNMI over TCP, and real time: what holds over a stream in
 //! memory holds over sockets.
 
 use futures_util::future::join_all;
 
-use super::single::{commit, expected};
+use super::single::expected;
 use super::*;
 
 const TIMEOUT: Duration = Duration::from_secs(4);
 /// What a loaded machine may take besides.
 const SLACK: Duration = Duration::from_secs(2);
 
-async fn problem(personality: Personality, rpc: &str, phase: Phase, what: What) -> String {
-    let spec = SwitchSpec { password: Some("secret".into()), ..spec("leaf1", personality) };
-    let lab = Lab::with(vec![spec], Wire::Ssh, TIMEOUT, Duration::from_millis(300)).await;
+async fn problem(kind: Kind, rpc: &str, phase: Phase, what: What) -> String {
+    let lab = Lab::with(vec![spec("leaf1", kind)], Wire::Sockets, TIMEOUT, Duration::from_millis(300)).await;
     let switch = lab.leaf1();
     let before = switch.running_xml();
     // A lock that is refused once is tried again, so here it is refused throughout.
@@ -24,7 +23,7 @@ async fn problem(personality: Personality, rpc: &str, phase: Phase, what: What) 
     if started.elapsed() > TIMEOUT + SLACK {
         return format!("it took {:?}", started.elapsed());
     }
-    let end = expected(personality, rpc, phase, &what);
+    let end = expected(kind, rpc, phase, &what);
     let running = switch.running_xml();
     let is_exact = match end {
         End::Applied => is_in(&running, "eth1", 100),
@@ -42,17 +41,15 @@ async fn problem(personality: Personality, rpc: &str, phase: Phase, what: What) 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_of_each_row() {
     let mut cells = Vec::new();
-    for personality in [Personality::CandidatePersist, Personality::RunningStartup] {
-        let mut rows = vec![("lock", Phase::Lock), (commit(personality), Phase::Commit)];
-        rows.extend(match personality {
-            Personality::RunningStartup => vec![("copy-config", Phase::Save)],
-            _ => vec![("edit-config", Phase::Stage), ("confirm", Phase::Confirm)],
-        });
-        for (rpc, phase) in rows {
+    for kind in [Kind::CandidatePersist, Kind::RunningStartup, Kind::Gnmi, Kind::GnmiPlain] {
+        let of_a_row = |(rpc, nth, phase): &(&str, u32, Phase)| {
+            *nth == 1 && *rpc != "get-config" && !matches!(phase, Phase::Connect | Phase::Unlock)
+        };
+        for (rpc, _, phase) in kind.steps().into_iter().filter(of_a_row) {
             for what in single::main_ways() {
                 cells.push(async move {
-                    let name = format!("{} {rpc} {what:?}", personality.name());
-                    (name, problem(personality, rpc, phase, what).await)
+                    let name = format!("{} {rpc} {what:?}", kind.name());
+                    (name, problem(kind, rpc, phase, what).await)
                 });
             }
         }

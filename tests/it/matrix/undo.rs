@@ -1,6 +1,6 @@
 //! Undo under fire: a first fault that forces the undo, and a second in each step of that undo.
 
-use super::single::{REJECT, expected, steps};
+use super::single::{REJECT, expected};
 use super::*;
 
 /// What forces the undo, and how the change is to end all the same.
@@ -18,8 +18,8 @@ impl First {
         }
     }
 
-    async fn lab(&self, personality: Personality) -> Lab {
-        let mut spec = spec("leaf1", personality);
+    async fn lab(&self, kind: Kind) -> Lab {
+        let mut spec = spec("leaf1", kind);
         spec.quirks.ignore = self.fault.is_none().then(|| "access-vlan".to_owned());
         let lab = Lab::new(vec![spec]).await;
         self.fault.iter().for_each(|fault| lab.leaf1().inject(fault.clone()));
@@ -27,8 +27,8 @@ impl First {
     }
 
     /// The steps of the undo when nothing else fails: rpcs, and the how-manieth of its name each is.
-    async fn undo(&self, personality: Personality) -> Vec<(String, u32)> {
-        let lab = self.lab(personality).await;
+    async fn undo(&self, kind: Kind) -> Vec<(String, u32)> {
+        let lab = self.lab(kind).await;
         lab.attach(&[("leaf1", "eth1")], 100).await;
         let mut seen = BTreeMap::new();
         let mut steps = Vec::new();
@@ -39,16 +39,16 @@ impl First {
         }
         let failing = match &self.fault {
             Some(FaultSpec { rpc, nth: Nth::Only(nth), .. }) => (rpc.clone(), *nth),
-            _ => ("get-config".to_owned(), 2),
+            _ => (kind.read().to_owned(), 2),
         };
         let at = steps.iter().position(|step| *step == failing).unwrap();
         steps.split_off(at + 1)
     }
 }
 
-fn firsts(personality: Personality) -> Vec<First> {
+fn firsts(kind: Kind) -> Vec<First> {
     let mut firsts = vec![First { fault: None, end: End::RolledBack(Phase::Verify) }];
-    for (rpc, nth, phase) in steps(personality) {
+    for (rpc, nth, phase) in kind.steps() {
         let reject = What::Reject(REJECT.to_owned());
         let whats = match phase {
             Phase::Commit | Phase::Verify | Phase::Confirm | Phase::Save => {
@@ -58,29 +58,29 @@ fn firsts(personality: Personality) -> Vec<First> {
             _ => continue,
         };
         firsts.extend(whats.into_iter().map(|what| First {
-            end: expected(personality, rpc, phase, &what),
+            end: expected(kind, rpc, phase, &what),
             fault: Some(FaultSpec { rpc: rpc.to_owned(), nth: Nth::Only(nth), what }),
         }));
     }
     firsts
 }
 
-async fn under_fire(personality: Personality) {
+async fn under_fire(kind: Kind) {
     let mut wrong = Wrong::default();
-    for first in firsts(personality) {
-        for (rpc, nth) in first.undo(personality).await {
+    for first in firsts(kind) {
+        for (rpc, nth) in first.undo(kind).await {
             for what in single::main_ways() {
-                let cell = format!("{} {}, then {rpc}@{nth} {what:?}", personality.name(), first.name());
+                let cell = format!("{} {}, then {rpc}@{nth} {what:?}", kind.name(), first.name());
                 let second = FaultSpec { rpc: rpc.clone(), nth: Nth::Only(nth), what };
-                wrong.cell(&cell, &problem(personality, &first, second).await);
+                wrong.cell(&cell, &problem(kind, &first, second).await);
             }
         }
     }
     wrong.none();
 }
 
-async fn problem(personality: Personality, first: &First, second: FaultSpec) -> String {
-    let lab = first.lab(personality).await;
+async fn problem(kind: Kind, first: &First, second: FaultSpec) -> String {
+    let lab = first.lab(kind).await;
     let switch = lab.leaf1();
     let before = switch.running_xml();
     switch.inject(second);
@@ -98,7 +98,7 @@ async fn problem(personality: Personality, first: &First, second: FaultSpec) -> 
     if started.elapsed() > BUDGET {
         return format!("it took {:?}", started.elapsed());
     }
-    if personality == Personality::RunningStartup && switch.startup_xml() != running {
+    if kind == Kind::RunningStartup && switch.startup_xml() != running {
         return "startup is not running".to_owned();
     }
     let left = lab.leftovers().await;
@@ -113,30 +113,40 @@ async fn problem(personality: Personality, first: &First, second: FaultSpec) -> 
 
 #[tokio::test(start_paused = true)]
 async fn candidate_persist() {
-    under_fire(Personality::CandidatePersist).await;
+    under_fire(Kind::CandidatePersist).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn candidate_session() {
-    under_fire(Personality::CandidateSession).await;
+    under_fire(Kind::CandidateSession).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn candidate_plain() {
-    under_fire(Personality::CandidatePlain).await;
+    under_fire(Kind::CandidatePlain).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn any_commit() {
-    under_fire(Personality::AnyCommit).await;
+    under_fire(Kind::AnyCommit).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn gnmi() {
+    under_fire(Kind::Gnmi).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn gnmi_plain() {
+    under_fire(Kind::GnmiPlain).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn running() {
-    under_fire(Personality::Running).await;
+    under_fire(Kind::Running).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn running_startup() {
-    under_fire(Personality::RunningStartup).await;
+    under_fire(Kind::RunningStartup).await;
 }

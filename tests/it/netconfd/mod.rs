@@ -5,6 +5,7 @@
 mod changes;
 mod faults;
 mod groups;
+mod models;
 mod processes;
 mod refusals;
 mod spanning_tree;

@@ -67,6 +67,31 @@ async fn at_no_moment_does_a_machine_see_a_vlan_that_is_not_its_own() {
 }
 
 #[tokio::test]
+async fn a_check_tells_what_the_kernel_says_of_the_link() {
+    if !require(&[Peer::OpenVswitch]) {
+        return;
+    }
+    let switch = OpenVswitch::start(&["sv1"]).await;
+    let service = site(&switch, "").serve().await;
+    let said = async |admin: &str, oper: &str| {
+        let params =
+            json!({ "switch_id": "leaf1", "port_name": "sv1", "mode": "access", "native_vlan": 100 });
+        let check = applied(&service, "check_port", params).await;
+        let port = &check["devices"][0];
+        assert_eq!((&port["admin_status"], &port["oper_status"]), (&admin.into(), &oper.into()), "{check}");
+        let octets = ["in_octets", "out_octets"].map(|name| port[name].as_str().unwrap().parse::<u64>());
+        assert!(octets.iter().all(Result::is_ok), "{check}");
+    };
+    applied(&service, "update_port", update("sv1", "access", 100, &[])).await;
+    // The other end of its cable is there, and down.
+    said("UP", "LOWER_LAYER_DOWN").await;
+    let _machine = switch.host("sv1").await;
+    said("UP", "UP").await;
+    applied(&service, "detach_port", detach("sv1")).await;
+    said("DOWN", "DOWN").await;
+}
+
+#[tokio::test]
 async fn what_is_asked_shows_in_the_answer_and_can_be_taken_back() {
     if !require(&[Peer::OpenVswitch]) {
         return;

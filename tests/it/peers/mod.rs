@@ -9,11 +9,13 @@
 //! * [`AsyncSsh`]: an SSH server with other logins and algorithms than OpenSSH's.
 //! * [`OpenSsh`]: OpenSSH's server, for commands and shells.
 //! * [`Lighttpd`]: a web server in front of a service, with its own idea of authentication and TLS.
+//! * [`Authority`]: certificates for those who speak TLS.
 //! * [`Serve`]: `mercury serve` as a process that can be killed.
 //!
 //! A test that needs them begins with `if !require(&[Peer::Netconfd]) { return; }`.
 
 mod asyncssh;
+mod authority;
 pub mod host;
 mod lighttpd;
 mod netconfd;
@@ -32,6 +34,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use asyncssh::{AsyncSsh, Login};
+pub use authority::Authority;
 pub use lighttpd::Lighttpd;
 pub use netconfd::{Netconfd, Options, Shape};
 pub use openssh::OpenSsh;

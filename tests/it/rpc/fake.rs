@@ -201,7 +201,14 @@ impl Engine for Fake {
                 .into_iter()
                 .map(|(name, reported)| {
                     let running = world.schema.read_xml(&reported.running).unwrap();
-                    (name, Seen { running, state: world.schema.read_state(&reported.state).unwrap() })
+                    (
+                        name,
+                        Seen {
+                            running,
+                            state: world.schema.read_state(&reported.state).unwrap(),
+                            profile: None,
+                        },
+                    )
                 })
                 .collect()),
             Some(Script::Refuse(Refuse::Unreachable(why))) => {

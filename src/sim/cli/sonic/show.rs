@@ -57,7 +57,7 @@ impl Sonic {
                 get(fields, "fec"),
                 get(fields, "alias"),
                 if is_member { "trunk" } else { "routed" }.to_owned(),
-                get(fields, "admin_status"),
+                self.oper(name, fields),
                 get(fields, "admin_status"),
                 "N/A".to_owned(),
                 get(fields, "pfc_asym"),
@@ -81,11 +81,18 @@ impl Sonic {
         table(&heads, &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10], &rows)
     }
 
+    /// A port is up as soon as it may be, if something is plugged in.
+    fn oper(&self, name: &Natural, fields: &Fields) -> String {
+        match self.no_link.contains(&name.0) {
+            true => "down".to_owned(),
+            false => get(fields, "admin_status"),
+        }
+    }
+
     fn description(&self, only: Option<&str>) -> String {
         let row = |(name, fields): (&Natural, &Fields)| {
-            let named = ["admin_status", "admin_status", "alias", "description"];
-            let cells = named.map(|field| get(fields, field));
-            [vec![name.0.clone()], cells.to_vec()].concat()
+            let named = ["admin_status", "alias", "description"].map(|field| get(fields, field));
+            [vec![name.0.clone(), self.oper(name, fields)], named.to_vec()].concat()
         };
         let rows: Vec<_> = self.applied(only).map(row).collect();
         table(&["Interface", "Oper", "Admin", "Alias", "Description"], &[0, 1, 2, 3, 4], &rows)

@@ -274,7 +274,11 @@ fn all_or_nothing() {
 fn kinds_of_data() {
     let bench = Bench::new(GnmiQuirks::default());
     let get = |path: &str, data_type| bench.updates(path, data_type, Encoding::JsonIetf);
-    let up = json!({"openconfig-interfaces:admin-status": "UP", "openconfig-interfaces:oper-status": "UP"});
+    let up = json!({
+        "openconfig-interfaces:admin-status": "UP",
+        "openconfig-interfaces:oper-status": "UP",
+        "openconfig-interfaces:counters": { "in-octets": "0", "out-octets": "0" },
+    });
     for data_type in [DataType::All, DataType::State, DataType::Operational] {
         assert_eq!(get(&format!("{ETH1}/state"), data_type).unwrap()[0].1, up);
     }

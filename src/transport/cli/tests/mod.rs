@@ -130,6 +130,7 @@ fn endpoint(credential: Credential) -> Endpoint {
         credential,
         enable_secret: None,
         host_key: HostKey::Pinned(String::new()),
+        cli_port: None,
         gnmi: None,
     }
 }

@@ -1,0 +1,195 @@
+//! `mercury schema fetch`: a device's own YANG modules into a new directory, which a person reviews
+//! before any configuration names it. Nothing here is loaded from the wire for use.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use clap::{Args, Subcommand};
+use tokio::time::Instant;
+
+use crate::config::{self, item::parse_duration};
+use crate::device::Speaks;
+use crate::report::printable;
+use crate::schema::{Schema, imports, statement};
+use crate::transport::{self, Connect, Fault, Session};
+
+/// What to do with the models of a device.
+#[derive(Subcommand)]
+pub enum SchemaCommand {
+    /// Ask it for its modules over NETCONF (get-schema, RFC 6022) and write them into a new directory.
+    ///
+    /// Exit 1: some did not come, or libyang cannot read them together.
+    Fetch(FetchArgs),
+}
+
+/// Which device, which modules, and where to.
+#[derive(Args)]
+pub struct FetchArgs {
+    /// The device's name or id.
+    device: String,
+    /// The directory, which must not be there yet.
+    #[arg(long, value_name = "DIRECTORY")]
+    into: PathBuf,
+    /// A module, with all that it imports; none: all that the device lists, or those that mercury needs.
+    #[arg(long = "module", value_name = "NAME")]
+    modules: Vec<String>,
+    /// The configuration file.
+    #[arg(long, default_value = "/etc/mercury/mercury.toml")]
+    config: PathBuf,
+    /// How long all of it may take.
+    #[arg(long, value_name = "TIME", default_value = "120s", value_parser = parse_duration)]
+    timeout: Duration,
+}
+
+/// More are not taken from one device.
+const MOST: usize = 5000;
+
+/// Runs the subcommand.
+pub async fn run(SchemaCommand::Fetch(args): SchemaCommand) -> Result<ExitCode> {
+    let inventory = config::load(&args.config)?.inventory;
+    let found = inventory.find(Some(&args.device), None);
+    let device = found.with_context(|| format!("no device of the inventory is called `{}`", args.device))?;
+    let ways = transport::ways(device);
+    let Some(way) = ways.iter().find(|way| matches!(way.profile.speaks, Speaks::Netconf(_))) else {
+        bail!("the profile of {} has no NETCONF, which alone tells models", device.name);
+    };
+    let deadline = Instant::now() + args.timeout;
+    let connect: Connect = Arc::new(transport::connector);
+    let opened = transport::open(way, &connect, deadline).await.opened;
+    let mut session = opened.with_context(|| device.name.clone())?;
+    let needed = way.profile.speaks.modules();
+    let fetched = fetch(&mut *session, &args.modules, needed, deadline).await;
+    session.close().await;
+    let Fetched { texts, missing } = fetched?;
+
+    DirBuilder::new().mode(0o755).create(&args.into).with_context(|| args.into.display().to_string())?;
+    for (name, text) in &texts {
+        write(&args.into, name, text)?;
+    }
+    println!("{} modules of {} in {}", texts.len(), device.name, args.into.display());
+    for (name, why) in &missing {
+        eprintln!("{}", printable(&format!("{name}: {why}")));
+    }
+    let loaded = Schema::from_dir(&args.into);
+    match &loaded {
+        Ok(_) => println!("libyang reads them; review them before a `[models] yang` names them"),
+        Err(error) => eprintln!("{}", printable(&format!("libyang cannot read them together: {error}"))),
+    }
+    let is_whole = missing.is_empty() && loaded.is_ok();
+    Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+#[derive(Default)]
+struct Fetched {
+    /// By name, with the revision where there is one: `ietf-interfaces@2018-02-20`.
+    texts: BTreeMap<String, String>,
+    /// What the device lists or a module imports, and does not give.
+    missing: BTreeMap<String, String>,
+}
+
+/// Modules and all that they import.
+async fn fetch(
+    session: &mut dyn Session,
+    named: &[String],
+    needed: &[&str],
+    deadline: Instant,
+) -> Result<Fetched> {
+    let listed = session.offers().models;
+    let mut waiting: VecDeque<String> = match (named, listed.is_empty()) {
+        ([], false) => listed.keys().cloned().collect(),
+        ([], true) => needed.iter().map(|name| (*name).to_owned()).collect(),
+        (named, _) => named.iter().cloned().collect(),
+    };
+    let mut seen: BTreeSet<String> = waiting.iter().cloned().collect();
+    let mut fetched = Fetched::default();
+    while let Some(name) = waiting.pop_front() {
+        if !is_identifier(&name) {
+            fetched.missing.insert(name, "is no name of a module".to_owned());
+            continue;
+        }
+        let revision = listed.get(&name).map(String::as_str).filter(|date| is_date(date));
+        let text = match session.module(&name, revision, deadline).await {
+            Ok(text) if declares(&text, &name) => text,
+            Ok(_) => {
+                fetched.missing.insert(name, "what came is another module, or none".to_owned());
+                continue;
+            }
+            Err(fault @ Fault::Rejected(_)) => {
+                fetched.missing.insert(name, fault.to_string());
+                continue;
+            }
+            Err(fault) => return Err(fault).with_context(|| format!("module {name}")),
+        };
+        for import in imports(&text).filter(|import| is_identifier(import)) {
+            if seen.len() < MOST && seen.insert(import.to_owned()) {
+                waiting.push_back(import.to_owned());
+            }
+        }
+        let dated = revision.or_else(|| newest(&text)).map(|date| format!("@{date}")).unwrap_or_default();
+        fetched.texts.insert(format!("{name}{dated}"), text);
+    }
+    Ok(fetched)
+}
+
+/// An identifier of YANG (RFC 7950 6.2), which is safe as the name of a file.
+fn is_identifier(name: &str) -> bool {
+    let is_first = |c: char| c.is_ascii_alphabetic() || c == '_';
+    let is_other = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+    name.len() <= 200 && name.starts_with(is_first) && name.chars().all(is_other)
+}
+
+fn is_date(text: &str) -> bool {
+    let is_digit = |(n, c): (usize, char)| if n == 4 || n == 7 { c == '-' } else { c.is_ascii_digit() };
+    text.len() == 10 && text.chars().enumerate().all(is_digit)
+}
+
+/// Whether a text is this module or submodule, whatever comments stand before.
+fn declares(text: &str, name: &str) -> bool {
+    text.lines().any(|line| matches!(statement(line), Some(("module" | "submodule", own)) if own == name))
+}
+
+/// The newest revision that a text tells of itself.
+fn newest(text: &str) -> Option<&str> {
+    let dates = text.lines().filter_map(statement).filter(|(keyword, _)| *keyword == "revision");
+    dates.map(|(_, date)| date).filter(|date| is_date(date)).max()
+}
+
+fn write(directory: &Path, name: &str, text: &str) -> Result<()> {
+    let path = directory.join(format!("{name}.yang"));
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&path);
+    let written = file.and_then(|mut file| file.write_all(text.as_bytes()));
+    written.or_else(|error| {
+        // Half a module would be taken for one.
+        fs::remove_file(&path).ok();
+        Err(error).with_context(|| path.display().to_string())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_text_says_of_itself() {
+        let text = "// x\nmodule \"a-b\" {\n  revision 2020-01-02 { }\n  revision \"2021-03-04\";\n  revision-date 2022-01-01;\n}";
+        assert!(declares(text, "a-b") && !declares(text, "a"));
+        assert_eq!(newest(text), Some("2021-03-04"));
+        assert_eq!(newest("module x { }"), None);
+    }
+
+    #[test]
+    fn no_name_leads_out_of_the_directory() {
+        for bad in ["", "../x", "a/b", ".a", "a b", "-a", "a\0"] {
+            assert!(!is_identifier(bad), "{bad}");
+        }
+        assert!(is_identifier("ietf-yang_types.v1"));
+        assert!(!is_date("2020-1-01x") && !is_date("../../../x") && is_date("2020-01-01"));
+    }
+}
