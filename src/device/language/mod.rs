@@ -38,10 +38,10 @@ pub struct Language {
     pub mode_by_members: bool,
     /// What is in force on a port where nothing is configured.
     pub in_force: PortState,
+    pub state: StateHabits,
     /// The modules of the model that it is a language of, which its edits are checked with; none: nobody
     /// gave them, and only the form of edits is checked.
     pub modules: Option<Arc<Schema>>,
-    pub state: StateHabits,
 }
 
 /// Patterns that a value must fit as a whole before it is written into a line.

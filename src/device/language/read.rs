@@ -75,8 +75,8 @@ impl Language {
             mode_by_members: mode_by_members.unwrap_or_default(),
             keeps_other_mode: keeps_other_mode.unwrap_or_default(),
             in_force,
-            modules: None,
             state,
+            modules: None,
         })
     }
 }
