@@ -50,7 +50,11 @@ impl Profile {
 /// Never empty.
 fn transports(table: &Table) -> Option<Vec<&'static str>> {
     let known = ["netconf", "gnmi", "cli"];
-    let written: Vec<_> = table.those_among(&known).iter().map(|item| item.name).collect();
+    // Of a command line whose lines gNMI carries the rest may be of no use.
+    let entries = table.entries("gnmi");
+    let carries_cli = entries.iter().any(|(key, item)| key == "model" && item.text() == Some("cli"));
+    let written = table.those_among(&known).into_iter().map(|item| item.name);
+    let written: Vec<_> = written.filter(|name| !(*name == "cli" && carries_cli)).collect();
     let named = table.get("transports");
     let Some(item) = named else {
         if written.len() > 1 {
@@ -61,16 +65,17 @@ fn transports(table: &Table) -> Option<Vec<&'static str>> {
             );
             return None;
         }
-        return Some(vec![table.one_among(&known)?.name]);
+        return Some(match written.first() {
+            Some(name) => vec![*name],
+            None => vec![table.one_among(&known)?.name],
+        });
     };
     let names = item.list(|name| {
         let name = name.choice(&known.map(|name| (name, name)))?;
         table.required(name).is_some().then_some(name)
     })?;
     let is_twice = names.iter().enumerate().any(|(n, name)| names[..n].contains(name));
-    // What gNMI may carry need not be spoken over SSH as well.
-    let is_carried = names.contains(&"gnmi");
-    let left_out = written.iter().find(|name| !(names.contains(name) || is_carried && **name == "cli"));
+    let left_out = written.iter().find(|name| !names.contains(name));
     match left_out {
         _ if is_twice => item.refuse("one of them stands there twice"),
         Some(name) => item.refuse(format_args!("[{name}] is there, and it is not in the list")),
