@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use crate::config::{self, item::parse_duration};
 use crate::device::{Device, Inventory};
 use crate::report::printable;
-use crate::transport::{self, Connect, Promises, Verdict, reason, ways};
+use crate::transport::{self, Connect, Fault, Promises, Verdict, reason, ways};
 
 /// Which devices, and how to print what they offer.
 #[derive(Args)]
@@ -95,7 +95,7 @@ pub async fn run(args: ProbeArgs) -> Result<ExitCode> {
         }
     }
     if failed > 0 && !args.json {
-        eprintln!("{failed} of {all} devices offer nothing that could be used");
+        eprintln!("{failed} of {all} devices would refuse a change");
     }
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -137,6 +137,7 @@ async fn probe(device: Arc<Device>, timeout: Duration) -> Probed {
                 offered.capabilities = offers.capabilities;
                 session.close().await;
             }
+            Err(Fault::NotSent(cause)) => offered.refused = Some(cause.to_string()),
             Err(fault) => offered.refused = Some(fault.to_string()),
         }
         match verdict {
@@ -148,7 +149,8 @@ async fn probe(device: Arc<Device>, timeout: Duration) -> Probed {
             }
             Verdict::Stop => {
                 let refused = offered.refused.clone().unwrap_or_default();
-                why = why.or_else(|| Some(format!("{name}: {refused}")));
+                let told = [passed.as_slice(), &[format!("{name}: {refused}")]].concat().join("; ");
+                why = why.or(Some(told));
             }
         }
         transports.push(offered);

@@ -38,7 +38,7 @@ pub enum RenderError {
     Json { target: String, why: String },
     #[error("`{edit}` is not what the modules of its model allow: {why}")]
     Model { edit: String, why: String },
-    #[error("{what} {value:?} cannot be written on this command line: it does not fit {pattern}")]
+    #[error("{what} {value:?} cannot be written for this system: it does not fit {pattern}")]
     Value { what: &'static str, value: String, pattern: String },
 }
 

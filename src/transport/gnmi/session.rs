@@ -355,7 +355,7 @@ fn offers(capabilities: &CapabilityResponse) -> Offers {
 }
 
 fn gnmi(device: &Device) -> Result<&GnmiEndpoint, Fault> {
-    device.endpoint.gnmi.as_ref().ok_or_else(|| not_sent("the inventory says no gNMI port"))
+    device.endpoint.gnmi.as_ref().ok_or_else(|| not_sent("the device has no [device.gnmi] in the inventory"))
 }
 
 /// What goes with every call.
@@ -375,7 +375,7 @@ fn login(device: &Device) -> Result<Login, &'static str> {
         Credential::Key(_) if device.endpoint.gnmi.as_ref().is_some_and(|gnmi| gnmi.shows_certificate) => {
             Ok(None)
         }
-        Credential::Key(_) => Err("an SSH key is nothing to gNMI"),
+        Credential::Key(_) => Err("gNMI takes a password or a client certificate, and no SSH key"),
         Credential::NotLoaded => Err("its credential was not loaded"),
     }
 }
