@@ -481,6 +481,19 @@ mod tests {
     }
 
     #[test]
+    fn a_member_in_a_mode_without_a_word_is_no_empty_port() {
+        let found = Profiles::default().get("sonic").unwrap();
+        let language = found.speaks.language().unwrap();
+        let status = "  Ethernet0  0,1,2,3  100G  9100  rs  etp1  access  up  up  QSFP28  N/A\n  \
+            Ethernet4  4,5,6,7  100G  9100  rs  etp2  access  up  up  QSFP28  N/A\n";
+        let members = "Vlan119  119  Ethernet0  priority_tagged\nVlan100  100  Ethernet4  untagged\n";
+        let outputs: Vec<_> = language.reads.iter().zip([status, "", members, ""]).collect();
+        let read = |port: &str| understood(&outputs, Some(port), &found, language);
+        assert!(read("Ethernet0").unwrap_err().contains("priority_tagged in VLAN 119"));
+        assert!(PortState::of(&read("Ethernet4").unwrap(), "Ethernet4").is_some());
+    }
+
+    #[test]
     fn lines_under_a_list_are_about_each_of_its_ports_or_vlans() {
         let found = Profiles::default().get("dell_powerconnect").unwrap();
         let language = found.speaks.language().unwrap();

@@ -165,6 +165,29 @@ async fn a_port_lives_in_a_model_of_the_vendor() {
     }
 }
 
+/// A port that carries a VLAN in a way that the profile has no word for is not taken for one without.
+#[tokio::test]
+async fn a_member_in_another_mode_is_no_empty_port() {
+    let system = System {
+        document: || {
+            let mut document = sonic();
+            document["CONFIG_DB"]["localhost"]["VLAN_MEMBER"] =
+                json!({"Vlan119|Ethernet0": {"tagging_mode": "priority_tagged"}});
+            document
+        },
+        ..systems().remove(0)
+    };
+    let (switch, service, _site) = system.start().await;
+    for (method, params) in
+        [("reset_port", reset("Ethernet0", 119)), ("update_port", update("Ethernet0", "access", 100, &[]))]
+    {
+        let no = service.call(method, params).await.unwrap_err();
+        assert!(no.message.contains("port Ethernet0: cannot be read: Vlan119|Ethernet0"), "{no:?}");
+    }
+    assert_eq!(switch.commits(), 0);
+    service.call("update_port", update("Ethernet4", "access", 100, &[])).await.unwrap();
+}
+
 /// What is set on a port is there as the vendor has it, and nobody else's is touched.
 #[tokio::test]
 async fn what_is_written_is_what_the_vendor_has() {
