@@ -169,11 +169,14 @@ async fn a_port_lives_in_a_model_of_the_vendor() {
 #[tokio::test]
 async fn a_member_in_another_mode_is_no_empty_port() {
     let system = System {
-        document: || {
-            let mut document = sonic();
-            document["CONFIG_DB"]["localhost"]["VLAN_MEMBER"] =
-                json!({"Vlan119|Ethernet0": {"tagging_mode": "priority_tagged"}});
-            document
+        has: Has::Document {
+            origin: "sonic-db",
+            of: || {
+                let mut document = sonic();
+                document["CONFIG_DB"]["localhost"]["VLAN_MEMBER"] =
+                    json!({"Vlan119|Ethernet0": {"tagging_mode": "priority_tagged"}});
+                document
+            },
         },
         ..systems().remove(0)
     };
