@@ -167,6 +167,11 @@ impl Lease {
         }
     }
 
+    /// Whether there is such a way.
+    pub(super) fn lists(&self, transport: &str) -> bool {
+        self.ways.iter().any(|way| way.profile.speaks.transport() == transport)
+    }
+
     /// Only the way that an earlier transaction took may be taken: what it left pending is known nowhere
     /// else. A profile that does not list it any more leaves all the others. Returns those that were open.
     pub(super) async fn keep_to(&mut self, transport: &str) -> Vec<Arc<Device>> {

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use crate::device::Profile;
 use crate::plan::WayBack;
 use crate::slice::Slice;
+use crate::transaction::journal::{Record, unix_time_in};
 use crate::transaction::lease::Lease;
 use crate::transaction::outcome::{Outcome, Phase, Saved, Timings};
 use crate::transaction::participant::{Failure, Participant, Reached};
@@ -215,11 +216,12 @@ impl Lease {
     ) -> Result<(), (Phase, String)> {
         let phase = Phase::Recover;
         let Some(record) = self.left_behind().map_err(|why| (phase, why))? else { return Ok(()) };
+        let timed = self.timer_of(&record).map_err(|why| (phase, why))?;
         let was_verified = matches!(record.phase, Phase::Confirm | Phase::Save);
         let saves = record.phase == Phase::Save || record.phase == Phase::Undo && self.saves();
         let case = Case {
             way_back: &record.way_back,
-            timed: record.timed,
+            timed,
             persist_id: &record.persist_id,
             forward: false,
             accepts_after: was_verified,
@@ -256,6 +258,24 @@ impl Lease {
         }
         self.clear_journal();
         Ok(())
+    }
+}
+
+impl Lease {
+    /// The device's timer that an earlier transaction may have left. Where the profile does not list its
+    /// transport any more, nobody can cancel it: it has to run out, or it would take later changes back.
+    fn timer_of(&self, record: &Record) -> Result<Timed, String> {
+        if record.timed == Timed::None || record.transport.is_empty() || self.lists(&record.transport) {
+            return Ok(record.timed);
+        }
+        match record.timer_end.saturating_sub(unix_time_in(Duration::ZERO)) {
+            0 => Ok(Timed::None),
+            left => Err(format!(
+                "an earlier change over {} is not settled yet, which its profile does not list any more: \
+                 its timer runs for {left} s at most",
+                record.transport
+            )),
+        }
     }
 }
 

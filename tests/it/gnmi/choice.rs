@@ -1,7 +1,9 @@
 //! A profile that lists several transports: which one is taken, why, and when none is.
 
+use std::time::{Duration, Instant};
+
 use mercury::sim::gnmi::{GnmiQuirks, GnmiSpec};
-use mercury::sim::{FaultSpec, Quirks, Switch, SwitchSpec};
+use mercury::sim::{FaultSpec, Personality, Quirks, Switch, SwitchSpec};
 use serde_json::Value;
 use tokio::net::{TcpListener, TcpSocket};
 
@@ -175,6 +177,50 @@ async fn what_was_begun_is_ended_the_same_way() {
     let log = switch.log().into_iter().skip(by_then);
     assert!(log.clone().any(|logged| logged.rpc == "gnmi-get"), "{:?}", log.collect::<Vec<_>>());
     assert_eq!(site.journal(), "");
+}
+
+/// Where that transport is listed no more, nothing is begun before the timer that it left has run out, and
+/// then nobody is asked to cancel it who cannot.
+#[tokio::test]
+async fn what_was_begun_by_a_way_that_is_gone() {
+    let faults = vec!["gnmi-confirm:hang-before".parse::<FaultSpec>().unwrap()];
+    let spec = SwitchSpec { faults, personality: Personality::RunningStartup, ..SwitchSpec::default() };
+    let switch = start(GnmiSpec::default(), spec).await;
+    let before = switch.running_xml();
+    let site = |lines: &str| {
+        Site::new().limits("request_timeout = \"3s\"\nlock_wait = \"1s\"\n").device("leaf1", lines)
+    };
+    let first = site(&both(&switch).replace("\"openconfig\"", "\"own\""));
+    let first = first.section("[models]\nprofiles = \"profiles\"\n");
+    std::fs::create_dir(first.path("profiles")).unwrap();
+    let own = "like = \"openconfig\"\ndescription = \"Own\"\ntransports = [\"gnmi\", \"netconf\"]\n";
+    std::fs::write(first.path("profiles/own.toml"), own).unwrap();
+    let service = first.serve().await;
+    let call = service.start_call("update_port", update("eth1", "access", 100, &[]));
+    seen(&switch, "gnmi-confirm", 1).await;
+    drop(service);
+    drop(call);
+    assert!(switch.pending_commit());
+
+    let second = site(&simulated(&switch));
+    std::fs::create_dir(second.path("locks")).unwrap();
+    for file in std::fs::read_dir(first.path("locks")).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), second.path("locks").join(file.file_name())).unwrap();
+    }
+    let service = second.serve().await;
+    let no = service.call("update_port", update("eth2", "access", 101, &[])).await.unwrap_err();
+    assert!(no.message.contains("its timer runs for"), "{no:?}");
+    while switch.pending_commit() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(switch.running_xml(), before);
+    let given_up = Instant::now() + Duration::from_secs(20);
+    while let Err(no) = service.call("update_port", update("eth2", "access", 101, &[])).await {
+        assert!(no.message.contains("its timer runs for") && Instant::now() < given_up, "{no:?}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(second.journal(), "");
 }
 
 #[tokio::test]
