@@ -1,7 +1,7 @@
 //! An edit-config's content in a vendor's own model, read as the lines that a profile's patterns know.
 //! What a device might take otherwise than it looks is an error.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 
 use quick_xml::NsReader;
@@ -34,7 +34,9 @@ struct Element {
 /// other operation one.
 pub(super) fn lines(xml: &str, shape: &XmlShape) -> Result<String, ScopeError> {
     let mut lines = String::new();
-    for root in parse(xml, shape)? {
+    let roots = parse(xml, shape)?;
+    distinct(&roots, shape)?;
+    for root in &roots {
         root.follow(&Path::default(), shape, &mut lines)?;
     }
     Ok(lines)
@@ -211,6 +213,7 @@ impl Element {
         if below.iter().any(|child| names.iter().any(|name| child.path.ends_with(&format!("/{name}")))) {
             return Err(unreadable(format!("{} has a second key", self.path)));
         }
+        distinct(below, shape)?;
         Ok((keys, below))
     }
 
@@ -229,13 +232,34 @@ impl Element {
             let is_list = shape.lists.contains_key(&child.path);
             match members.get_mut(&child.name) {
                 Some(Json::Array(values)) if is_list => values.push(value),
-                Some(_) => return Err(unreadable(format!("{} is there twice", child.path))),
+                Some(_) => return Err(twice(child)),
                 None if is_list => drop(members.insert(child.name.clone(), Json::Array(vec![value]))),
                 None => drop(members.insert(child.name.clone(), value)),
             }
         }
         Ok(Json::Object(members))
     }
+}
+
+/// Nothing is told twice, of which a device may take either: only different entries and values of a list
+/// stand side by side.
+fn distinct(siblings: &[Element], shape: &XmlShape) -> Result<(), ScopeError> {
+    let mut known = BTreeSet::new();
+    for element in siblings {
+        let values: Vec<&str> = match shape.lists.get(&element.path) {
+            None => Vec::new(),
+            Some(keys) if keys.is_empty() => vec![&element.text],
+            Some(keys) => element.children.iter().take(keys.len()).map(|key| key.text.as_str()).collect(),
+        };
+        if !known.insert((&element.name, values)) {
+            return Err(twice(element));
+        }
+    }
+    Ok(())
+}
+
+fn twice(element: &Element) -> ScopeError {
+    unreadable(format!("{} is there twice", element.path))
 }
 
 fn unreadable(what: impl Display) -> ScopeError {
@@ -306,6 +330,10 @@ mod tests {
             ("<w><x>1</x>text</w>", "text between the elements"),
             ("<w nc:operation='replace'><x nc:operation='delete'/></w>", "an operation within another"),
             ("<w nc:operation='replace'><x/><x/></w>", "is there twice"),
+            ("<w>1</w><w>1</w>", "is there twice"),
+            ("<w><x/></w><w><y/></w>", "is there twice"),
+            ("<list><name>a</name><value>1</value><value>1</value></list>", "is there twice"),
+            ("<list><name>a</name><x/></list><list><name>a</name><y/></list>", "is there twice"),
             ("<list><name>*</name><value>1</value></list>", "names more than one node"),
             ("<!-- x --><w/>", "neither element nor text"),
             ("<w>]]></w>", "`]]>` in it"),
