@@ -155,6 +155,10 @@ async fn a_range_is_left_behind_as_a_whole() {
     service.call("update_port", update("ge-0/0/3", "trunk", Value::Null, &[110, 112, 115])).await.unwrap();
     let holds = port(&switch, "ge-0/0/3");
     assert!(holds.contains("<members>110</members><members>112</members><members>115</members>"), "{holds}");
+    let asked = json!({ "switch_id": "leaf1", "port_name": "ge-0/0/3", "mode": "trunk", "native_vlan": null,
+                        "allowed_vlans": [110, 112, 115] });
+    let checked = service.call("check_port", asked).await.unwrap();
+    assert_eq!(checked["matches"], true, "{checked}");
     service.call("reset_port", reset("ge-0/0/3", 110)).await.unwrap();
     assert!(!port(&switch, "ge-0/0/3").contains("members"));
 }

@@ -255,6 +255,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::device::Profiles;
+    use crate::openconfig::{Interface, PortState};
+    use crate::plan::tests::SCHEMA;
+    use crate::vlan::VlanId;
 
     fn shape() -> XmlShape {
         let list =
@@ -320,5 +324,34 @@ mod tests {
             "<top xmlns=\"urn:top\"><list><name>&lt;a&gt;</name><x xmlns=\"urn:m&amp;re\"><y></y></x></list></top>"
         );
         assert!(filter("/top/what:x").is_err());
+    }
+
+    #[test]
+    fn a_port_of_which_a_part_is_not_in_force_cannot_be_read() {
+        let native = Native::of(&Profiles::default().get("juniper_junos_netconf").unwrap()).unwrap();
+        let port = |name: &str, family: &str| {
+            format!(
+                "<interface><name>{name}</name><unit><name>0</name><family>{family}</family></unit></interface>"
+            )
+        };
+        let member = "<ethernet-switching><vlan><members>7</members></vlan></ethernet-switching>";
+        let ports = [
+            port("ge-0/0/1", member),
+            port("ge-0/0/2", &member.replace("<members", "<members inactive='inactive'")),
+            port("ge-0/0/3", "<inet/>"),
+            port("ge-0/0/4", member).replace("<name>0", "<name>1"),
+        ];
+        let answer = format!("<configuration><interfaces>{}</interfaces></configuration>", ports.concat());
+        let read = |name: &str| {
+            let paths = vec![Interface::new(name).entry];
+            let reads = ReadSet { paths, schema: SCHEMA.clone() };
+            let slice = native.understood(false, std::slice::from_ref(&answer), &reads)?;
+            Ok::<_, String>(PortState::of(&slice, name))
+        };
+        assert_eq!(read("ge-0/0/1").unwrap().unwrap().access, VlanId::new(7).ok());
+        assert!(read("ge-0/0/2").unwrap_err().contains("a part of it is inactive"));
+        assert_eq!(read("ge-0/0/3"), Ok(None));
+        assert!(read("ge-0/0/4").unwrap_err().contains("unit 1 of it is switched"));
+        assert_eq!(read("ge-0/0/9"), Ok(None));
     }
 }
