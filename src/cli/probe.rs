@@ -89,8 +89,8 @@ pub async fn run(args: ProbeArgs) -> Result<ExitCode> {
         if shows_progress {
             eprint!("\r\x1b[K");
         }
-        print!("{text}");
-        std::io::stdout().flush().context("standard output")?;
+        let mut out = std::io::stdout();
+        out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("standard output")?;
         if shows_progress && done < all {
             eprint!("{done} of {all} devices");
         }
