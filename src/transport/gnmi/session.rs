@@ -349,6 +349,7 @@ fn offers(capabilities: &CapabilityResponse) -> Offers {
         Err(_) => number.to_string(),
     };
     Offers {
+        has_more: false,
         models: models.map(|model| (shown(&model.name), shown(&model.version))).collect(),
         capabilities: capabilities.supported_encodings.iter().map(encoding).collect(),
     }
