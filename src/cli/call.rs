@@ -80,13 +80,14 @@ pub async fn run(args: CallArgs) -> Result<ExitCode> {
     let params = args.params()?;
     match client.call(&args.method, params).await {
         Ok(result) => {
-            println!("{}", if args.json { result.to_string() } else { report::printable(&text(&result)?) });
+            let text = if args.json { result.to_string() } else { report::printable(&text(&result)?) };
+            super::print(&(text + "\n"))?;
             Ok(ExitCode::SUCCESS)
         }
         Err(ClientError::Setup { what, why }) => bail!("{what}: {why}"),
         Err(error) => {
             if let (true, ClientError::Rpc(failure)) = (args.json, &error) {
-                println!("{}", serde_json::to_string(failure)?);
+                super::print(&(serde_json::to_string(failure)? + "\n"))?;
             }
             eprintln!("mercury: {}", report::printable(&in_words(&error)));
             Ok(if error.is_outcome_unknown() { ExitCode::from(UNKNOWN) } else { ExitCode::FAILURE })

@@ -34,13 +34,15 @@ pub fn run(args: &CheckConfigArgs) -> Result<ExitCode> {
         Some(directory) => Schema::from_dir(directory)?,
         None => Schema::builtin()?,
     };
-    print!("{}", found(&args.config, &settings));
+    super::print(&found(&args.config, &settings))?;
     let Some(conf) = &args.compare else { return Ok(ExitCode::SUCCESS) };
     let differences = compare::compare(&settings, conf, args.switches.as_deref())?;
-    println!("compared with {}: {}", conf.display(), counted(differences.len(), "difference"));
+    let mut text =
+        format!("compared with {}: {}\n", conf.display(), counted(differences.len(), "difference"));
     for difference in &differences {
-        println!("  {difference}");
+        text += &format!("  {difference}\n");
     }
+    super::print(&text)?;
     Ok(ExitCode::from(if differences.is_empty() { 0 } else { 2 }))
 }
 

@@ -38,18 +38,18 @@ pub struct ImportArgs {
     /// The profile for a device type.
     #[arg(long = "profile", value_name = "TYPE=PROFILE", value_parser = pair)]
     chosen: Vec<(String, String)>,
-    /// A directory of profiles, as [models] profiles.
+    /// A directory of profiles, as `[models] profiles`.
     #[arg(long)]
     profiles: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
 enum From {
-    /// The inventory of Ironic's networking service: [switch:NAME].
+    /// The inventory of Ironic's networking service: `[switch:NAME]`.
     SwitchesConf,
-    /// networking-generic-switch: [genericswitch:NAME].
+    /// networking-generic-switch: `[genericswitch:NAME]`.
     Ngs,
-    /// Ironic's configuration: what it needs of [inventory].
+    /// Ironic's configuration: what it needs of `[inventory]`.
     IronicConf,
 }
 
@@ -67,7 +67,7 @@ pub fn run(command: InventoryCommand) -> Result<ExitCode> {
     match &args.out {
         Some(directory) => write(directory, name, &written)?,
         None => {
-            print!("{}", written.toml);
+            super::print(&written.toml)?;
             for (file, _) in &written.secrets {
                 eprintln!("{file}: has to be made, mode 0600; --out makes it");
             }

@@ -36,12 +36,12 @@ pub fn run(args: &LintArgs) -> Result<ExitCode> {
         linted.findings.extend(more.findings);
     }
     for finding in &linted.findings {
-        println!("{}", printable(&finding.to_string()));
+        super::print(&format!("{}\n", printable(&finding.to_string())))?;
     }
     let is_error = |finding: &&Finding| finding.severity == Severity::Error;
     let errors = linted.findings.iter().filter(is_error).count();
     let warnings = linted.findings.len() - errors;
-    println!("{}: {errors} errors, {warnings} warnings", linted.profiles.join(", "));
+    super::print(&format!("{}: {errors} errors, {warnings} warnings\n", linted.profiles.join(", ")))?;
     Ok(if errors == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -92,6 +92,16 @@ pub fn main() -> ExitCode {
     })
 }
 
+/// Writes to standard output. Who reads it may stop reading: the exit code tells what was done all the same.
+fn print(text: &str) -> std::io::Result<()> {
+    use std::io::{ErrorKind, Write as _};
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
+}
+
 /// An error and its causes; many of ours already end with their cause.
 fn chain(error: &anyhow::Error) -> String {
     let causes = error.chain().skip(1).map(ToString::to_string);

@@ -122,11 +122,11 @@ pub async fn run(args: PlanArgs) -> Result<ExitCode> {
     let change = Change { outcome: "planned", devices };
     let has_changes = change.devices.iter().any(|device| !device.edits.is_empty());
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&change)?);
+        super::print(&(serde_json::to_string_pretty(&change)? + "\n"))?;
     } else {
         let text = report::text(&serde_json::to_value(&change)?);
         let text = text.context("this plan cannot be shown as text; --json can")?;
-        print!("{}", report::printable(&text));
+        super::print(&report::printable(&text))?;
     }
     Ok(ExitCode::from(if has_changes { 2 } else { 0 }))
 }

@@ -2,7 +2,7 @@
 //! which one a change would take.
 
 use std::collections::BTreeMap;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use crate::config::{self, item::parse_duration};
 use crate::device::{Device, Inventory};
 use crate::report::printable;
-use crate::transport::{self, Connect, Promises, Verdict, reason, ways};
+use crate::transport::{self, Connect, Fault, Promises, Verdict, reason, ways};
 
 /// Which devices, and how to print what they offer.
 #[derive(Args)]
@@ -89,14 +89,13 @@ pub async fn run(args: ProbeArgs) -> Result<ExitCode> {
         if shows_progress {
             eprint!("\r\x1b[K");
         }
-        let mut out = std::io::stdout();
-        out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("standard output")?;
+        super::print(&text)?;
         if shows_progress && done < all {
             eprint!("{done} of {all} devices");
         }
     }
     if failed > 0 && !args.json {
-        eprintln!("{failed} of {all} devices offer nothing that could be used");
+        eprintln!("{failed} of {all} devices would refuse a change");
     }
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -138,6 +137,7 @@ async fn probe(device: Arc<Device>, timeout: Duration) -> Probed {
                 offered.capabilities = offers.capabilities;
                 session.close().await;
             }
+            Err(Fault::NotSent(cause)) => offered.refused = Some(cause.to_string()),
             Err(fault) => offered.refused = Some(fault.to_string()),
         }
         match verdict {
@@ -149,7 +149,8 @@ async fn probe(device: Arc<Device>, timeout: Duration) -> Probed {
             }
             Verdict::Stop => {
                 let refused = offered.refused.clone().unwrap_or_default();
-                why = why.or_else(|| Some(format!("{name}: {refused}")));
+                let told = [passed.as_slice(), &[format!("{name}: {refused}")]].concat().join("; ");
+                why = why.or(Some(told));
             }
         }
         transports.push(offered);

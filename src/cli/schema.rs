@@ -72,17 +72,21 @@ pub async fn run(SchemaCommand::Fetch(args): SchemaCommand) -> Result<ExitCode> 
     session.close().await;
     let Fetched { texts, missing, .. } = fetched?;
 
+    if texts.is_empty() {
+        let why = missing.iter().map(|(name, why)| format!("{name}: {why}")).collect::<Vec<_>>().join("; ");
+        bail!("{}: no module came: {why}", device.name);
+    }
     DirBuilder::new().mode(0o755).create(&args.into).with_context(|| args.into.display().to_string())?;
     for (name, text) in &texts {
         write(&args.into, name, text)?;
     }
-    println!("{} modules of {} in {}", texts.len(), device.name, args.into.display());
+    super::print(&format!("{} modules of {} in {}\n", texts.len(), device.name, args.into.display()))?;
     for (name, why) in &missing {
         eprintln!("{}", printable(&format!("{name}: {why}")));
     }
     let loaded = Schema::from_dir(&args.into);
     match &loaded {
-        Ok(_) => println!("libyang reads them; review them before a `[models] yang` names them"),
+        Ok(_) => super::print("libyang reads them; review them before a `[models] yang` names them\n")?,
         Err(error) => eprintln!("{}", printable(&format!("libyang cannot read them together: {error}"))),
     }
     let is_whole = missing.is_empty() && loaded.is_ok();
@@ -138,6 +142,7 @@ async fn fetch(
                 fetched.missing.insert(name, "what came is another module, or none".to_owned());
                 continue;
             }
+            Err(fault) if has_no_get_schema(&fault) => return Err(fault).context("it tells no models"),
             Err(fault @ Fault::Rejected(_)) => {
                 fetched.missing.insert(name, fault.to_string());
                 continue;
@@ -153,6 +158,12 @@ async fn fetch(
         fetched.add(format!("{name}{dated}"), text, MOST_TEXT)?;
     }
     Ok(fetched)
+}
+
+/// Whether the operation itself is unknown, so that no other module will come either.
+fn has_no_get_schema(fault: &Fault) -> bool {
+    let Fault::Rejected(errors) = fault else { return false };
+    errors.iter().any(|error| error.tag == "operation-not-supported")
 }
 
 /// An identifier of YANG (RFC 7950 6.2), which is safe as the name of a file.

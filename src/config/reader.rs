@@ -292,17 +292,21 @@ impl<'a> Table<'a> {
 
     /// The value of the one of these keys that is there, if any is; several are a mistake.
     pub fn at_most_one_among(&self, keys: &[&'static str]) -> Option<Item<'a>> {
-        // One of them here stands for all of them below.
-        let is_here = keys.iter().any(|key| self.tree.contains_key(*key));
-        let here = |key: &&&'static str| !is_here || self.tree.contains_key(**key);
-        self.asked.borrow_mut().extend(keys);
-        let mut found: Vec<Item> = keys.iter().filter(here).filter_map(|key| self.get(key)).collect();
+        let mut found = self.those_among(keys);
         let last = found.pop()?;
         if found.is_empty() {
             return Some(last);
         }
         last.refuse(format_args!("give only one of {}", listed(keys, "and")));
         None
+    }
+
+    /// The values of those of these keys that are there: one of them here stands for all of them below.
+    pub fn those_among(&self, keys: &[&'static str]) -> Vec<Item<'a>> {
+        let is_here = keys.iter().any(|key| self.tree.contains_key(*key));
+        let here = |key: &&&'static str| !is_here || self.tree.contains_key(**key);
+        self.asked.borrow_mut().extend(keys);
+        keys.iter().filter(here).filter_map(|key| self.get(key)).collect()
     }
 
     /// The values under `key`, a table whose keys are the operator's own words.
@@ -323,11 +327,13 @@ impl<'a> Table<'a> {
     /// Lends the table under `key`; none: it is absent.
     pub fn table<T>(&self, key: &'static str, read: impl FnOnce(&Table) -> Option<T>) -> Option<T> {
         let item = self.get(key)?;
+        if let Some(below) = self.below.as_ref().filter(|_| !self.tree.contains_key(key)) {
+            return below.table(key, read);
+        }
         let DeValue::Table(tree) = item.value else {
             return item.wrong_type(&format!("a table ([{}])", item.key));
         };
-        let below = self.below.as_ref().filter(|_| self.tree.contains_key(key));
-        let below = below.and_then(|below| below.inner_table(key)).map(Rc::new);
+        let below = self.below.as_ref().and_then(|below| below.inner_table(key)).map(Rc::new);
         let label = format!("{}.", item.key);
         Table { below, source: item.source, ..self.inner(item.span, label, key, tree) }.lend(read)
     }

@@ -89,9 +89,19 @@ impl Speaks {
     /// The profile's own language that the device is told things in; none: OpenConfig.
     pub fn language(&self) -> Option<&Arc<Language>> {
         match self {
-            Self::Netconf(habits) => habits.model.language(),
+            Self::Netconf(_) => None,
             Self::Gnmi(habits) => habits.model.language(),
             Self::Cli(habits) => Some(&habits.language),
+        }
+    }
+
+    /// Whether edits are in a vendor's own model whose modules nobody gave.
+    pub fn checks_form_only(&self) -> bool {
+        match self {
+            Self::Gnmi(habits) => {
+                matches!(&habits.model, Model::Native(language) if language.modules.is_none())
+            }
+            Self::Netconf(_) | Self::Cli(_) => false,
         }
     }
 }
@@ -114,14 +124,6 @@ impl Model {
         match self {
             Self::OpenConfig => None,
             Self::Native(language) | Self::Lines(language) => Some(language),
-        }
-    }
-
-    /// The language that what is read has its meaning by; none: OpenConfig.
-    pub fn reading(&self) -> Option<&Arc<Language>> {
-        match self {
-            Self::Native(language) => Some(language),
-            Self::OpenConfig | Self::Lines(_) => None,
         }
     }
 }
@@ -149,8 +151,6 @@ pub struct NetconfHabits {
     pub confirm: Option<Timed>,
     /// The unit in which it counts the confirm timer.
     pub timer_granularity: Duration,
-    /// In which words.
-    pub model: Model,
 }
 
 /// How this system speaks gNMI.

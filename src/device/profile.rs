@@ -11,6 +11,7 @@ use crate::device::{
     CliHabits, GnmiEncoding, GnmiHabits, KeyLeaf, Language, Model, NetconfHabits, OpenConfigHabits,
     PortRename, Profile, Speaks, SshHabits, Way, WordError,
 };
+use crate::schema::Schema;
 use crate::transport::Timed;
 use crate::transport::ssh::known_algorithm;
 
@@ -49,7 +50,11 @@ impl Profile {
 /// Never empty.
 fn transports(table: &Table) -> Option<Vec<&'static str>> {
     let known = ["netconf", "gnmi", "cli"];
-    let written: Vec<_> = known.into_iter().filter(|name| table.get(name).is_some()).collect();
+    // Of a command line whose lines gNMI carries the rest may be of no use.
+    let entries = table.entries("gnmi");
+    let carries_cli = entries.iter().any(|(key, item)| key == "model" && item.text() == Some("cli"));
+    let written = table.those_among(&known).into_iter().map(|item| item.name);
+    let written: Vec<_> = written.filter(|name| !(*name == "cli" && carries_cli)).collect();
     let named = table.get("transports");
     let Some(item) = named else {
         if written.len() > 1 {
@@ -60,7 +65,10 @@ fn transports(table: &Table) -> Option<Vec<&'static str>> {
             );
             return None;
         }
-        return Some(vec![table.one_among(&known)?.name]);
+        return Some(match written.first() {
+            Some(name) => vec![*name],
+            None => vec![table.one_among(&known)?.name],
+        });
     };
     let names = item.list(|name| {
         let name = name.choice(&known.map(|name| (name, name)))?;
@@ -88,7 +96,7 @@ impl Models<'_, '_> {
     fn way(&self, name: &'static str) -> Option<Way> {
         let (ssh, speaks) = match name {
             "netconf" => self.table.table(name, |table| {
-                let (ssh, habits) = (SshHabits::read(table), NetconfHabits::read(table, self));
+                let (ssh, habits) = (SshHabits::read(table), NetconfHabits::read(table));
                 Some((ssh?, Speaks::Netconf(habits?)))
             }),
             "gnmi" => self.table.table(name, |table| {
@@ -100,13 +108,21 @@ impl Models<'_, '_> {
         Some(Way { speaks, ssh })
     }
 
-    /// The one that a carrier's `model` names, of these.
-    fn named(&self, carrier: &Table, known: &[(&str, Named)]) -> Option<Model> {
-        let named = carrier.get("model").map(|item| item.choice(known));
+    /// The one that a carrier's `model` names.
+    fn named(&self, carrier: &Table) -> Option<Model> {
+        let known = [("openconfig", Named::OpenConfig), ("native", Named::Native), ("cli", Named::Cli)];
+        let named = carrier.get("model").map(|item| item.choice(&known));
         match named.unwrap_or(Some(Named::OpenConfig))? {
             Named::OpenConfig => Some(Model::OpenConfig),
             Named::Native => {
-                let native = |table: &Table| Language::read(table, self.templates);
+                let native = |table: &Table| {
+                    let modules = table.get("yang").map(|item| {
+                        let directory = item.directory()?;
+                        item.of(Schema::from_dir(&directory))
+                    });
+                    let language = Language::read(table, self.templates)?;
+                    Some(Language { modules: modules.map_or(Some(None), |read| read.map(Some))?, ..language })
+                };
                 self.table.required_table("model", native).map(Arc::new).map(Model::Native)
             }
             Named::Cli if self.table.required("cli").is_some() => {
@@ -177,8 +193,7 @@ impl OpenConfigHabits {
 }
 
 impl NetconfHabits {
-    fn read(table: &Table, models: &Models) -> Option<Self> {
-        let model = models.named(table, &[("openconfig", Named::OpenConfig), ("native", Named::Native)]);
+    fn read(table: &Table) -> Option<Self> {
         let confirm = table.required("confirm").and_then(|item| {
             item.choice(&[
                 ("auto", None),
@@ -190,14 +205,13 @@ impl NetconfHabits {
         });
         let timer_granularity =
             table.required("timer_granularity").and_then(|item| item.duration(SECOND..=SECOND * 60));
-        Some(Self { confirm: confirm?, timer_granularity: timer_granularity?, model: model? })
+        Some(Self { confirm: confirm?, timer_granularity: timer_granularity? })
     }
 }
 
 impl GnmiHabits {
     fn read(table: &Table, models: &Models) -> Option<Self> {
-        let known = [("openconfig", Named::OpenConfig), ("native", Named::Native), ("cli", Named::Cli)];
-        let model = models.named(table, &known);
+        let model = models.named(table);
         let encoding = table
             .get("encoding")
             .map(|item| item.choice(&[("json-ietf", GnmiEncoding::JsonIetf), ("json", GnmiEncoding::Json)]));

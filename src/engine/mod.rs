@@ -4,6 +4,7 @@
 mod describe;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -37,6 +38,8 @@ pub struct Engine {
     workers: Workers,
     turns: Turns,
     generation: AtomicU64,
+    /// Devices that an interrupted change was left of under another address, each with its journal.
+    moved: ArcSwap<BTreeMap<String, PathBuf>>,
     /// How many calls are worked on, and how many recoveries.
     calls: watch::Sender<usize>,
     recoveries: watch::Sender<usize>,
@@ -45,11 +48,13 @@ pub struct Engine {
 impl Engine {
     /// An engine that may have `sessions` open at one time.
     pub fn new(world: Arc<World>, connect: Connect, sessions: usize) -> Self {
+        let moved = ArcSwap::from_pointee(moved(&world));
         let newest = Arc::new(ArcSwap::new(world));
         let shared = Shared { newest, sessions: Sessions::new(sessions), stop: Stop::default() };
         let workers = Workers::new(connect, shared.clone());
         let (calls, recoveries) = (watch::Sender::new(0), watch::Sender::new(0));
-        Self { shared, workers, turns: Turns::default(), generation: AtomicU64::new(1), calls, recoveries }
+        let (turns, generation) = (Turns::default(), AtomicU64::new(1));
+        Self { shared, workers, turns, generation, moved, calls, recoveries }
     }
 
     /// What new requests are judged by.
@@ -59,6 +64,7 @@ impl Engine {
 
     /// Puts another configuration in the place of the present one. What runs keeps its own.
     pub fn replace(&self, world: Arc<World>) {
+        self.moved.store(Arc::new(moved(&world)));
         self.shared.newest.store(world);
         self.generation.fetch_add(1, Ordering::Relaxed);
     }
@@ -128,6 +134,7 @@ impl Engine {
             return Ok(Change { outcome: "planned", devices });
         }
         self.check_sessions(&requests)?;
+        self.check_moved(&requests)?;
         let stop = &self.shared.stop;
         let turn = self.turns.take(&requests, world.queue_per_device, budget, stop).await?;
         let reports = match requests.len() {
@@ -180,6 +187,24 @@ impl Engine {
             }
             _ => Ok(()),
         }
+    }
+
+    /// What was left of a change under a device's old address is found by nobody under the new one.
+    fn check_moved(&self, requests: &[Request]) -> Result<(), Refusal> {
+        let moved = self.moved.load();
+        let is_open = |path: &PathBuf| std::fs::metadata(path).is_ok_and(|file| file.len() > 0);
+        for request in requests {
+            let device = &request.device.name;
+            if let Some(path) = moved.get(device).filter(|path| is_open(path)) {
+                let why = format!(
+                    "an interrupted change of it is in {}, from when it had another address or port: give it that \
+                     one again until this is finished, or look at the device and empty the file",
+                    path.display()
+                );
+                return Err(Refusal::Unreachable { device: device.clone(), why });
+            }
+        }
+        Ok(())
     }
 
     async fn dry_run(
@@ -363,10 +388,32 @@ fn warn_of_strangers(world: &World) {
         world.inventory.devices.values().map(|device| journal::file_name(&device.endpoint)).collect();
     for path in journal::left(&world.locks_dir) {
         if !path.file_name().is_some_and(|name| known.contains(&*name.to_string_lossy())) {
-            let path = path.display().to_string();
-            tracing::error!(path, "an interrupted change of a device that is not in the inventory");
+            let (device, path) = (journal::owner(&path).unwrap_or_default(), path.display().to_string());
+            match world.inventory.devices.contains_key(&device) {
+                true => tracing::error!(
+                    device,
+                    path,
+                    "an interrupted change of when it had another address or port"
+                ),
+                false => tracing::error!(
+                    device,
+                    path,
+                    "an interrupted change of a device that is not in the inventory"
+                ),
+            }
         }
     }
+}
+
+/// Devices of the inventory that have a journal under another name than theirs.
+fn moved(world: &World) -> BTreeMap<String, PathBuf> {
+    let owned = |path: PathBuf| {
+        let device = world.inventory.devices.get(&journal::owner(&path)?)?;
+        let is_own =
+            path.file_name().is_some_and(|name| name == journal::file_name(&device.endpoint).as_str());
+        (!is_own).then(|| (device.name.clone(), path))
+    };
+    journal::left(&world.locks_dir).into_iter().filter_map(owned).collect()
 }
 
 fn has_journal(world: &World, device: &Device) -> bool {

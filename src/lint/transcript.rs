@@ -98,7 +98,9 @@ pub fn judge(text: &str, profile: &Profile, language: &Language) -> Judged {
         (entry, verdict)
     });
     let entries = entries.collect();
-    let is_without_state = !language.state.reads.is_empty() && !judge.has_state;
+    // Only on a command line is state read by them.
+    let asks = habits.is_some() && !language.state.reads.is_empty();
+    let is_without_state = asks && !judge.has_state;
     Judged { entries, port: judge.port, is_without_state }
 }
 

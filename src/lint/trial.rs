@@ -17,8 +17,9 @@ use crate::render::RenderError;
 use crate::schema::Schema;
 
 /// What ports are called here and there.
-const PORTS: [&str; 17] = [
+const PORTS: [&str; 18] = [
     "eth1",
+    "eth1/1",
     "Ethernet1",
     "Ethernet1/1",
     "GigabitEthernet1/0/1",

@@ -161,7 +161,7 @@ fn scope(request: &Request, before: &Slice, target: &Target) -> Scope {
 pub fn plan(request: &Request, running: &Slice, schema: &Schema) -> Result<Plan, PlanError> {
     let reads = reads(request);
     let before = running.within(&reads);
-    let target = target(request, &before, running)?;
+    let mut target = target(request, &before, running)?;
     let mut edits = changes(&before, &target.after);
     port::narrow_before_widen(&mut edits, &target.after);
     let mut restored = before.clone();
@@ -169,6 +169,9 @@ pub fn plan(request: &Request, running: &Slice, schema: &Schema) -> Result<Plan,
     let scope = scope(request, &before, &target);
     if !edits.is_empty() {
         schema.validate(&target.after).map_err(PlanError::Invalid)?;
+        if request.device.profile.speaks.checks_form_only() {
+            target.risks.push(Risk::FormOnly);
+        }
     }
     Ok(Plan {
         device: request.device.name.clone(),

@@ -59,6 +59,8 @@ pub enum Risk {
     Frozen {
         reason: String,
     },
+    /// Nobody gave the modules of the vendor's model that the edits are in.
+    FormOnly,
     /// The running state was assumed or given, and what the device promises was not asked.
     NotRead,
     /// Somebody is there: the link is up while the port loses VLANs.
@@ -162,6 +164,10 @@ impl fmt::Display for Risk {
             Risk::Frozen { reason } => {
                 write!(f, "the device is frozen, so this will be refused: {reason}")
             }
+            Risk::FormOnly => f.write_str(
+                "the edits are in the vendor's own model and checked for their form only: the profile's \
+                 [model] names no `yang` to check them with",
+            ),
             Risk::NotRead => f.write_str(
                 "the device was not read: what it runs is assumed or given, whether it can lock and \
                  undo by itself is not known",

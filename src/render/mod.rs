@@ -36,7 +36,9 @@ pub enum RenderError {
     Template(#[from] TemplateError),
     #[error("{target} cannot be written as JSON: {why}")]
     Json { target: String, why: String },
-    #[error("{what} {value:?} cannot be written on this command line: it does not fit {pattern}")]
+    #[error("`{edit}` is not what the modules of its model allow: {why}")]
+    Model { edit: String, why: String },
+    #[error("{what} {value:?} cannot be written for this system: it does not fit {pattern}")]
     Value { what: &'static str, value: String, pattern: String },
 }
 
@@ -60,7 +62,11 @@ pub fn payload(
             Model::OpenConfig => gnmi::render(edits, from, to, habits, schema).map(Payload::Gnmi),
             Model::Native(language) => {
                 let lines = lines::render(edits, from, to, profile, language)?;
-                native::set(&native::edits(&lines)?, habits).map(Payload::Gnmi)
+                let edits = native::edits(&lines)?;
+                if let Some(modules) = &language.modules {
+                    native::check(&edits, modules)?;
+                }
+                native::set(&edits, habits).map(Payload::Gnmi)
             }
             Model::Lines(language) => lines::render(edits, from, to, profile, language).map(Payload::Cli),
         },

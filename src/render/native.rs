@@ -14,6 +14,7 @@ use crate::device::GnmiHabits;
 use crate::gnmi;
 use crate::render::RenderError;
 use crate::render::gnmi::{Set, Update};
+use crate::schema::Schema;
 
 /// One edit of a native model.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -89,6 +90,21 @@ pub fn edits(lines: &str) -> Result<Vec<NativeEdit>, RenderError> {
     lines.lines().map(edit).collect()
 }
 
+/// Checks every edit with the modules of its model: its nodes are there, and its values of their types.
+pub fn check(edits: &[NativeEdit], modules: &Schema) -> Result<(), RenderError> {
+    for edit in edits {
+        let steps = edit.target.steps();
+        let checked = match &edit.value {
+            None => modules.resolve(&steps).map(drop),
+            Some(value) => modules
+                .json_leaves(&steps, value, true)
+                .and_then(|leaves| modules.understand(&leaves, false).map(drop)),
+        };
+        checked.map_err(|error| RenderError::Model { edit: edit.to_string(), why: error.to_string() })?;
+    }
+    Ok(())
+}
+
 /// Edits as a gNMI Set, which does its deletes first, then replaces, then updates (specification 3.4):
 /// in that order they are printed, and each kind in the order of the template. Empty for none.
 pub fn set(edits: &[NativeEdit], habits: &GnmiHabits) -> Result<String, RenderError> {
@@ -142,5 +158,27 @@ mod tests {
             assert!(edits(&format!("{wrong}\n")).is_err(), "{wrong}");
         }
         assert_eq!(edits(""), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn an_edit_is_what_the_modules_allow() {
+        let modules = Schema::builtin().unwrap();
+        let config = "/interfaces/interface[name=eth1]/config";
+        let judge = |operation: &str, target: &str, value: &str| {
+            let line = format!(r#"{{"operation": "{operation}", "target": "{config}{target}"{value}}}"#);
+            check(&edits(&line).unwrap(), &modules)
+        };
+        assert_eq!(judge("merge", "/mtu", r#", "value": 9000"#), Ok(()));
+        assert_eq!(judge("merge", "", r#", "value": {"mtu": 9000, "description": "x"}"#), Ok(()));
+        assert_eq!(judge("delete", "/mtu", ""), Ok(()));
+        for (operation, target, value) in [
+            ("merge", "/mtu", r#", "value": "much""#),
+            ("merge", "/mtuu", r#", "value": 9000"#),
+            ("merge", "", r#", "value": {"mtuu": 9000}"#),
+            ("delete", "/mtuu", ""),
+        ] {
+            let why = judge(operation, target, value).unwrap_err().to_string();
+            assert!(why.contains("is not what the modules of its model allow"), "{why}");
+        }
     }
 }

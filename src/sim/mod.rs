@@ -166,6 +166,11 @@ impl Switch {
         self.shared.device().store.documents.get(origin).cloned().unwrap_or_default()
     }
 
+    /// The configuration in force on the command line that its gNMI target carries.
+    pub fn carried_config(&self) -> String {
+        self.shared.device().store.cli.as_ref().map(cli::Carried::running).unwrap_or_default()
+    }
+
     /// The startup configuration, empty where the switch has none.
     pub fn startup_xml(&self) -> String {
         printed(&self.shared.device().store, store::Datastore::Startup)

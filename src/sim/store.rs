@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
+use super::cli::Carried;
 use super::commit::Pending;
 use super::edit::{self, Operation};
 use super::error::{RpcError, is_false_when};
@@ -54,6 +55,8 @@ pub(super) struct Store {
     startup: Tree,
     /// What gNMI has besides running.
     pub(super) documents: Documents,
+    /// And the command line that gNMI carries.
+    pub(super) cli: Option<Carried>,
     pub(super) pending: Option<Pending>,
     /// How often running has changed by a commit or an edit.
     pub(super) commits: u64,
@@ -72,6 +75,8 @@ impl Store {
         };
         let (running, startup) = start()
             .map_err(|source| SimError::Startup { switch: spec.name.clone(), why: source.to_string() })?;
+        let cli = spec.gnmi.as_ref().and_then(|gnmi| gnmi.cli.as_ref()).map(Carried::new).transpose();
+        let cli = cli.map_err(|source| SimError::System { switch: spec.name.clone(), source })?;
         Ok(Self {
             personality: spec.personality,
             quirks: spec.quirks.clone(),
@@ -79,6 +84,7 @@ impl Store {
             candidate: None,
             startup,
             documents: spec.gnmi.as_ref().map(|gnmi| gnmi.documents.clone()).unwrap_or_default(),
+            cli,
             pending: None,
             commits: 0,
             locks: BTreeMap::new(),

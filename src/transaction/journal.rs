@@ -102,6 +102,17 @@ pub fn left(dir: &FilePath) -> Vec<PathBuf> {
     not_empty(dir).filter(is_left).collect()
 }
 
+/// The device that a journal is about, as the inventory called it then; none: it says none.
+pub fn owner(path: &FilePath) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Owner {
+        device: String,
+    }
+    let mut text = String::new();
+    File::open(path).ok()?.take(LONGEST).read_to_string(&mut text).ok()?;
+    serde_json::from_str::<Owner>(text.lines().next()?).ok().map(|owner| owner.device)
+}
+
 /// How many journals hold something, under way or not.
 pub fn count_open(dir: &FilePath) -> usize {
     not_empty(dir).count()

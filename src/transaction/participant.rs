@@ -344,7 +344,7 @@ impl<'l> Participant<'l> {
         self.members.iter().filter_map(|(_, plan)| plan.as_ref()?.as_ref().ok())
     }
 
-    /// Journal, then [edit].
+    /// Journal, then `[edit]`.
     pub(super) async fn stage(&mut self, budget: Budget) -> Result<(), Failed> {
         let Some(batch) = self.batch.clone() else {
             self.unchanged(budget).await;
@@ -454,7 +454,7 @@ impl<'l> Participant<'l> {
         Ok(())
     }
 
-    /// [confirm], with the unlock behind it when nothing has to be saved.
+    /// `[confirm]`, with the unlock behind it when nothing has to be saved.
     pub(super) async fn confirm(&mut self, budget: Budget) -> Result<(), Failed> {
         if self.batch.is_none() {
             return Ok(());

@@ -68,21 +68,40 @@ pub async fn choose(ways: &[Arc<Device>], connect: &Connect, deadline: Instant) 
     let mut passed: Vec<String> = Vec::new();
     for (n, device) in ways.iter().enumerate() {
         let tried = open(device, connect, share(deadline, ways.len() - n)).await;
-        let why = match tried.verdict(ways.len() == 1) {
-            Verdict::Take | Verdict::Stop => {
-                let session = tried.opened?;
+        let name = device.profile.speaks.transport();
+        let verdict = tried.verdict(ways.len() == 1);
+        let why = match (verdict, tried.opened) {
+            (Verdict::Take | Verdict::Stop, Ok(session)) => {
                 return Ok(Chosen { session, device: tried.device, why: reason(ways, &passed) });
             }
-            Verdict::Pass(why) => why,
+            (_, Err(fault)) if ways.len() == 1 => return Err(fault),
+            (Verdict::Take | Verdict::Stop, Err(fault)) => {
+                return Err(ended(fault, name, &passed, ways.len() - n - 1));
+            }
+            (Verdict::Pass(why), Ok(mut session)) => {
+                session.close().await;
+                why
+            }
+            (Verdict::Pass(why), Err(_)) => why,
         };
-        if let Ok(mut session) = tried.opened {
-            session.close().await;
-        }
-        let name = device.profile.speaks.transport();
         tracing::debug!(device = device.name, transport = name, why, "passed over");
         passed.push(format!("{name}: {why}"));
     }
-    Err(Fault::NotSent(Cause::Unsupported(passed.join("; "))))
+    Err(Fault::NotSent(Cause::NoWay(passed.join("; "))))
+}
+
+/// A refusal with what was passed over before it, and that nothing was tried behind it.
+fn ended(fault: Fault, name: &str, passed: &[String], left: usize) -> Fault {
+    let cause = match fault {
+        Fault::NotSent(cause) => cause.to_string(),
+        fault => fault.to_string(),
+    };
+    let mut told = passed.to_vec();
+    told.push(format!("{name}: {cause}"));
+    if left > 0 {
+        told.push("which ends the search for a way".to_owned());
+    }
+    Fault::NotSent(Cause::NoWay(told.join("; ")))
 }
 
 /// Opens a session by this way alone.

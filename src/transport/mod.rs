@@ -119,6 +119,9 @@ pub enum Cause {
     /// A command line did not let us configure.
     #[error("enable refused: {0}")]
     Enable(String),
+    /// None of the ways that its profile lists could be taken; why not, each by its name.
+    #[error("{0}")]
+    NoWay(String),
     /// The device offers too little for what is asked of it.
     #[error("unsupported: {0}")]
     Unsupported(String),

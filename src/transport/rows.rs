@@ -1,5 +1,5 @@
-//! What commands print or nodes of a model hold, as a slice: the profile's rules make rows of it, its expressions say what the
-//! rows mean. Pure. What does not fit is an error; nothing is guessed.
+//! What commands print or nodes of a model hold, as a slice: the profile's rules make rows of it, its
+//! expressions say what the rows mean. Pure. What does not fit is an error; nothing is guessed.
 
 mod ports;
 mod state;

@@ -12,8 +12,9 @@ use mercury::gnmi::{
     SetRequest, SetResponse, TypedValue, Update, Value,
 };
 use mercury::schema::Schema;
-use mercury::sim::gnmi::{GnmiQuirks, GnmiSpec, GnmiTls};
+use mercury::sim::gnmi::{Documents, GnmiQuirks, GnmiSpec, GnmiTls};
 use mercury::sim::{FaultSpec, Personality, SimError, Switch, SwitchSpec, What};
+use serde_json::json;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::time::timeout;
 use tonic::transport::Channel;
@@ -47,6 +48,22 @@ all or nothing: [('interfaces/interface[name=eth1]/config/mtu', 9000)]
 delete: [('DELETE', 'interfaces/interface[name=eth1]/ethernet')]
 it is gone: NOT_FOUND
 a wrong password: UNAUTHENTICATED
+";
+
+const NATIVE: &str = "\
+what is there: [{'list': [{'mode': 'access', 'name': 'a/1'}]}]
+an entry: [{'mode': 'access', 'name': 'a/1'}]
+a leaf: ['access']
+no such entry: NOT_FOUND
+update: [('UPDATE', 'top/list[name=a/1]'), ('UPDATE', 'top/list[name=a/1]/more')]
+it is merged: [{'mode': 'access', 'more': {'x': 1}, 'name': 'a/1', 'vlan': 100}]
+replace: [('REPLACE', 'top/list[name=a/1]/more')]
+it is replaced: [{'y': 2}]
+a new entry: [('UPDATE', 'top/list[name=b]/mode')]
+delete: [('DELETE', 'top/list[name=a/1]/more'), ('DELETE', 'top/list[name=b]')]
+what is left: [{'list': [{'mode': 'access', 'name': 'a/1', 'vlan': 100}]}]
+two origins: UNIMPLEMENTED
+another origin: UNIMPLEMENTED
 ";
 
 const COMMITS: &str = "\
@@ -120,6 +137,21 @@ async fn pygnmi_with_a_certificate_of_its_own() {
         assert_eq!(run(&switch, "login", &files).await, "login: UNAVAILABLE\n");
     }
     assert_eq!(switch.log().len(), 2, "a stranger gets no further");
+}
+
+#[tokio::test]
+async fn pygnmi_with_a_model_of_the_vendors_own() {
+    if !require(&[Peer::PyGnmi]) {
+        return;
+    }
+    let document = json!({"top": {"list": [{"name": "a/1", "mode": "access"}]}});
+    let documents = Documents::from([("native".to_owned(), document)]);
+    let switch = start(GnmiSpec { documents, ..GnmiSpec::default() }).await;
+    assert_eq!(run(&switch, "native", &[]).await, NATIVE);
+    assert_eq!(
+        switch.document("native"),
+        json!({"top": {"list": [{"name": "a/1", "mode": "access", "vlan": 100}]}})
+    );
 }
 
 #[tokio::test]

@@ -3,10 +3,12 @@
 usage: gnmi_clients.py pygnmi PORT PASSWORD [CA [CERTIFICATE KEY]]
        gnmi_clients.py login PORT PASSWORD CA [CERTIFICATE KEY]
        gnmi_clients.py commits PORT PASSWORD
+       gnmi_clients.py native PORT PASSWORD
 
 The first goes through capabilities, get and set with pygnmi, the second only tries to connect, with a
 certificate or none and no password. The third takes the stubs of gnmi-pb through the commit-confirmed
-extension; where a timer has to run out it prints `waiting` and goes on when a line comes in. They need
+extension; where a timer has to run out it prints `waiting` and goes on when a line comes in. The fourth
+reads and writes a model of a vendor's own, under the origin `native`. The others need
 a port eth1 and a configuration that is otherwise empty. The two packages have the same messages, so no
 process can load both.
 """
@@ -108,6 +110,36 @@ def with_pygnmi(port, password, *files):
     step("a wrong password", lambda: stranger.connect(30))
 
 
+def native(port, password):
+    from pygnmi.client import gNMIclient
+
+    logging.disable(logging.CRITICAL)
+    entry = "native:/top/list[name=a/1]"
+    with gNMIclient(("127.0.0.1", port), username="admin", password=password, insecure=True, gnmi_timeout=30) as client:
+
+        def get(path):
+            answer = client.get(path=[path], datatype="config", encoding="json_ietf")
+            return [update["val"] for notification in answer["notification"] for update in notification["update"]]
+
+        def results(**operations):
+            answer = client.set(encoding="json_ietf", **operations)
+            return [(result["op"], result["path"]) for result in answer["response"]]
+
+        step("what is there", lambda: get("native:/top"))
+        step("an entry", lambda: get(entry))
+        step("a leaf", lambda: get(f"{entry}/mode"))
+        step("no such entry", lambda: get("native:/top/list[name=b]"))
+        step("update", lambda: results(update=[(entry, {"vlan": 100}), (f"{entry}/more", {"x": 1})]))
+        step("it is merged", lambda: get(entry))
+        step("replace", lambda: results(replace=[(f"{entry}/more", {"y": 2})]))
+        step("it is replaced", lambda: get(f"{entry}/more"))
+        step("a new entry", lambda: results(update=[("native:/top/list[name=b]/mode", '"trunk"')]))
+        step("delete", lambda: results(delete=[f"{entry}/more", "native:/top/list[name=b]"]))
+        step("what is left", lambda: get("native:/top"))
+        step("two origins", lambda: results(delete=[f"{entry}/more", "/interfaces/interface[name=eth1]/config/mtu"]))
+        step("another origin", lambda: get("other:/top"))
+
+
 def commits(port, password):
     import grpc
     from gnmi_pb import gnmi_ext_pb2 as ext
@@ -174,4 +206,4 @@ def commits(port, password):
 
 
 port, password, *files = sys.argv[2:]
-{"pygnmi": with_pygnmi, "login": login, "commits": commits}[sys.argv[1]](int(port), password, *files)
+{"pygnmi": with_pygnmi, "login": login, "commits": commits, "native": native}[sys.argv[1]](int(port), password, *files)

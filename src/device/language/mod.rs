@@ -6,10 +6,12 @@ mod state;
 mod templates;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use regex::Regex;
 
 use crate::openconfig::PortState;
+use crate::schema::Schema;
 pub use state::{StateField, StateHabits};
 pub use templates::{Expression, TemplateError, TemplateSources, Templates};
 
@@ -37,6 +39,9 @@ pub struct Language {
     /// What is in force on a port where nothing is configured.
     pub in_force: PortState,
     pub state: StateHabits,
+    /// The modules of the model that it is a language of, which its edits are checked with; none: nobody
+    /// gave them, and only the form of edits is checked.
+    pub modules: Option<Arc<Schema>>,
 }
 
 /// Patterns that a value must fit as a whole before it is written into a line.

@@ -76,6 +76,7 @@ impl Language {
             keeps_other_mode: keeps_other_mode.unwrap_or_default(),
             in_force,
             state,
+            modules: None,
         })
     }
 }

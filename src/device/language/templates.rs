@@ -235,6 +235,7 @@ fn environment() -> Environment<'static> {
     environment.add_filter("ranges", ranges);
     environment.add_filter("shell", shell);
     environment.add_filter("parts", parts);
+    environment.add_filter("nested", nested);
     environment
 }
 
@@ -259,6 +260,18 @@ fn parts(vlans: Vec<u16>, most: usize) -> Result<Value, Error> {
     };
     let parts: Vec<Vec<u16>> = set.ranges().chunks(most.max(1)).map(part).collect();
     Ok(Value::from(Serde(parts)))
+}
+
+/// Pairs of an entry and each entry of the list of this name in it, which need not be there.
+fn nested(entries: Vec<Value>, name: &str) -> Result<Vec<Value>, Error> {
+    let mut pairs = Vec::new();
+    for entry in entries {
+        let list = entry.get_attr(name)?;
+        if !list.is_undefined() {
+            pairs.extend(list.try_iter()?.map(|inner| Value::from(vec![entry.clone(), inner])));
+        }
+    }
+    Ok(pairs)
 }
 
 /// A word that a POSIX shell takes as it is.

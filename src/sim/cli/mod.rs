@@ -6,6 +6,7 @@
 //!   `industry` (modes, with `edit` on `sections`), `junos` (on `statements`) or `sonic`.
 //!   `grammar` reads lines, `system` is the data.
 
+mod carried;
 mod edit;
 mod fault;
 mod grammar;
@@ -35,6 +36,7 @@ use secrecy::SecretString;
 use tokio::time::Instant;
 
 use super::{SimError, ssh};
+pub(super) use carried::Carried;
 use fault::Faults;
 pub use fault::{CliFault, CliWhat};
 use industry::Industry;

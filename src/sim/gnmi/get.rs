@@ -74,6 +74,29 @@ pub(super) fn get(store: &Store, spec: &GnmiSpec, request: &GetRequest) -> Resul
     Ok(GetResponse { notification, ..GetResponse::default() })
 }
 
+/// What commands print, each under its own words.
+pub(super) fn printed(
+    store: &mut Store,
+    spec: &GnmiSpec,
+    request: &GetRequest,
+) -> Result<GetResponse, Status> {
+    let cli = store.cli.as_mut().ok_or_else(|| Status::unimplemented("origin cli is not known here"))?;
+    if request.encoding() != Encoding::Ascii {
+        return Err(Status::unimplemented("of a command line only ASCII is simulated"));
+    }
+    let mut notification = Vec::new();
+    for path in &request.path {
+        let [command] = path.elem.as_slice() else {
+            return Err(Status::invalid_argument("a command is one element"));
+        };
+        let text = cli.show(&command.name).map_err(Status::invalid_argument)?;
+        let val = Some(TypedValue { value: Some(Value::Ascii(text)) });
+        let update = vec![Update { path: Some(path.clone()), val, ..Update::default() }];
+        notification.push(Notification { timestamp: timestamp(spec), update, ..Notification::default() });
+    }
+    Ok(GetResponse { notification, ..GetResponse::default() })
+}
+
 struct Reader<'s> {
     spec: &'s GnmiSpec,
     encoding: Encoding,

@@ -9,10 +9,18 @@ use tonic::Status;
 
 use super::spec::GnmiSpec;
 use super::value::takes;
-use crate::gnmi::{Encoding, Path, PathElem, SetRequest, Update, UpdateOperation, Value};
+use crate::gnmi::{Encoding, GetRequest, Path, PathElem, SetRequest, Update, UpdateOperation, Value};
+
+/// The origin of what is text of a command line.
+pub(super) const CLI: &str = "cli";
 
 /// By origin.
 pub type Documents = BTreeMap<String, Json>;
+
+/// Whether a Get asks what commands print.
+pub(super) fn asks_cli(request: &GetRequest) -> bool {
+    request.path.iter().any(|path| path.origin == CLI)
+}
 
 /// The origin of a path, if there is a document of it.
 pub(super) fn origin<'o>(documents: &'o Documents, prefix: Option<&Path>, path: &Path) -> Option<&'o str> {
@@ -95,6 +103,24 @@ pub(super) fn changed(
         done.push((path.clone(), op));
     }
     Ok((new, done))
+}
+
+/// The lines of a Set under the origin `cli`; none: it is none of that.
+pub(super) fn lines(request: &SetRequest) -> Result<Option<Vec<&str>>, Status> {
+    let is_cli = |update: &Update| update.path.as_ref().is_some_and(|path| path.origin == CLI);
+    if !request.update.iter().any(is_cli) {
+        return Ok(None);
+    }
+    if !request.delete.is_empty() || !request.replace.is_empty() || !request.update.iter().all(is_cli) {
+        return Err(Status::unimplemented("a Set of more than one origin"));
+    }
+    fn line(update: &Update) -> Result<&str, Status> {
+        match update.val.as_ref().and_then(|val| val.value.as_ref()) {
+            Some(Value::Ascii(text)) => Ok(text.as_str()),
+            _ => Err(Status::invalid_argument("CLI origin encoding should be ASCII")),
+        }
+    }
+    request.update.iter().map(line).collect::<Result<_, _>>().map(Some)
 }
 
 fn elems(prefix: Option<&Path>, path: &Path) -> Result<Vec<PathElem>, Status> {

@@ -9,7 +9,7 @@ use tonic::{Code, Request, Response, Status, Streaming};
 use super::answer::InPlace;
 use super::server::Peer;
 use super::spec::{GnmiSpec, code};
-use super::{get, set};
+use super::{get, native, set};
 use crate::gnmi::rpc::g_n_m_i_server::gNMI;
 use crate::gnmi::{
     CapabilityRequest, CapabilityResponse, GetRequest, GetResponse, ModelData, SetRequest, SetResponse,
@@ -40,7 +40,10 @@ impl gNMI for Service {
     }
 
     async fn get(&self, request: Request<GetRequest>) -> Result<Response<GetResponse>, Status> {
-        let serve = |device: &mut Device| get::get(&device.store, &self.spec, request.get_ref());
+        let serve = |device: &mut Device| match native::asks_cli(request.get_ref()) {
+            true => get::printed(&mut device.store, &self.spec, request.get_ref()),
+            false => get::get(&device.store, &self.spec, request.get_ref()),
+        };
         self.serve("gnmi-get", &request, serve).await
     }
 

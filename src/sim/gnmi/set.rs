@@ -58,6 +58,15 @@ pub(super) fn set(
         }
     };
     free(store)?;
+    if let Some(lines) = native::lines(request)? {
+        let cli = store.cli.as_mut().ok_or_else(|| Status::unimplemented("origin cli is not known here"))?;
+        if timer.is_some() {
+            return Err(Status::unimplemented("a command line takes no commit extension here"));
+        }
+        cli.configure(lines).map_err(Status::aborted)?;
+        store.commits += 1;
+        return Ok(response);
+    }
     let origin = native::origin_of(&store.documents, request)?.map(str::to_owned);
     let ((new, taken), results) = match origin {
         Some(origin) => {

@@ -7,6 +7,7 @@ use tonic::Code;
 
 use super::native::Documents;
 use crate::gnmi::Encoding;
+use crate::sim::cli::CliSpec;
 
 /// The gNMI side of a switch. Whoever has the switch's password may use it; without a password,
 /// whoever has a certificate of [`GnmiTls::client_ca`]; without either, nobody.
@@ -23,6 +24,8 @@ pub struct GnmiSpec {
     pub quirks: GnmiQuirks,
     /// What it has of models of its own, by their origin.
     pub documents: Documents,
+    /// The command line under the origin `cli`, one with configuration sessions.
+    pub cli: Option<CliSpec>,
 }
 
 impl Default for GnmiSpec {
@@ -35,6 +38,7 @@ impl Default for GnmiSpec {
             rollback: Duration::from_secs(600),
             quirks: GnmiQuirks::default(),
             documents: Documents::new(),
+            cli: None,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A command line over SSH, as the profile describes it.
 //!
 //! `session` turns the flights of [`crate::transport::Session`] into commands; `flight` makes one of
-//! several where that goes; [`rows`](super::rows) turns what they print into a slice.
+//! several where that goes; `rows` beside it turns what they print into a slice.
 //! Below them, `shell` is what runs one command at a time and takes all that it prints: on a channel of
 //! its own (`exec`), or typed at a prompt (`terminal`, after its `login`). Below the latter: `wire`
 //! reads and writes, `screen` turns bytes into lines, `echo` and `prompt` tell where an answer begins

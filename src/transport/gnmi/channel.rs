@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
+use rustls::CertificateError;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
@@ -42,7 +43,7 @@ pub(super) async fn connect(
             let tls = timeout_at(deadline, TlsConnector::from(config.0.clone()).connect(name, tcp)).await;
             let tls = tls
                 .map_err(|_| Cause::Deadline("agreeing on TLS"))?
-                .map_err(|error| fail(format!("TLS: {error}")))?;
+                .map_err(|error| fail(tls_words(&error)))?;
             if tls.get_ref().1.alpn_protocol() != Some(b"h2") {
                 return Err(absent("it speaks TLS and no HTTP/2, so it is no gNMI target".to_owned()));
             }
@@ -78,6 +79,21 @@ pub(super) async fn over(
     let channel = timeout_at(deadline, builder.connect_with_connector(taken)).await;
     let channel = channel.map_err(|_| Cause::Deadline("agreeing on HTTP/2"))?;
     channel.map_err(|error| fail(causes(&error)))
+}
+
+/// Why TLS did not come about. What rustls says of certificates names none of our keys.
+fn tls_words(error: &io::Error) -> String {
+    let of_rustls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    let hint = match of_rustls {
+        Some(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
+            "; its certificate is signed by none that `ca` holds"
+        }
+        Some(rustls::Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure)) => {
+            "; its certificate has another `fingerprint`"
+        }
+        _ => "",
+    };
+    format!("TLS: {error}{hint}")
 }
 
 /// An error with all that it says of where it came from.

@@ -35,7 +35,11 @@ pub(super) fn document(notifications: &[Notification], asked: &Path) -> Result<J
             if elems.len() > asked.elem.len() + DEEPEST {
                 return Err(format!("{place}: too deep"));
             }
-            let same = elems.iter().zip(&asked.elem).all(|(found, asked)| *found == bare(asked.clone()));
+            let same = elems.iter().zip(&asked.elem).all(|(found, asked)| {
+                let asked = bare(asked.clone());
+                // Without keys every entry of the list was asked for.
+                found.name == asked.name && (asked.key.is_empty() || found.key == asked.key)
+            });
             if !same || (elems.len() < asked.elem.len() && !value.is_object()) {
                 return Err(format!("{place}: nobody asked for that"));
             }
@@ -50,6 +54,18 @@ pub(super) fn document(notifications: &[Notification], asked: &Path) -> Result<J
         };
     }
     Ok(found)
+}
+
+/// What a command printed.
+///
+/// # Errors
+/// An answer that is no text, or not one.
+pub(super) fn printed(notifications: &[Notification]) -> Result<String, String> {
+    let mut updates = notifications.iter().flat_map(|notification| &notification.update);
+    match (updates.next().map(data::value).transpose()?, updates.next()) {
+        (Some(Json::String(text)), None) => Ok(text),
+        _ => Err("it is not one text".to_owned()),
+    }
 }
 
 fn bare(elem: PathElem) -> PathElem {
@@ -222,6 +238,9 @@ mod tests {
             read("/m:top/list[name=a]/x", "/", &[("/top", whole.clone())]),
             Ok(json!({"y": 1, "z": "2"}))
         );
+        let entries = [("/list[name=a]/x", json!(1)), ("/list[name=b]/x", json!(2))];
+        let both = json!([{"name": "a", "x": 1}, {"name": "b", "x": 2}]);
+        assert_eq!(read("/list", "/", &entries), Ok(both));
         assert_eq!(read("/top/list[name=b]", "/", &[("/top", whole)]), Ok(json!({})));
         assert_eq!(read("/top", "/", &[]), Ok(json!({})));
     }

@@ -1,9 +1,9 @@
 //! A payload as the request that carries it.
 
-use crate::device::{GnmiEncoding, GnmiHabits};
+use crate::device::{GnmiEncoding, GnmiHabits, Model};
 use crate::gnmi::{
-    Commit, CommitAction, CommitRequest, Duration, Encoding, Extension, ExtensionKind, Path, PathError,
-    SetRequest, TypedValue, Update, Value,
+    Commit, CommitAction, CommitRequest, Duration, Encoding, Extension, ExtensionKind, Path, PathElem,
+    PathError, SetRequest, TypedValue, Update, Value,
 };
 use crate::render::gnmi::{self as render, Set};
 
@@ -18,10 +18,17 @@ pub(super) fn prefix(habits: &GnmiHabits) -> Option<Path> {
 }
 
 pub(super) fn encoding(habits: &GnmiHabits) -> Encoding {
-    match habits.encoding {
-        GnmiEncoding::JsonIetf => Encoding::JsonIetf,
-        GnmiEncoding::Json => Encoding::Json,
+    match (&habits.model, habits.encoding) {
+        (Model::Lines(_), _) => Encoding::Ascii,
+        (_, GnmiEncoding::JsonIetf) => Encoding::JsonIetf,
+        (_, GnmiEncoding::Json) => Encoding::Json,
     }
+}
+
+/// Where what a command prints is to be got.
+pub(super) fn command(text: &str) -> Path {
+    let elem = PathElem { name: text.to_owned(), ..PathElem::default() };
+    Path { origin: CLI.to_owned(), elem: vec![elem], ..Path::default() }
 }
 
 /// Why a payload is no Set.

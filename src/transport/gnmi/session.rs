@@ -14,6 +14,7 @@ use tonic::{Code, Status};
 use super::call::{Failed, Login, call, name};
 use super::heard::Heard;
 use super::{channel, data, document, request};
+use crate::device::language::ReadRule;
 use crate::device::{Credential, Device, GnmiEndpoint, GnmiHabits, Language, Model, Profile};
 use crate::gnmi::rpc::g_n_m_i_client::gNMIClient;
 use crate::gnmi::{
@@ -218,8 +219,8 @@ impl GnmiSession {
 
     async fn running(&mut self, reads: &ReadSet, deadline: Instant) -> Result<Slice, Fault> {
         let data_type = if self.habits.get_all { DataType::All } else { DataType::Config };
-        match self.habits.model.reading().cloned() {
-            Some(language) => self.by_rules(&language, data_type, reads, deadline).await,
+        match self.habits.model.language().cloned() {
+            Some(language) => self.by_rules(&language, (false, data_type), reads, deadline).await,
             None => {
                 let answer = self.get(&self.paths(reads), data_type, deadline).await?;
                 understand(answer, false, reads, deadline).await
@@ -231,22 +232,36 @@ impl GnmiSession {
         reads.paths.iter().map(|path| render::gnmi::path(path, &self.habits)).collect()
     }
 
-    /// Reads nodes of the vendor's own model, which the profile's rules give their meaning. Each is asked
-    /// for by itself, so that it is clear what an answer is about.
+    /// Where a command's output, or a node of the vendor's own model, is to be got.
+    fn asked(&self, text: &str, is_cli: bool) -> Result<gnmi::Path, Fault> {
+        if is_cli {
+            return Ok(request::command(text));
+        }
+        let path: gnmi::Path = text.parse().map_err(|error| not_sent(&format!("{error}")))?;
+        Ok(gnmi::Path { origin: self.habits.origin_of_paths().to_owned(), ..path })
+    }
+
+    /// What the profile's rules give its meaning: nodes of the vendor's own model, or what commands print;
+    /// of ports' state nothing where the profile does not say how they are asked. Each is asked for by
+    /// itself, so that it is clear what an answer is about.
     async fn by_rules(
         &mut self,
-        language: &Language,
-        data_type: DataType,
+        language: &Arc<Language>,
+        (of_state, data_type): (bool, DataType),
         reads: &ReadSet,
         deadline: Instant,
     ) -> Result<Slice, Fault> {
+        let is_cli = matches!(self.habits.model, Model::Lines(_));
+        let data_type = if is_cli { DataType::All } else { data_type };
         let wanted = Wanted::of(&reads.paths);
-        let commands = wanted.commands(language).map_err(|why| not_sent(&why))?;
-        let texts: BTreeSet<String> = commands.into_iter().map(|(_, text)| text).collect();
+        let texts: BTreeSet<String> = commands(&wanted, of_state, language)
+            .map_err(|why| not_sent(&why))?
+            .into_iter()
+            .map(|(_, text)| text)
+            .collect();
         let mut answers = BTreeMap::new();
         for text in texts {
-            let path: gnmi::Path = text.parse().map_err(|error| not_sent(&format!("{error}")))?;
-            let asked = gnmi::Path { origin: self.habits.origin_of_paths().to_owned(), ..path };
+            let asked = self.asked(&text, is_cli)?;
             let answer = self.get(std::slice::from_ref(&asked), data_type, deadline).await?;
             answers.insert(text, (asked, answer));
         }
@@ -254,18 +269,40 @@ impl GnmiSession {
         let (profile, language, reads) = (self.profile.clone(), language.clone(), reads.clone());
         let read = move || {
             let mut rows = Rows::default();
-            let documents = answers
-                .iter()
-                .map(|(text, (asked, answer))| Ok::<_, String>((text, document::document(answer, asked)?)));
-            let documents = documents.collect::<Result<BTreeMap<_, _>, _>>()?;
-            for (rule, text) in &wanted.commands(&language)? {
-                let read = documents.get(text).map_or(Ok(()), |document| rows.read_json(rule, document));
-                read.map_err(|why| format!("{text}: {why}"))?;
+            let said = |(asked, answer): &(gnmi::Path, Vec<Notification>)| match is_cli {
+                true => document::printed(answer).map(serde_json::Value::String),
+                false => document::document(answer, asked),
+            };
+            let told = answers.iter().map(|(text, answer)| Ok((text, said(answer).map_err(about(text))?)));
+            let told = told.collect::<Result<BTreeMap<_, _>, String>>()?;
+            for (rule, text) in &commands(&wanted, of_state, &language)? {
+                let read = match told.get(text) {
+                    Some(serde_json::Value::String(printed)) if is_cli => rows.read(rule, printed),
+                    Some(document) => rows.read_json(rule, document),
+                    None => Ok(()),
+                };
+                read.map_err(about(text))?;
             }
-            Ok(rows.meaning(&wanted, &profile, &language)?.within(&reads.paths))
+            match of_state {
+                true => rows.reported(&wanted, &profile, &language),
+                false => Ok(rows.meaning(&wanted, &profile, &language)?.within(&reads.paths)),
+            }
         };
         meaning(size, read, deadline).await
     }
+}
+
+/// What is asked for, each with the rule that reads the answer.
+fn commands<'l>(
+    wanted: &Wanted,
+    of_state: bool,
+    language: &'l Language,
+) -> Result<Vec<(&'l ReadRule, String)>, String> {
+    if of_state { wanted.state_commands(language) } else { wanted.commands(language) }
+}
+
+fn about(text: &str) -> impl Fn(String) -> String {
+    move |why| format!("{text}: {why}")
 }
 
 async fn understand(
@@ -318,7 +355,7 @@ fn offers(capabilities: &CapabilityResponse) -> Offers {
 }
 
 fn gnmi(device: &Device) -> Result<&GnmiEndpoint, Fault> {
-    device.endpoint.gnmi.as_ref().ok_or_else(|| not_sent("the inventory says no gNMI port"))
+    device.endpoint.gnmi.as_ref().ok_or_else(|| not_sent("the device has no [device.gnmi] in the inventory"))
 }
 
 /// What goes with every call.
@@ -338,7 +375,7 @@ fn login(device: &Device) -> Result<Login, &'static str> {
         Credential::Key(_) if device.endpoint.gnmi.as_ref().is_some_and(|gnmi| gnmi.shows_certificate) => {
             Ok(None)
         }
-        Credential::Key(_) => Err("an SSH key is nothing to gNMI"),
+        Credential::Key(_) => Err("gNMI takes a password or a client certificate, and no SSH key"),
         Credential::NotLoaded => Err("its credential was not loaded"),
     }
 }
@@ -380,14 +417,12 @@ impl Session for GnmiSession {
         deadline: Instant,
     ) -> Result<Observed, Fault> {
         let config = self.running(running, deadline).await?;
-        if self.habits.model.reading().is_some() {
-            let state = Err(not_sent("the profile does not say how state is read"));
-            return Ok(Observed { running: config, state });
-        }
-        let report = self.get(&self.paths(state), DataType::State, deadline).await;
-        let state = match report {
-            Ok(answer) => understand(answer, true, state, deadline).await,
-            Err(fault) => Err(fault),
+        let state = match self.habits.model.language().cloned() {
+            Some(language) => self.by_rules(&language, (true, DataType::All), state, deadline).await,
+            None => match self.get(&self.paths(state), DataType::State, deadline).await {
+                Ok(answer) => understand(answer, true, state, deadline).await,
+                Err(fault) => Err(fault),
+            },
         };
         Ok(Observed { running: config, state })
     }

@@ -65,11 +65,7 @@ mod tests {
     use super::*;
 
     fn habits(confirm: Option<Timed>) -> NetconfHabits {
-        NetconfHabits {
-            confirm,
-            timer_granularity: Duration::from_secs(1),
-            model: crate::device::Model::OpenConfig,
-        }
+        NetconfHabits { confirm, timer_granularity: Duration::from_secs(1) }
     }
 
     fn read(capabilities: &[&str], confirm: Option<Timed>) -> Result<Promises, Cause> {

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use mercury::device::{Profile, Profiles};
+use mercury::device::{Model, Profile, Profiles, Speaks};
+use mercury::gnmi::Encoding;
 use mercury::guard::{Scope, guard};
 use mercury::lint::scenarios::scenarios;
 use mercury::plan::{Batch, plan};
 use mercury::render::Payload;
+use mercury::sim::cli::CliSpec;
 use mercury::sim::gnmi::{CommitExtension, Documents, GnmiQuirks, GnmiSpec};
 use mercury::sim::{FaultSpec, Switch, SwitchSpec};
 use serde_json::{Value, json};
@@ -18,26 +20,49 @@ use crate::service::{Service, Site, and, reset, update};
 /// A system with a model of its own, as it is simulated.
 struct System {
     profile: &'static str,
-    origin: &'static str,
-    /// Two of its ports.
-    ports: [&'static str; 2],
-    /// What it has at first: VLANs 100 to 119, and the ports with nothing set.
-    document: fn() -> Value,
+    port: &'static str,
+    has: Has,
     quirks: GnmiQuirks,
 }
 
+/// What it has at first: VLANs 100 to 119, and ports with nothing set.
+enum Has {
+    Document {
+        origin: &'static str,
+        of: fn() -> Value,
+    },
+    /// A command line of this system.
+    Lines(&'static str),
+}
+
 fn systems() -> Vec<System> {
-    vec![System {
-        profile: "sonic_gnmi",
-        origin: "sonic-db",
-        ports: ["Ethernet0", "Ethernet4"],
-        document: sonic,
-        quirks: GnmiQuirks {
-            all_only: true,
-            commit: CommitExtension::Unimplemented,
-            ..GnmiQuirks::default()
+    let without_commits = GnmiQuirks { commit: CommitExtension::Unimplemented, ..GnmiQuirks::default() };
+    vec![
+        System {
+            profile: "sonic_gnmi",
+            port: "Ethernet0",
+            has: Has::Document { origin: "sonic-db", of: sonic },
+            quirks: GnmiQuirks { all_only: true, ..without_commits.clone() },
         },
-    }]
+        System {
+            profile: "cisco_nxos_gnmi",
+            port: "eth1/1",
+            has: Has::Document { origin: "device", of: nxos },
+            quirks: GnmiQuirks { refused_encodings: vec![Encoding::JsonIetf], ..GnmiQuirks::default() },
+        },
+        System {
+            profile: "nokia_srl_gnmi",
+            port: "ethernet-1/1",
+            has: Has::Document { origin: "native", of: srl },
+            quirks: GnmiQuirks::default(),
+        },
+        System {
+            profile: "arista_eos_gnmi",
+            port: "Ethernet1",
+            has: Has::Lines("arista_eos"),
+            quirks: without_commits,
+        },
+    ]
 }
 
 fn sonic() -> Value {
@@ -50,20 +75,61 @@ fn sonic() -> Value {
     }}})
 }
 
+fn nxos() -> Value {
+    let port = |name: &str| {
+        json!({"id": name, "layer": "Layer2", "mode": "access", "accessVlan": "vlan-1", "nativeVlan": "vlan-1",
+               "trunkVlans": "1-4094", "adminSt": "up", "mtu": 1500, "descr": "", "userCfgdFlags": ""})
+    };
+    let vlans: Vec<Value> =
+        (100..120).map(|vlan| json!({"fabEncap": format!("vlan-{vlan}"), "name": ""})).collect();
+    json!({"System": {
+        "intf-items": {"phys-items": {"PhysIf-list": [port("eth1/1"), port("eth1/2")]}},
+        "bd-items": {"bd-items": {"BD-list": vlans}},
+    }})
+}
+
+fn srl() -> Value {
+    let bridges: Vec<Value> =
+        (100..120).map(|vlan| json!({"name": format!("mac-vrf-{vlan}"), "type": "mac-vrf"})).collect();
+    json!({
+        "interface": [{"name": "ethernet-1/1", "admin-state": "enable"}, {"name": "ethernet-1/2"}],
+        "network-instance": bridges,
+    })
+}
+
 impl System {
     async fn start(&self) -> (Switch, Service, Site) {
-        let documents = Documents::from([(self.origin.to_owned(), (self.document)())]);
-        let gnmi = GnmiSpec { documents, quirks: self.quirks.clone(), ..GnmiSpec::default() };
-        let switch = start(gnmi, SwitchSpec::default()).await;
+        let switch = self.simulate().await;
         let lines = plaintext(&switch).replace("gnmi_openconfig", self.profile);
         let site = Site::new().device("leaf1", &lines);
         let service = site.serve().await;
         (switch, service, site)
     }
 
+    async fn simulate(&self) -> Switch {
+        let mut gnmi = GnmiSpec { quirks: self.quirks.clone(), ..GnmiSpec::default() };
+        match &self.has {
+            Has::Document { origin, of } => gnmi.documents = Documents::from([(origin.to_string(), of())]),
+            Has::Lines(system) => {
+                let config = "vlan 100-119\n".to_owned();
+                gnmi.cli = Some(CliSpec { config, ..CliSpec::new(system) });
+                gnmi.encodings.push(Encoding::Ascii);
+            }
+        }
+        start(gnmi, SwitchSpec::default()).await
+    }
+
+    /// All that is set on it.
+    fn holds(&self, switch: &Switch) -> String {
+        match &self.has {
+            Has::Document { origin, .. } => switch.document(origin).to_string(),
+            Has::Lines(_) => switch.carried_config(),
+        }
+    }
+
     /// A life of a port, from access to trunks to nothing.
     fn life(&self) -> Vec<(&'static str, Value)> {
-        let port = self.ports[0];
+        let port = self.port;
         vec![
             ("update_port", update(port, "access", 100, &[])),
             ("update_port", update(port, "access", 101, &[])),
@@ -83,7 +149,7 @@ impl System {
 async fn a_port_lives_in_a_model_of_the_vendor() {
     for system in systems() {
         let (switch, service, site) = system.start().await;
-        let first = switch.document(system.origin);
+        let first = system.holds(&switch);
         for (method, params) in system.life() {
             if let Err(failure) = service.call(method, params.clone()).await {
                 panic!("{}: {method} {params}: {failure:?}\n{:#?}", system.profile, service.log());
@@ -94,7 +160,7 @@ async fn a_port_lives_in_a_model_of_the_vendor() {
             let again = service.call(method, params.clone()).await.unwrap();
             assert_eq!(switch.commits(), before, "{}: {method} {params}: {again}", system.profile);
         }
-        assert_ne!(switch.document(system.origin), first);
+        assert_ne!(system.holds(&switch), first);
         assert_eq!(site.journal(), "", "{}", system.profile);
     }
 }
@@ -103,11 +169,14 @@ async fn a_port_lives_in_a_model_of_the_vendor() {
 #[tokio::test]
 async fn a_member_in_another_mode_is_no_empty_port() {
     let system = System {
-        document: || {
-            let mut document = sonic();
-            document["CONFIG_DB"]["localhost"]["VLAN_MEMBER"] =
-                json!({"Vlan119|Ethernet0": {"tagging_mode": "priority_tagged"}});
-            document
+        has: Has::Document {
+            origin: "sonic-db",
+            of: || {
+                let mut document = sonic();
+                document["CONFIG_DB"]["localhost"]["VLAN_MEMBER"] =
+                    json!({"Vlan119|Ethernet0": {"tagging_mode": "priority_tagged"}});
+                document
+            },
         },
         ..systems().remove(0)
     };
@@ -146,26 +215,26 @@ async fn what_is_written_is_what_the_vendor_has() {
 #[tokio::test]
 async fn a_change_that_fails_is_undone() {
     for system in systems() {
-        let port = system.ports[0];
+        let port = system.port;
         for (n, fault) in ["gnmi-set:reject=aborted", "gnmi-set:drop-before"].into_iter().enumerate() {
             let (switch, service, site) = system.start().await;
             service.call("update_port", update(port, "trunk", 101, &[110, 111])).await.unwrap();
-            let before = switch.document(system.origin);
+            let before = system.holds(&switch);
             let set =
                 if system.quirks.commit == CommitExtension::Supported { "gnmi-commit" } else { "gnmi-set" };
             switch.inject(fault.replace("gnmi-set", set).parse::<FaultSpec>().unwrap());
             let failure = service.call("update_port", update(port, "access", 102, &[])).await.unwrap_err();
-            assert_eq!(switch.document(system.origin), before, "{} {n}: {failure:?}", system.profile);
+            assert_eq!(system.holds(&switch), before, "{} {n}: {failure:?}", system.profile);
             assert_eq!(site.journal(), "", "{} {n}", system.profile);
         }
         // It says no, and has done it.
         let quirks = GnmiQuirks { fails_after_applying: Some(tonic::Code::Unknown), ..system.quirks.clone() };
         let bad = System { quirks, ..system };
         let (switch, service, _site) = bad.start().await;
-        let before = switch.document(bad.origin);
-        let answer = service.call("update_port", update(bad.ports[0], "access", 102, &[])).await;
+        let before = bad.holds(&switch);
+        let answer = service.call("update_port", update(bad.port, "access", 102, &[])).await;
         if answer.is_err() {
-            assert_eq!(switch.document(bad.origin), before, "{}", bad.profile);
+            assert_eq!(bad.holds(&switch), before, "{}", bad.profile);
         }
     }
 }
@@ -189,7 +258,8 @@ fn judge(profile: &Profile, scope: &Scope, set: &Value) -> Result<(), String> {
 /// replace; and operations that nobody asked for.
 #[test]
 fn a_set_that_reaches_further_is_refused() {
-    for (profile, port) in with_ports("native") {
+    let told_in_edits = |profile: &Profile| matches!(&profile.speaks, Speaks::Gnmi(habits) if matches!(habits.model, Model::Native(_)));
+    for (profile, port) in with_ports("native").into_iter().filter(|(profile, _)| told_in_edits(profile)) {
         let other = port.replace(|c: char| c.is_ascii_digit(), "7") + "7";
         for name in
             ["access 100 -> trunk native 100", "trunk -> access 100", "VLAN 130 added", "description set"]
@@ -222,7 +292,10 @@ fn a_set_that_reaches_further_is_refused() {
                     });
                     let mut without = set.clone();
                     without[kind].as_array_mut().unwrap().remove(n);
-                    attacks.push(without);
+                    // On SR Linux a member and its subinterface each take the VLAN away.
+                    if profile.name != "nokia_srl_gnmi" {
+                        attacks.push(without);
+                    }
                     if kind == "update" {
                         let mut replaced = set.clone();
                         let one = replaced[kind].as_array_mut().unwrap().remove(n);
@@ -250,4 +323,45 @@ fn a_set_in_openconfigs_words_replaces_nothing() {
     let profile = Profiles::default().get("gnmi_openconfig").unwrap();
     let set = json!({"replace": [{"path": "/interfaces", "val": {}}]});
     assert!(judge(&profile, &Scope::default(), &set).unwrap_err().contains("is replaced"));
+}
+
+/// An operator has the modules of the model, some of them without a leaf that is to be written.
+#[tokio::test]
+async fn edits_are_checked_with_the_modules_that_are_there() {
+    const FORM_ONLY: &str = "checked for their form only";
+    let system = systems().into_iter().find(|system| system.profile == "cisco_nxos_gnmi").unwrap();
+    let switch = system.simulate().await;
+    let trunk = || and(update(system.port, "trunk", 101, &[110, 111]), "dry_run", true);
+    let (all, too_few) = ("leaf trunkVlans { type string; }", "");
+    for (leaf, refused) in [(None, false), (Some(all), false), (Some(too_few), true)] {
+        let site = Site::new();
+        std::fs::create_dir_all(site.path("profiles/yang")).unwrap();
+        let mut profile = "like = \"cisco_nxos_gnmi\"\ndescription = \"Ours\"\n".to_owned();
+        if let Some(leaf) = leaf {
+            let port = format!(
+                "key id; leaf id {{ type string; }} leaf mode {{ type string; }} leaf nativeVlan {{ type string; }} \
+                 leaf descr {{ type string; }} {leaf}"
+            );
+            let module = format!(
+                "module device {{ namespace \"urn:device\"; prefix d; container System {{ container intf-items {{ \
+                 container phys-items {{ list PhysIf-list {{ {port} }} }} }} }} }}"
+            );
+            std::fs::write(site.path("profiles/yang/device.yang"), module).unwrap();
+            profile += "[model]\nyang = \"yang\"\n";
+        }
+        std::fs::write(site.path("profiles/own.toml"), profile).unwrap();
+        let lines = plaintext(&switch).replace("gnmi_openconfig", "own");
+        let site = site.device("leaf1", &lines).section("[models]\nprofiles = \"profiles\"\n");
+        let answer = site.serve().await.call("update_port", trunk()).await;
+        match answer {
+            Ok(answer) => {
+                assert!(!refused, "{answer}");
+                assert_eq!(answer.to_string().contains(FORM_ONLY), leaf.is_none(), "{answer:#}");
+            }
+            Err(failure) => {
+                let words = format!("{failure:?}");
+                assert!(refused && words.contains("not what the modules of its model allow"), "{words}");
+            }
+        }
+    }
 }

@@ -64,10 +64,9 @@ async fn its_models_come_into_a_directory_to_review() {
         err.contains("no-such-module: the device refused: ") && err.contains("is no name of a module"),
         "{err}"
     );
-    assert_eq!(files(), BTreeSet::new());
+    assert!(!into.exists(), "nothing was there to be reviewed");
 
     // All that it lists: as many files as modules, each under its own name.
-    std::fs::remove_dir_all(&into).expect("it is there");
     let (_, out, err) = fetch(&[]).await;
     assert!(files().len() > names.len() && out.contains(&format!("{} modules", files().len())), "{out}{err}");
     let (code, out, _) = run(&["probe", "--config", config]).await;

@@ -85,6 +85,14 @@ async fn what_cannot_be_taken_back_is_left_to_the_next_start() {
     assert_eq!(service.process.wait().await.code(), Some(1));
     assert_ne!(site.journal(), "");
     leaf1.clear_faults();
+    // Under another address nobody would look into that journal.
+    let elsewhere = simulated(&leaf1).replace("\"127.0.0.1\"", "\"localhost\"");
+    let mut next = site.blank().device("leaf1", &elsewhere).serve().await;
+    next.process.wait_for_output("of when it had another address or port").await;
+    let no =
+        next.call("update_port", update("eth2", "access", 101, &[])).await.expect_err("it is not settled");
+    assert!(no.message.contains("an interrupted change of it is in "), "{no:?}");
+    assert_eq!(next.process.terminate().await.code(), Some(1));
     let mut next = site.serve().await;
     next.process.wait_for_output("an interrupted change was taken back").await;
     assert!(next.process.terminate().await.success());

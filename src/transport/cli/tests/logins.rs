@@ -39,9 +39,7 @@ async fn the_first_of_two_prompts_is_no_answer() {
         peer.takes("\n").await;
         peer.says("\r\n\r\nsw#").await;
         tokio::task::yield_now().await;
-        peer.says("sw#").await;
-        peer.takes("\n").await;
-        peer.says("\r\nsw#").await;
+        peer.prompts("sw#").await;
     })
     .await;
     let mut terminal = terminal.unwrap();
@@ -83,9 +81,7 @@ async fn no_prompt_at_all() {
 async fn a_mode_that_someone_left_is_left_first_and_setup_is_said() {
     let setup = r#"setup = ["terminal length 0", "?terminal width 511"]"#;
     let (terminal, mut peer) = login(setup, None, async |peer| {
-        peer.says("sw(config-if)#").await;
-        peer.takes("\n").await;
-        peer.says("\r\nsw(config-if)#").await;
+        peer.prompts("sw(config-if)#").await;
         peer.answers("end", "sw#").await;
         peer.answers("terminal length 0", "sw#").await;
         peer.answers("terminal width 511", "% Invalid input\r\nsw#").await;
@@ -113,9 +109,7 @@ async fn a_mode_that_someone_left_is_left_first_and_setup_is_said() {
     tokio::join!(ours, device);
 
     let (opened, _) = login(setup, None, async |peer| {
-        peer.says("sw#").await;
-        peer.takes("\n").await;
-        peer.says("\r\nsw#").await;
+        peer.prompts("sw#").await;
         peer.answers("terminal length 0", "% Invalid input\r\nsw#").await;
     })
     .await;
@@ -128,9 +122,7 @@ async fn enabling(
     device: impl AsyncFnOnce(&mut Peer),
 ) -> (Result<Terminal, Cause>, Peer) {
     login("", secret, async |peer| {
-        peer.says("sw>").await;
-        peer.takes("\n").await;
-        peer.says("\r\nsw>").await;
+        peer.prompts("sw>").await;
         peer.answers("enable", "").await;
         device(peer).await;
     })
@@ -182,9 +174,7 @@ async fn enable_refused() {
     assert_eq!(opened.err().unwrap(), Cause::NoPrompt("New password: ".to_owned()));
     peer.takes_no_more().await;
     let (opened, _) = login("", Some("a\nreload"), async |peer| {
-        peer.says("sw>").await;
-        peer.takes("\n").await;
-        peer.says("\r\nsw>").await;
+        peer.prompts("sw>").await;
     })
     .await;
     assert_eq!(cause(opened), "the secret is empty or holds a control character");
@@ -286,9 +276,7 @@ async fn a_terminal_that_asks_who_logs_in() {
     assert_eq!(terminal.unwrap().prompt(), "sw#");
     // One that SSH has asked already.
     let (terminal, _) = asked(async |peer| {
-        peer.says("sw#").await;
-        peer.takes("\n").await;
-        peer.says("\r\nsw#").await;
+        peer.prompts("sw#").await;
     })
     .await;
     assert_eq!(terminal.unwrap().prompt(), "sw#");

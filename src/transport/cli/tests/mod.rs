@@ -58,6 +58,13 @@ impl Peer {
         self.io.write_all(bytes.as_ref()).await.unwrap();
     }
 
+    /// Shows a prompt, and once more behind an empty line.
+    async fn prompts(&mut self, prompt: &str) {
+        self.says(prompt).await;
+        self.takes("\n").await;
+        self.says(format!("\r\n{prompt}")).await;
+    }
+
     /// Says it byte by byte, each of them read before the next.
     async fn stutters(&mut self, text: &str) {
         for byte in text.bytes() {
@@ -138,9 +145,7 @@ fn endpoint(credential: Credential) -> Endpoint {
 /// A device that stands at `sw#` and echoes what is typed.
 async fn at_prompt() -> (Terminal, Peer) {
     let (terminal, peer) = login("", None, async |peer| {
-        peer.says("sw#").await;
-        peer.takes("\n").await;
-        peer.says("\r\nsw#").await;
+        peer.prompts("sw#").await;
     })
     .await;
     (terminal.unwrap(), peer)

@@ -42,11 +42,7 @@ struct Peer {
 }
 
 fn habits(confirm: Option<Timed>) -> NetconfHabits {
-    NetconfHabits {
-        confirm,
-        timer_granularity: Duration::from_secs(1),
-        model: crate::device::Model::OpenConfig,
-    }
+    NetconfHabits { confirm, timer_granularity: Duration::from_secs(1) }
 }
 
 fn hello(base: &str, capabilities: &[&str]) -> String {
