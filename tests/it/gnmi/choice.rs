@@ -272,7 +272,7 @@ async fn probing_tells_what_each_offers() {
     command.args(["probe", "leaf2", "--config"]).arg(&config).stdout(full).kill_on_drop(true);
     let ended = command.stderr(Stdio::piped()).spawn().unwrap().wait_with_output().await.unwrap();
     let err = String::from_utf8(ended.stderr).unwrap();
-    assert!(ended.status.code() == Some(1) && err.starts_with("mercury: standard output: "), "{err}");
+    assert!(ended.status.code() == Some(1) && err.starts_with("mercury: No space left"), "{err}");
     let (code, _, err) = probe(&["leaf9"]).await;
     assert_eq!(code, Some(1));
     assert!(err.contains("no device of the inventory is called `leaf9`"), "{err}");
