@@ -164,6 +164,6 @@ fn identity_namespace<'n>(value: &str, namespace: &impl Fn(&str) -> Option<&'n s
 }
 
 /// As text; a carriage return would reach the device as a line feed (XML 1.0, 2.11).
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     quick_xml::escape::escape(text).replace('\r', "&#13;")
 }

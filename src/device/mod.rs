@@ -89,7 +89,7 @@ impl Speaks {
     /// The profile's own language that the device is told things in; none: OpenConfig.
     pub fn language(&self) -> Option<&Arc<Language>> {
         match self {
-            Self::Netconf(_) => None,
+            Self::Netconf(habits) => habits.model.language(),
             Self::Gnmi(habits) => habits.model.language(),
             Self::Cli(habits) => Some(&habits.language),
         }
@@ -97,12 +97,12 @@ impl Speaks {
 
     /// Whether edits are in a vendor's own model whose modules nobody gave.
     pub fn checks_form_only(&self) -> bool {
-        match self {
-            Self::Gnmi(habits) => {
-                matches!(&habits.model, Model::Native(language) if language.modules.is_none())
-            }
-            Self::Netconf(_) | Self::Cli(_) => false,
-        }
+        let model = match self {
+            Self::Netconf(habits) => &habits.model,
+            Self::Gnmi(habits) => &habits.model,
+            Self::Cli(_) => return false,
+        };
+        matches!(model, Model::Native(language) if language.modules.is_none())
     }
 }
 
@@ -151,6 +151,8 @@ pub struct NetconfHabits {
     pub confirm: Option<Timed>,
     /// The unit in which it counts the confirm timer.
     pub timer_granularity: Duration,
+    /// In which words; never lines of a command line.
+    pub model: Model,
 }
 
 /// How this system speaks gNMI.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::config::reader::{Item, Table};
 use crate::device::cli::ShellHabits;
-use crate::device::language::TemplateSources;
+use crate::device::language::{TemplateSources, XmlShape};
 use crate::device::{
     CliHabits, GnmiEncoding, GnmiHabits, KeyLeaf, Language, Model, NetconfHabits, OpenConfigHabits,
     PortRename, Profile, Speaks, SshHabits, Way, WordError,
@@ -96,7 +96,7 @@ impl Models<'_, '_> {
     fn way(&self, name: &'static str) -> Option<Way> {
         let (ssh, speaks) = match name {
             "netconf" => self.table.table(name, |table| {
-                let (ssh, habits) = (SshHabits::read(table), NetconfHabits::read(table));
+                let (ssh, habits) = (SshHabits::read(table), NetconfHabits::read(table, self));
                 Some((ssh?, Speaks::Netconf(habits?)))
             }),
             "gnmi" => self.table.table(name, |table| {
@@ -108,10 +108,11 @@ impl Models<'_, '_> {
         Some(Way { speaks, ssh })
     }
 
-    /// The one that a carrier's `model` names.
-    fn named(&self, carrier: &Table) -> Option<Model> {
+    /// The one that a carrier's `model` names: of these the last is no word over NETCONF.
+    fn named(&self, carrier: &Table, is_xml: bool) -> Option<Model> {
         let known = [("openconfig", Named::OpenConfig), ("native", Named::Native), ("cli", Named::Cli)];
-        let named = carrier.get("model").map(|item| item.choice(&known));
+        let known = if is_xml { &known[..2] } else { &known[..] };
+        let named = carrier.get("model").map(|item| item.choice(known));
         match named.unwrap_or(Some(Named::OpenConfig))? {
             Named::OpenConfig => Some(Model::OpenConfig),
             Named::Native => {
@@ -120,8 +121,10 @@ impl Models<'_, '_> {
                         let directory = item.directory()?;
                         item.of(Schema::from_dir(&directory))
                     });
+                    let xml = if is_xml { XmlShape::read(table) } else { Some(XmlShape::default()) };
                     let language = Language::read(table, self.templates)?;
-                    Some(Language { modules: modules.map_or(Some(None), |read| read.map(Some))?, ..language })
+                    let modules = modules.map_or(Some(None), |read| read.map(Some))?;
+                    Some(Language { modules, xml: xml?, ..language })
                 };
                 self.table.required_table("model", native).map(Arc::new).map(Model::Native)
             }
@@ -193,7 +196,8 @@ impl OpenConfigHabits {
 }
 
 impl NetconfHabits {
-    fn read(table: &Table) -> Option<Self> {
+    fn read(table: &Table, models: &Models) -> Option<Self> {
+        let model = models.named(table, true);
         let confirm = table.required("confirm").and_then(|item| {
             item.choice(&[
                 ("auto", None),
@@ -205,13 +209,13 @@ impl NetconfHabits {
         });
         let timer_granularity =
             table.required("timer_granularity").and_then(|item| item.duration(SECOND..=SECOND * 60));
-        Some(Self { confirm: confirm?, timer_granularity: timer_granularity? })
+        Some(Self { confirm: confirm?, timer_granularity: timer_granularity?, model: model? })
     }
 }
 
 impl GnmiHabits {
     fn read(table: &Table, models: &Models) -> Option<Self> {
-        let model = models.named(table);
+        let model = models.named(table, false);
         let encoding = table
             .get("encoding")
             .map(|item| item.choice(&[("json-ietf", GnmiEncoding::JsonIetf), ("json", GnmiEncoding::Json)]));

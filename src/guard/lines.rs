@@ -9,9 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Scope, ScopeError};
 use crate::device::language::{Language, LineRule, PortField};
-use crate::openconfig::{PortState, table_entry_of};
+use crate::openconfig::{Mode, PortState, table_entry_of};
 use crate::slice::{Slice, Value};
-use crate::vlan::VlanId;
+use crate::vlan::{VlanId, VlanSet};
 
 /// Follows the lines from what runs to what shall run; what a port is behind each line about it. With
 /// `at_once` no port ever is what stands between two lines.
@@ -22,7 +22,7 @@ pub(super) fn follow<'a>(
     at_once: bool,
 ) -> Result<Vec<Slice>, ScopeError> {
     let states = |slice: &Slice| -> BTreeMap<&str, PortState> {
-        scope.ports.keys().map(|port| (port.as_str(), state(slice, port))).collect()
+        scope.ports.keys().map(|port| (port.as_str(), state(slice, port, language))).collect()
     };
     let mut follower = Follower {
         scope,
@@ -52,8 +52,17 @@ pub(super) fn follow<'a>(
     Ok(follower.between)
 }
 
-fn state(slice: &Slice, port: &str) -> PortState {
-    PortState::of(slice, port).unwrap_or_default()
+/// With one list for both modes the VLAN of an access port is what is in the list.
+fn state(slice: &Slice, port: &str, language: &Language) -> PortState {
+    let state = PortState::of(slice, port).unwrap_or_default();
+    match state.mode {
+        Some(Mode::Access) | None if language.one_list => {
+            let list = state.access.into_iter().collect::<VlanSet>();
+            let is_none = state.mode.is_none() && list.is_empty();
+            PortState { access: None, vlans: (!is_none).then_some(list), ..state }
+        }
+        _ => state,
+    }
 }
 
 fn holds(state: &PortState, vlan: VlanId) -> bool {
@@ -242,7 +251,7 @@ mod tests {
     use super::*;
     use crate::device::{Profiles, own_profile};
     use crate::guard::{EntryScope, PortScope};
-    use crate::openconfig::{Mode, network_instance_of, table_entry};
+    use crate::openconfig::{network_instance_of, table_entry};
 
     #[test]
     fn a_vlan_that_is_deleted_by_its_name_is_the_one_that_was_asked_for() {

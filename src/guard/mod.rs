@@ -4,13 +4,14 @@
 
 mod gnmi;
 mod lines;
+mod native_xml;
 mod read;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::device::{Model, PortPattern, Profile, Speaks};
+use crate::device::{Model, NetconfHabits, PortPattern, Profile, Speaks};
 use crate::openconfig::{Interface, StpPort};
 use crate::path::{Path, Step};
 use crate::render::Payload;
@@ -161,7 +162,14 @@ pub fn guard(
     schema: &Schema,
 ) -> Result<Vec<Slice>, ScopeError> {
     let changes = match (payload, &profile.speaks) {
-        (Payload::Netconf(xml), Speaks::Netconf(_)) => read(xml, schema)?,
+        (Payload::Netconf(xml), Speaks::Netconf(habits)) => match &habits.model {
+            Model::OpenConfig => read(xml, schema)?,
+            Model::Native(language) => {
+                let lines = native_xml::lines(xml, &language.xml)?;
+                return lines::follow(&lines, scope, language, true);
+            }
+            Model::Lines(_) => return Err(another_language()),
+        },
         (Payload::Gnmi(set), Speaks::Gnmi(habits)) => match &habits.model {
             Model::OpenConfig => gnmi::read(set, habits.origin_of_paths(), &scope.running, schema)?,
             Model::Native(language) => {
@@ -191,6 +199,9 @@ pub fn lines(text: &str, profile: &Profile) -> String {
     let lines = match &profile.speaks {
         Speaks::Gnmi(habits) if matches!(habits.model, Model::Native(_)) => {
             gnmi::native(text, habits.origin_of_paths()).ok()
+        }
+        Speaks::Netconf(NetconfHabits { model: Model::Native(language), .. }) => {
+            native_xml::lines(text, &language.xml).ok()
         }
         _ => None,
     };

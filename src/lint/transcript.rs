@@ -20,6 +20,7 @@ use crate::openconfig::{Interface, PortState, Reported, port_of};
 use crate::plan;
 use crate::slice::Slice;
 use crate::transport::cli::{Output, refusal};
+use crate::transport::netconf;
 use crate::transport::{reported, understood};
 
 /// One command and what it printed.
@@ -91,7 +92,9 @@ pub fn judge(text: &str, profile: &Profile, language: &Language) -> Judged {
         Speaks::Cli(habits) => Some(&**habits),
         Speaks::Netconf(_) | Speaks::Gnmi(_) => None,
     };
-    let mut judge = Judge { profile, language, habits, seen: Vec::new(), port: None, has_state: false };
+    let is_xml = matches!(profile.speaks, Speaks::Netconf(_));
+    let mut judge =
+        Judge { profile, language, is_xml, habits, seen: Vec::new(), port: None, has_state: false };
     let entries = entries(text).into_iter();
     let entries = entries.map(|entry| {
         let verdict = judge.verdict(&entry);
@@ -155,6 +158,8 @@ impl Judged {
 struct Judge<'h> {
     profile: &'h Profile,
     language: &'h Language,
+    /// Its answers are XML.
+    is_xml: bool,
     /// Of a command line, what there is besides.
     habits: Option<&'h CliHabits>,
     /// The outputs that belong to the reading that is going on.
@@ -180,7 +185,7 @@ impl<'h> Judge<'h> {
         let state = self.reading(&language.state.reads, entry);
         let state = state.map(|(rule, port)| self.report(rule, port.as_deref(), &entry.output));
         if let Some((rule, port)) = self.reading(&language.reads, entry) {
-            return match (self.read(rule, port, &entry.output), state) {
+            return match (self.read(rule, port, entry), state) {
                 (Verdict::Read(read), Some(Verdict::Read(state))) => Verdict::Read([read, state].concat()),
                 (Verdict::Read(_), Some(wrong)) => wrong,
                 (verdict, _) => verdict,
@@ -247,12 +252,26 @@ impl<'h> Judge<'h> {
         between.into_iter().chain(all).map(str::to_owned).collect()
     }
 
-    fn read(&mut self, rule: &'h ReadRule, port: Option<String>, output: &str) -> Verdict {
+    fn read(&mut self, rule: &'h ReadRule, port: Option<String>, entry: &Entry) -> Verdict {
+        let Entry { command, output, .. } = entry;
         // What only adds belongs to what was read just before.
         if !rule.only_adds {
             self.seen.clear();
         }
-        self.seen.push((rule, output.to_owned()));
+        let output = match self.is_xml {
+            true => netconf::told(output, command, self.language),
+            false => Ok(output.to_owned()),
+        };
+        let output = match output {
+            Ok(output) => output,
+            Err(why) => return Verdict::Unknown(why),
+        };
+        self.seen.push((rule, output.clone()));
+        // What only adds may read the same once more.
+        let same = |other: &&ReadRule| {
+            other.only_adds && other.place != rule.place && other.command.source() == rule.command.source()
+        };
+        self.seen.extend(self.language.reads.iter().filter(same).map(|other| (other, output.clone())));
         let last = self.port.clone().filter(|_| rule.only_adds && self.seen.len() > 1);
         let port = port.or(last);
         let outputs: Vec<(&ReadRule, &str)> =

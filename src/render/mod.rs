@@ -3,6 +3,7 @@
 pub mod gnmi;
 mod lines;
 pub mod native;
+pub mod native_xml;
 pub mod netconf;
 
 use serde::{Deserialize, Serialize};
@@ -12,7 +13,8 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "snake_case", tag = "kind", content = "content")]
 pub enum Payload {
     /// The content of `<config>` in an edit-config with default-operation `merge` (RFC 6241 7.2):
-    /// pretty-printed XML, two spaces a level, one tree a top-level container.
+    /// pretty-printed XML, two spaces a level, one tree a top-level container. In OpenConfig's words, or
+    /// in a vendor's own.
     Netconf(String),
     /// A gNMI Set as JSON: [`gnmi::Set`].
     Gnmi(String),
@@ -20,7 +22,8 @@ pub enum Payload {
     Cli(String),
 }
 
-use crate::device::{Model, Profile, Speaks, TemplateError};
+use crate::device::{Language, Model, Profile, Speaks, TemplateError};
+use crate::render::native::NativeEdit;
 use crate::schema::Schema;
 use crate::slice::{Edit, Slice};
 use crate::xml::UnknownModule;
@@ -57,21 +60,40 @@ pub fn payload(
     schema: &Schema,
 ) -> Result<Payload, RenderError> {
     match &profile.speaks {
-        Speaks::Netconf(_) => netconf::render(edits, |module| schema.namespace(module)).map(Payload::Netconf),
+        Speaks::Netconf(habits) => match &habits.model {
+            Model::Native(language) => {
+                let edits = native_edits(edits, from, to, profile, language)?;
+                native_xml::render(&edits, &language.xml).map(Payload::Netconf)
+            }
+            Model::OpenConfig | Model::Lines(_) => {
+                netconf::render(edits, |module| schema.namespace(module)).map(Payload::Netconf)
+            }
+        },
         Speaks::Gnmi(habits) => match &habits.model {
             Model::OpenConfig => gnmi::render(edits, from, to, habits, schema).map(Payload::Gnmi),
             Model::Native(language) => {
-                let lines = lines::render(edits, from, to, profile, language)?;
-                let edits = native::edits(&lines)?;
-                if let Some(modules) = &language.modules {
-                    native::check(&edits, modules)?;
-                }
+                let edits = native_edits(edits, from, to, profile, language)?;
                 native::set(&edits, habits).map(Payload::Gnmi)
             }
             Model::Lines(language) => lines::render(edits, from, to, profile, language).map(Payload::Cli),
         },
         Speaks::Cli(habits) => lines::render(edits, from, to, profile, &habits.language).map(Payload::Cli),
     }
+}
+
+/// What the templates of a vendor's own model write, checked with its modules where there are any.
+fn native_edits(
+    edits: &[Edit],
+    from: &Slice,
+    to: &Slice,
+    profile: &Profile,
+    language: &Language,
+) -> Result<Vec<NativeEdit>, RenderError> {
+    let edits = native::edits(&lines::render(edits, from, to, profile, language)?)?;
+    if let Some(modules) = &language.modules {
+        native::check(&edits, modules)?;
+    }
+    Ok(edits)
 }
 
 impl Payload {

@@ -2,6 +2,8 @@
 //! `{"operation": "merge", "target": "/System/intf-items/x[id=1]/mode", "value": "trunk"}`. The operations
 //! are those of RFC 8072; a target is a path as gNMI's people write it, without an origin.
 //!
+//! How they go out: [`set`] over gNMI, [`super::native_xml`] over NETCONF.
+//!
 //! A profile's patterns know an edit by its canonical line: the operation, the target with its keys in
 //! the order of their names, and the value as JSON without blanks, its members in the order of theirs.
 
@@ -54,7 +56,8 @@ impl NativeOperation {
         }
     }
 
-    fn takes_away(self) -> bool {
+    /// Whether nothing of its target is left.
+    pub fn takes_away(self) -> bool {
         matches!(self, Self::Delete | Self::Remove)
     }
 }

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use super::Confirm;
 use super::error::RpcError;
 use super::gnmi::Documents;
+use super::native::Node;
 use super::store::{Datastore, GNMI, SessionId, Store};
 use super::tree::Tree;
 
@@ -14,6 +15,8 @@ use super::tree::Tree;
 pub(super) struct Pending {
     /// Running as it was before.
     rollback: Tree,
+    /// And what a vendor's own model has.
+    native: Option<Node>,
     /// And what gNMI has besides.
     documents: Documents,
     deadline: Instant,
@@ -65,6 +68,13 @@ impl Store {
 
         // Kept only while a timer runs.
         let before = options.timeout.map(|_| self.running.copy()).transpose()?;
+        let native_before = self.native.as_ref().map(|native| native.running.clone());
+        if let Some(native) = &mut self.native
+            && let Some(candidate) = native.candidate.take()
+        {
+            native.running = candidate;
+            self.commits += 1;
+        }
         if let Some(candidate) = &self.candidate {
             // On a copy: a failed commit leaves the candidate as it is.
             let mut new = candidate.copy()?;
@@ -81,9 +91,13 @@ impl Store {
                 (None, None, Confirm::AnyCommit) => Guard::Anyone,
                 (None, None, _) => Guard::Session,
             };
-            let rollback = earlier.map_or(before, |earlier| earlier.rollback);
+            let (rollback, native) = match earlier {
+                Some(earlier) => (earlier.rollback, earlier.native),
+                None => (before, native_before),
+            };
             let documents = self.documents.clone();
-            self.pending = Some(Pending { rollback, documents, deadline: now + timeout, session, guard });
+            self.pending =
+                Some(Pending { rollback, native, documents, deadline: now + timeout, session, guard });
         }
         Ok(())
     }
@@ -127,7 +141,8 @@ impl Store {
         let guard = Guard::Gnmi(id.to_owned());
         let documents = self.documents.clone();
         let deadline = now + timeout;
-        self.pending = Some(Pending { rollback, documents, deadline, session: GNMI, guard });
+        let native = None;
+        self.pending = Some(Pending { rollback, native, documents, deadline, session: GNMI, guard });
     }
 
     /// Confirms gNMI's commit of this id.
@@ -169,7 +184,7 @@ impl Store {
     pub fn discard(&mut self, session: SessionId) -> Result<(), RpcError> {
         self.tree(Datastore::Candidate)?;
         self.free_for(session, Datastore::Candidate)?;
-        self.candidate = None;
+        self.drop_candidate();
         Ok(())
     }
 
@@ -195,7 +210,10 @@ impl Store {
         {
             self.running = pending.rollback;
             self.documents = pending.documents;
-            self.candidate = None;
+            if let (Some(native), Some(before)) = (&mut self.native, pending.native) {
+                native.running = before;
+            }
+            self.drop_candidate();
         }
     }
 }

@@ -24,7 +24,7 @@ pub(super) enum Operation {
 
 impl Operation {
     /// The values of the `operation` attribute.
-    fn parse(text: &str) -> Option<Self> {
+    pub fn parse(text: &str) -> Option<Self> {
         match text {
             "merge" => Some(Self::Merge),
             "replace" => Some(Self::Replace),

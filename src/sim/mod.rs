@@ -9,7 +9,7 @@
 //! * [`FaultSpec`] is what goes wrong, and when.
 //! * From the wire inwards: `ssh`, `session` (over any byte stream) with `frame` and `xml`, `rpc`
 //!   (operations), `store` and `commit` (datastores), `edit`, `filter` and `state` on a `tree`.
-//! * [`gnmi`] is another way to the same datastores.
+//! * [`gnmi`] is another way to the same datastores; `native` has a vendor's own model in their place.
 
 pub mod cli;
 mod commit;
@@ -19,6 +19,7 @@ mod fault;
 mod filter;
 mod frame;
 pub mod gnmi;
+mod native;
 mod rpc;
 mod session;
 mod spec;
@@ -47,6 +48,7 @@ use tokio::time::Instant;
 use crate::schema::Schema;
 
 pub use fault::{FaultSpec, FaultSpecError, Nth, What, duration};
+pub use native::NativeSpec;
 pub use spec::{Personality, Quirks, SwitchSpec};
 pub use ssh::write_host_key;
 
@@ -161,6 +163,17 @@ impl Switch {
         printed(&self.shared.device().store, store::Datastore::Running)
     }
 
+    /// The running configuration of a switch of a vendor's own model.
+    pub fn native_xml(&self) -> String {
+        self.shared
+            .device()
+            .store
+            .native
+            .as_ref()
+            .map(|native| native.select(false, None))
+            .unwrap_or_default()
+    }
+
     /// What its gNMI target has under an origin that is a model of its own.
     pub fn document(&self, origin: &str) -> serde_json::Value {
         self.shared.device().store.documents.get(origin).cloned().unwrap_or_default()
@@ -178,7 +191,7 @@ impl Switch {
 
     /// Whether the candidate has changes that are neither committed nor discarded.
     pub fn candidate_is_dirty(&self) -> bool {
-        self.shared.device().store.candidate.is_some()
+        self.shared.device().store.is_dirty()
     }
 
     /// Whether a confirmed commit waits for its confirmation.

@@ -49,6 +49,14 @@ impl Store {
         }
         let candidate = self.personality.has_candidate();
         match operation.name.as_str() {
+            "get" if self.native.is_some() => {
+                known(operation, &["filter"])?;
+                return self.read_native(Datastore::Running, operation);
+            }
+            "get-config" if self.native.is_some() => {
+                known(operation, &["source", "filter"])?;
+                return self.read_native(datastore(operation, "source")?, operation);
+            }
             "get" => {
                 known(operation, &["filter"])?;
                 return read(&self.with_state()?, operation);
@@ -114,6 +122,13 @@ impl Store {
             _ => return Err(unsupported(operation)),
         }
         Ok(Answer::Ok)
+    }
+
+    /// Of a vendor's own model.
+    fn read_native(&self, source: Datastore, operation: &Element) -> Result<Answer, RpcError> {
+        self.tree(source)?;
+        let native = self.native.as_ref().ok_or_else(|| unsupported(operation))?;
+        Ok(Answer::Data(native.select(source == Datastore::Candidate, operation.base_child("filter"))))
     }
 
     fn edit_config(&mut self, session: SessionId, operation: &Element) -> Result<(), RpcError> {

@@ -7,8 +7,8 @@ use secrecy::SecretString;
 use yang5::context::Context;
 use yang5::schema::SchemaModule;
 
-use super::FaultSpec;
 use super::gnmi::GnmiSpec;
+use super::{FaultSpec, NativeSpec};
 
 /// Everything needed to start a switch.
 #[derive(Clone, Debug)]
@@ -34,6 +34,8 @@ pub struct SwitchSpec {
     pub host_key: Option<SecretString>,
     /// It is a gNMI target too, over the same datastores.
     pub gnmi: Option<GnmiSpec>,
+    /// Over NETCONF it has a vendor's own model, and no OpenConfig. It needs a candidate.
+    pub native: Option<NativeSpec>,
 }
 
 impl Default for SwitchSpec {
@@ -53,6 +55,7 @@ impl Default for SwitchSpec {
             authorized_key: None,
             host_key: None,
             gnmi: None,
+            native: None,
         }
     }
 }
@@ -164,7 +167,9 @@ impl FromStr for Personality {
 impl SwitchSpec {
     /// Whether its hello says that it has this module.
     fn lists(&self, module: &SchemaModule) -> bool {
-        module.is_implemented() && !self.quirks.unlisted.iter().any(|name| name == module.name())
+        self.native.is_none()
+            && module.is_implemented()
+            && !self.quirks.unlisted.iter().any(|name| name == module.name())
     }
 
     /// The capabilities of its hello (RFC 6241 8, RFC 6020 5.6.4).

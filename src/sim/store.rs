@@ -10,6 +10,7 @@ use super::commit::Pending;
 use super::edit::{self, Operation};
 use super::error::{RpcError, is_false_when};
 use super::gnmi::Documents;
+use super::native::Native;
 use super::tree::Tree;
 use super::xml::Element;
 use super::{Confirm, Personality, Quirks, SimError, SwitchSpec, state};
@@ -53,6 +54,8 @@ pub(super) struct Store {
     /// The candidate while it has changes; otherwise it is what running is.
     pub(super) candidate: Option<Tree>,
     startup: Tree,
+    /// What is in the place of these datastores over NETCONF.
+    pub(super) native: Option<Native>,
     /// What gNMI has besides running.
     pub(super) documents: Documents,
     /// And the command line that gNMI carries.
@@ -77,7 +80,10 @@ impl Store {
             .map_err(|source| SimError::Startup { switch: spec.name.clone(), why: source.to_string() })?;
         let cli = spec.gnmi.as_ref().and_then(|gnmi| gnmi.cli.as_ref()).map(Carried::new).transpose();
         let cli = cli.map_err(|source| SimError::System { switch: spec.name.clone(), source })?;
+        let native = spec.native.as_ref().map(Native::new).transpose();
+        let native = native.map_err(|why| SimError::Startup { switch: spec.name.clone(), why })?;
         Ok(Self {
+            native,
             personality: spec.personality,
             quirks: spec.quirks.clone(),
             running,
@@ -107,9 +113,21 @@ impl Store {
         let had_candidate = self.locks.get(&Datastore::Candidate) == Some(&session);
         self.locks.retain(|_, holder| *holder != session);
         if had_candidate {
-            self.candidate = None;
+            self.drop_candidate();
         }
         self.revert_if_bound_to(session);
+    }
+
+    /// Whether the candidate has changes.
+    pub fn is_dirty(&self) -> bool {
+        self.candidate.is_some() || self.native.as_ref().is_some_and(|native| native.candidate.is_some())
+    }
+
+    pub fn drop_candidate(&mut self) {
+        self.candidate = None;
+        if let Some(native) = &mut self.native {
+            native.candidate = None;
+        }
     }
 
     pub fn kill(&mut self, session: SessionId, victim: SessionId) -> Result<(), RpcError> {
@@ -157,7 +175,7 @@ impl Store {
         if let Some(holder) = self.locks.get(&target) {
             return Err(RpcError::protocol("lock-denied", "already locked").info("session-id", holder));
         }
-        if target == Datastore::Candidate && self.candidate.is_some() {
+        if target == Datastore::Candidate && self.is_dirty() {
             return Err(RpcError::protocol(
                 "resource-denied",
                 "the candidate has changes that are not committed",
@@ -216,6 +234,9 @@ impl Store {
         how: &EditOptions,
     ) -> Result<(), RpcError> {
         self.writable(session, target)?;
+        if let Some(native) = &mut self.native {
+            return native.edit(config, how.default_operation);
+        }
         let mut work = self.tree(target)?.copy()?;
         let (changes, applied) = edit::apply(&mut work, config, how.default_operation, &self.quirks);
         if how.test_only {

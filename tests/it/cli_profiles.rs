@@ -131,6 +131,6 @@ fn the_examples_have_no_mistake() {
     let examples = root().join("devices/examples");
     let (profiles, templates) = (Some(examples.join("profiles")), Some(examples.join("templates")));
     let found = lint(&Directories { profiles, templates, transcripts: None }, &SCHEMA);
-    assert_eq!(found.profiles, ["site_choice", "site_cli", "site_gnmi", "site_model", "site_os"]);
+    assert_eq!(found.profiles, ["site_choice", "site_cli", "site_gnmi", "site_model", "site_os", "site_xml"]);
     assert_eq!(found.findings, []);
 }

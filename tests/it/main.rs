@@ -15,6 +15,7 @@ mod inventory;
 mod ironic;
 mod lint;
 mod matrix;
+mod netconf_native;
 mod netconfd;
 mod operations;
 mod ovs;

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use mercury::device::{
-    Credential, Device, Endpoint, HostKey, NetconfHabits, OpenConfigHabits, Profile, Save, Speaks, SshHabits,
+    Credential, Device, Endpoint, HostKey, Model, NetconfHabits, OpenConfigHabits, Profile, Save, Speaks,
+    SshHabits,
 };
 use mercury::path::Path;
 use mercury::render::Payload;
@@ -41,7 +42,8 @@ fn endpoint(port: u16, username: &str, credential: Credential, known_hosts: &Fil
 }
 
 fn connector(endpoint: Endpoint, confirm: Option<Timed>, ssh_algorithms: &[&str]) -> NetconfConnector {
-    let netconf = NetconfHabits { confirm, timer_granularity: Duration::from_secs(1) };
+    let netconf =
+        NetconfHabits { confirm, timer_granularity: Duration::from_secs(1), model: Model::OpenConfig };
     let ssh = SshHabits {
         sessions: None,
         idle_limit: Duration::from_secs(60),

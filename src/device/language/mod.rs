@@ -4,6 +4,7 @@
 pub(in crate::device) mod read;
 mod state;
 mod templates;
+mod xml;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use crate::openconfig::PortState;
 use crate::schema::Schema;
 pub use state::{StateField, StateHabits};
 pub use templates::{Expression, TemplateError, TemplateSources, Templates};
+pub use xml::XmlShape;
 
 /// What a profile says of one language, in data.
 #[derive(Clone, Debug)]
@@ -42,6 +44,10 @@ pub struct Language {
     /// The modules of the model that it is a language of, which its edits are checked with; none: nobody
     /// gave them, and only the form of edits is checked.
     pub modules: Option<Arc<Schema>>,
+    /// How the model is XML; empty where nothing of it is.
+    pub xml: XmlShape,
+    /// Whether the VLANs of an access port and those of a trunk are one list, and the mode says what it is.
+    pub one_list: bool,
 }
 
 /// Patterns that a value must fit as a whole before it is written into a line.
@@ -80,7 +86,7 @@ pub struct LineRule {
     /// Fields that it gives a value that does not stand in it.
     pub set: BTreeMap<PortField, SetTo>,
     pub unset: Vec<PortField>,
-    /// The description stands in it as a JSON string.
+    /// The description stands in it as a JSON string, the list of VLANs as an array of them.
     pub is_json: bool,
     /// The VLAN named goes from the table.
     pub deletes_vlan: bool,

@@ -6,7 +6,7 @@ use regex::Regex;
 
 use super::{
     Expression, Format, Language, LineRule, PortField, ReadRule, SetTo, StateField, StateHabits,
-    TemplateSources, Templates, TextRule, ValuePatterns,
+    TemplateSources, Templates, TextRule, ValuePatterns, XmlShape,
 };
 use crate::config::reader::{Item, Table};
 use crate::device::WordError;
@@ -40,6 +40,7 @@ impl Language {
         };
         let keeps_other_mode = table.get("keeps_other_mode").and_then(|item| item.boolean());
         let mode_by_members = table.get("mode_by_members").and_then(|item| item.boolean());
+        let one_list = table.get("one_list").and_then(|item| item.boolean());
         let state = StateHabits::read(table);
         let values = table.required_table("values", ValuePatterns::read);
         let mut lines = Vec::new();
@@ -77,6 +78,8 @@ impl Language {
             in_force,
             state,
             modules: None,
+            xml: XmlShape::default(),
+            one_list: one_list.unwrap_or_default(),
         })
     }
 }

@@ -10,7 +10,11 @@ impl Follower<'_> {
     pub(super) fn arrived(&self) -> Result<(), ScopeError> {
         let (running, wanted) = (&self.scope.running, &self.scope.wanted);
         // Where there need not be a mode, an access port without a VLAN is as good as none.
-        let says_mode = |state: &PortState| state.mode != Some(Mode::Access) || state.access.is_some();
+        let says_mode = |state: &PortState| match (state.mode, self.language.one_list) {
+            (Some(Mode::Access), true) => state.vlans.as_ref().is_some_and(|list| !list.is_empty()),
+            (Some(Mode::Access), false) => state.access.is_some(),
+            _ => true,
+        };
         let with_default = |state: &PortState, of: &Self| PortState {
             mode: of
                 .language
@@ -32,7 +36,7 @@ impl Follower<'_> {
                 let judged = self.judge(port, &self.scope.ports[*port], &self.was[port], found);
                 judged.map_err(|why| ScopeError::Outside { path: format!("port {port}"), why })?;
             }
-            let planned = state(wanted, port);
+            let planned = state(wanted, port, self.language);
             let modes = (found.mode, planned.mode);
             let (mut found, mut planned) = (with_default(found, self), with_default(&planned, self));
             if modes.0 == modes.1 {

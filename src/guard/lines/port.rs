@@ -36,6 +36,7 @@ impl<'a> Follower<'a> {
                     new.description = Some(serde_json::from_str(text).map_err(|error| error.to_string())?);
                 }
                 PortField::Access | PortField::Native => new.set(field, &read_vlan(text)?.to_string())?,
+                PortField::Vlans if rule.is_json => new.set(field, plain(&listed(text)?)?)?,
                 PortField::Vlans => new.set(field, plain(text)?)?,
                 _ => new.set(field, text)?,
             }
@@ -179,6 +180,9 @@ impl<'a> Follower<'a> {
         let in_force = &self.language.in_force;
         match state.mode.or(in_force.mode) {
             // Without a mode a port with an access VLAN of its own begins in that.
+            None | Some(Mode::Access) if self.language.one_list => {
+                Carries::These(state.vlans.iter().flat_map(VlanSet::iter).collect())
+            }
             None | Some(Mode::Access) => {
                 Carries::These(state.access.or(in_force.access).into_iter().collect())
             }
@@ -188,6 +192,12 @@ impl<'a> Follower<'a> {
             },
         }
     }
+}
+
+/// The values of a leaf-list, as a list of VLANs.
+fn listed(json: &str) -> Result<String, String> {
+    let values: Vec<String> = serde_json::from_str(json).map_err(|error| error.to_string())?;
+    Ok(values.join(","))
 }
 
 impl Carries {

@@ -63,9 +63,10 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::device::Model;
 
     fn habits(confirm: Option<Timed>) -> NetconfHabits {
-        NetconfHabits { confirm, timer_granularity: Duration::from_secs(1) }
+        NetconfHabits { confirm, timer_granularity: Duration::from_secs(1), model: Model::OpenConfig }
     }
 
     fn read(capabilities: &[&str], confirm: Option<Timed>) -> Result<Promises, Cause> {

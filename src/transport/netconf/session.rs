@@ -1,17 +1,19 @@
 //! Which rpcs make up which flight (see [`Session`]).
 
 use std::cell::RefCell;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout_at};
 
 use super::link::{Link, Outcome};
+use super::native::Native;
 use super::promises::{Extras, promises};
 use super::rpc::{Datastore, Rpc, subtree_filter};
-use crate::device::NetconfHabits;
+use crate::device::{NetconfHabits, Profile};
 use crate::render::Payload;
-use crate::schema::{Schema, SchemaError};
+use crate::schema::Schema;
 use crate::slice::Slice;
 use crate::transport::ssh::Stream;
 use crate::transport::{
@@ -35,6 +37,8 @@ pub struct NetconfSession {
     locked: Vec<Datastore>,
     /// The candidate may hold edits of ours that no commit has taken.
     dirty: bool,
+    /// What reads a vendor's own model; none: it is OpenConfig.
+    native: Option<Native>,
     /// An edit for running that waits for the commit, where there is no candidate.
     held: Option<String>,
 }
@@ -56,8 +60,14 @@ impl NetconfSession {
             offers: hello.lists(),
             locked: Vec::new(),
             dirty: false,
+            native: None,
             held: None,
         })
+    }
+
+    /// The same, in the words of this profile.
+    pub fn for_profile(self, profile: &Arc<Profile>) -> Self {
+        Self { native: Native::of(profile), ..self }
     }
 
     /// The id the server gave this session; it names the holder of a lock.
@@ -74,18 +84,54 @@ impl NetconfSession {
         outcomes.pop().unwrap_or_else(|| Err(lost("an rpc has no outcome")))
     }
 
-    fn get_config(&self, store: Store, reads: &ReadSet) -> Result<Rpc, Fault> {
-        Ok(Rpc::get_config(store.into(), &filter(reads)?))
+    /// What reads the configuration: of a vendor's own model each node by itself.
+    fn get_config(&self, store: Store, reads: &ReadSet) -> Result<Vec<Rpc>, Fault> {
+        let filters = match &self.native {
+            None => vec![filter(reads)?],
+            Some(native) => native.filters(false, reads).map_err(|why| not_sent(&why))?,
+        };
+        Ok(filters.iter().map(|filter| Rpc::get_config(store.into(), filter)).collect())
+    }
+
+    /// What reads the ports' state.
+    fn get(&self, reads: &ReadSet) -> Result<Vec<Rpc>, Fault> {
+        let filters = match &self.native {
+            None => vec![filter(reads)?],
+            Some(native) => native.filters(true, reads).map_err(|why| not_sent(&why))?,
+        };
+        Ok(filters.iter().map(|filter| Rpc::get(filter)).collect())
+    }
+
+    /// The meaning of what answers [`Self::get_config`] or, `of_state`, [`Self::get`].
+    async fn meaning(
+        &mut self,
+        of_state: bool,
+        outcomes: Vec<Outcome>,
+        reads: &ReadSet,
+        deadline: Instant,
+    ) -> Result<Result<Slice, Cause>, Fault> {
+        let data = outcomes.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let (size, reads) = (data.iter().map(String::len).sum(), reads.clone());
+        let Some(native) = self.native.clone() else {
+            let read = if of_state { Schema::read_state } else { Schema::read_xml };
+            let read = move || {
+                let data = data.first().map_or("", String::as_str);
+                let slice = read(&reads.schema, data).map_err(|error| error.to_string())?;
+                Ok(slice.within(&reads.paths))
+            };
+            return Ok(meaning(size, read, deadline).await);
+        };
+        Ok(meaning(size, move || native.understood(of_state, &data, &reads), deadline).await)
     }
 
     /// The meaning of a `<data>`. One that the schema does not allow is no answer.
     async fn understand(
         &mut self,
-        outcome: Outcome,
+        outcomes: Vec<Outcome>,
         reads: &ReadSet,
         deadline: Instant,
     ) -> Result<Slice, Fault> {
-        let cause = match meaning(outcome?, reads, Schema::read_xml, deadline).await {
+        let cause = match self.meaning(false, outcomes, reads, deadline).await? {
             Ok(slice) => return Ok(slice),
             Err(cause) => cause,
         };
@@ -192,9 +238,9 @@ impl Session for NetconfSession {
         if store == Store::Startup && !self.promises.startup {
             return Err(not_sent("the device has no startup datastore"));
         }
-        let rpc = self.get_config(store, reads)?;
-        let outcome = self.single(rpc, deadline, "reading").await;
-        self.understand(outcome, reads, deadline).await
+        let rpcs = self.get_config(store, reads)?;
+        let outcomes = self.flight(&rpcs, deadline, "reading").await;
+        self.understand(outcomes, reads, deadline).await
     }
 
     async fn observe(
@@ -203,14 +249,15 @@ impl Session for NetconfSession {
         state: &ReadSet,
         deadline: Instant,
     ) -> Result<Observed, Fault> {
-        let rpcs = [self.get_config(Store::Running, running)?, Rpc::get(&filter(state)?)];
-        let mut outcomes = self.flight(&rpcs, deadline, "reading").await.into_iter();
-        let mut next = || outcomes.next().unwrap_or_else(|| Err(lost("an rpc has no outcome")));
-        let (config, report) = (next(), next());
+        let mut rpcs = self.get_config(Store::Running, running)?;
+        let of_config = rpcs.len();
+        rpcs.extend(self.get(state)?);
+        let mut config = self.flight(&rpcs, deadline, "reading").await;
+        let report = config.split_off(of_config);
         let running = self.understand(config, running, deadline).await?;
-        let state = match report {
-            // Nothing is decided by it, so a value that is not understood closes no session.
-            Ok(data) => meaning(data, state, Schema::read_state, deadline).await.map_err(Fault::Lost),
+        // Nothing is decided by it, so a value that is not understood closes no session.
+        let state = match self.meaning(true, report, state, deadline).await {
+            Ok(state) => state.map_err(Fault::Lost),
             Err(fault) => Err(fault),
         };
         Ok(Observed { running, state })
@@ -219,9 +266,9 @@ impl Session for NetconfSession {
     async fn begin(&mut self, reads: &ReadSet, deadline: Instant) -> Result<Slice, Fault> {
         let stores = self.lockable();
         let mut rpcs: Vec<Rpc> = stores.iter().map(|store| Rpc::lock(*store)).collect();
-        rpcs.push(self.get_config(Store::Running, reads)?);
+        rpcs.extend(self.get_config(Store::Running, reads)?);
         let mut outcomes = self.flight(&rpcs, deadline, "locking and reading").await;
-        let running = outcomes.pop().unwrap_or_else(|| Err(lost("a read has no outcome")));
+        let running = outcomes.split_off(stores.len());
         let mut refused = None;
         for (store, outcome) in stores.into_iter().zip(outcomes) {
             match outcome {
@@ -258,14 +305,14 @@ impl Session for NetconfSession {
     async fn commit(&mut self, how: &Commit, reads: &ReadSet, deadline: Instant) -> Committed {
         let rpcs = match self
             .commit_rpc(how)
-            .and_then(|commit| Ok([commit, self.get_config(Store::Running, reads)?]))
+            .and_then(|commit| Ok([vec![commit], self.get_config(Store::Running, reads)?].concat()))
         {
             Ok(rpcs) => rpcs,
             Err(fault) => return Committed { commit: Err(fault.clone()), running: Err(fault) },
         };
         let mut outcomes = self.flight(&rpcs, deadline, "committing").await.into_iter();
-        let mut next = || outcomes.next().unwrap_or_else(|| Err(lost("an rpc has no outcome")));
-        let (commit, running) = (next().map(drop), next());
+        let commit = outcomes.next().unwrap_or_else(|| Err(lost("an rpc has no outcome"))).map(drop);
+        let running = outcomes.collect();
         if !matches!(commit, Err(Fault::NotSent(_))) {
             self.held = None;
         }
@@ -356,16 +403,13 @@ fn filter(reads: &ReadSet) -> Result<String, Fault> {
     filter.map_err(|module| not_sent(&format!("the schema has no module `{module}`")))
 }
 
-/// What of `reads` is in a `<data>`.
+/// What answers of `size` bytes mean.
 async fn meaning(
-    data: String,
-    reads: &ReadSet,
-    read: fn(&Schema, &str) -> Result<Slice, SchemaError>,
+    size: usize,
+    read: impl FnOnce() -> Result<Slice, String> + Send + 'static,
     deadline: Instant,
 ) -> Result<Slice, Cause> {
-    let (is_short, reads) = (data.len() <= SHORT, reads.clone());
-    let read = move || read(&reads.schema, &data).map(|slice| slice.within(&reads.paths));
-    let found = if is_short {
+    let found = if size <= SHORT {
         read()
     } else {
         match timeout_at(deadline, spawn_blocking(read)).await {
@@ -374,7 +418,7 @@ async fn meaning(
             Err(_) => return Err(Cause::Deadline("reading what the device sent")),
         }
     };
-    found.map_err(|error| Cause::Malformed(shown(&error.to_string())))
+    found.map_err(|why| Cause::Malformed(shown(&why)))
 }
 
 fn not_sent(why: &str) -> Fault {

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::framing::{Decoder, Framing};
 use super::session::NetconfSession;
 use super::xml::BASE;
-use crate::device::NetconfHabits;
+use crate::device::{Model, NetconfHabits};
 use crate::path::Path;
 use crate::render::Payload;
 use crate::schema::Schema;
@@ -42,7 +42,7 @@ struct Peer {
 }
 
 fn habits(confirm: Option<Timed>) -> NetconfHabits {
-    NetconfHabits { confirm, timer_granularity: Duration::from_secs(1) }
+    NetconfHabits { confirm, timer_granularity: Duration::from_secs(1), model: Model::OpenConfig }
 }
 
 fn hello(base: &str, capabilities: &[&str]) -> String {
