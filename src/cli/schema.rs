@@ -6,13 +6,15 @@ use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{ExitCode, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand};
-use tokio::time::Instant;
+use rustix::process::{Resource, Rlimit, setrlimit};
+use tokio::process::Command;
+use tokio::time::{Instant, timeout_at};
 
 use crate::config::{self, item::parse_duration};
 use crate::device::Speaks;
@@ -27,6 +29,11 @@ pub enum SchemaCommand {
     ///
     /// Exit 1: some did not come, or libyang cannot read them together.
     Fetch(FetchArgs),
+    /// Say whether libyang can read the modules of a directory together, in no more than 2 GiB of memory.
+    Check {
+        /// A directory of `.yang` files.
+        directory: PathBuf,
+    },
 }
 
 /// Which device, which modules, and where to.
@@ -54,8 +61,24 @@ const MOST: usize = 5000;
 /// Nor more than this of text, in bytes: all of it is in memory until the last has come.
 const MOST_TEXT: usize = 256 << 20;
 
+/// What a module of a few lines can grow to in libyang's hands must not be the end of the machine.
+const MOST_MEMORY: u64 = 2 << 30;
+
 /// Runs the subcommand.
-pub async fn run(SchemaCommand::Fetch(args): SchemaCommand) -> Result<ExitCode> {
+pub async fn run(command: SchemaCommand) -> Result<ExitCode> {
+    match command {
+        SchemaCommand::Fetch(args) => fetch_into(args).await,
+        SchemaCommand::Check { directory } => {
+            let limit = Rlimit { current: Some(MOST_MEMORY), maximum: Some(MOST_MEMORY) };
+            setrlimit(Resource::As, limit).context("limiting our memory")?;
+            Schema::from_dir(&directory)?;
+            super::print("libyang reads them together\n")?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+async fn fetch_into(args: FetchArgs) -> Result<ExitCode> {
     let inventory = config::load(&args.config)?.inventory;
     let found = inventory.find(Some(&args.device), None);
     let device = found.with_context(|| format!("no device of the inventory is called `{}`", args.device))?;
@@ -84,13 +107,25 @@ pub async fn run(SchemaCommand::Fetch(args): SchemaCommand) -> Result<ExitCode> 
     for (name, why) in &missing {
         eprintln!("{}", printable(&format!("{name}: {why}")));
     }
-    let loaded = Schema::from_dir(&args.into);
-    match &loaded {
-        Ok(_) => super::print("libyang reads them; review them before a `[models] yang` names them\n")?,
-        Err(error) => eprintln!("{}", printable(&format!("libyang cannot read them together: {error}"))),
+    let checked = check(&args.into, deadline).await;
+    match &checked {
+        Ok(()) => super::print("libyang reads them; review them before a `[models] yang` names them\n")?,
+        Err(why) => eprintln!("{}", printable(&format!("libyang cannot read them together: {why:#}"))),
     }
-    let is_whole = missing.is_empty() && loaded.is_ok();
+    let is_whole = missing.is_empty() && checked.is_ok();
     Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// In a process of its own: what a device sent may be made to keep libyang busy, or to break it.
+async fn check(directory: &Path, deadline: Instant) -> Result<()> {
+    let mut child = Command::new(std::env::current_exe().context("our own program")?);
+    child.args(["schema", "check"]).arg(directory).stdin(Stdio::null()).kill_on_drop(true);
+    let ended = timeout_at(deadline, child.output()).await.context("it did not come to an end in time")??;
+    match ended.status.success() {
+        true => Ok(()),
+        false if ended.stderr.is_empty() => bail!("{}", ended.status),
+        false => bail!("{}", String::from_utf8_lossy(&ended.stderr).trim().trim_start_matches("mercury: ")),
+    }
 }
 
 #[derive(Default)]

@@ -129,7 +129,7 @@ pub fn scenarios(port: &str, profile: &Profile) -> Result<Vec<Scenario>, IntentE
         };
         let to = trunk(Some(101), small);
         all.push(Scenario { spanning_tree: true, ..on_port("the spanning tree knows", &known, to) });
-        if has_word(profile, StpEdge::Auto) {
+        if has_word(profile, PortField::StpEdge, StpEdge::Auto.as_str()) {
             let auto = PortState { stp_edge: Some(StpEdge::Auto), ..on_access(100) };
             let to = trunk(Some(101), small);
             all.push(Scenario { spanning_tree: true, ..on_port("an edge in access mode only", &auto, to) });
@@ -260,8 +260,10 @@ pub fn running(state: &PortState, port: &str, profile: &Profile) -> Slice {
         // And so does one on which no line takes an MTU away; one without lines for it never does.
         state.mtu = state.mtu.or((!may_have_no_mtu(profile)).then_some(1500)).filter(|_| profile.has_mtu());
         let (edge, guard) = profile.spanning_tree();
-        state.stp_edge = state.stp_edge.filter(|is| edge && has_word(profile, *is));
-        state.bpdu_guard = state.bpdu_guard.filter(|_| guard);
+        state.stp_edge =
+            state.stp_edge.filter(|is| edge && has_word(profile, PortField::StpEdge, is.as_str()));
+        let says_so = |is: &bool| has_word(profile, PortField::BpduGuard, &is.to_string());
+        state.bpdu_guard = state.bpdu_guard.filter(|is| guard && says_so(is));
         // Most systems keep nothing for the mode that a port is not in.
         if !language.keeps_other_mode {
             if state.mode != Some(Mode::Trunk) {
@@ -282,11 +284,11 @@ pub fn running(state: &PortState, port: &str, profile: &Profile) -> Slice {
     slice
 }
 
-/// Whether a line of the profile makes a port such an edge.
-fn has_word(profile: &Profile, edge: StpEdge) -> bool {
+/// Whether a line of the profile gives a field this value without naming it.
+fn has_word(profile: &Profile, field: PortField, word: &str) -> bool {
     let Some(language) = profile.speaks.language() else { return false };
-    let says = |(field, to): (&PortField, &SetTo)| {
-        *field == PortField::StpEdge && matches!(to, SetTo::Text(text) if text == edge.as_str())
+    let says = |(known, to): (&PortField, &SetTo)| {
+        *known == field && matches!(to, SetTo::Text(text) if text == word)
     };
     language.lines.iter().any(|rule| rule.set.iter().any(says))
 }

@@ -360,10 +360,12 @@ impl<'l> Participant<'l> {
         }
         self.timed = promises.timed;
         let timeout = self.timeout(budget);
+        // Where nothing can be staged the commit is the first that is sent: one sync says both.
+        let journaled = if promises.candidate { Phase::Stage } else { Phase::Commit };
         let record = Record {
             device: self.lease.device.name.clone(),
             request_ids: self.members.iter().map(|(r, _)| r.caller.request_id.clone()).collect(),
-            phase: Phase::Stage,
+            phase: journaled,
             digest: batch.digest.clone(),
             transport: self.lease.device.profile.speaks.transport().to_owned(),
             timed: promises.timed,
@@ -401,10 +403,13 @@ impl<'l> Participant<'l> {
                 Commit::Timed { timeout, persist_id: self.persist_id.clone() }
             }
         };
-        self.enter(Phase::Commit, Reached::Committed)?;
+        let promises = self.promises()?;
+        match promises.candidate {
+            true => self.enter(Phase::Commit, Reached::Committed)?,
+            false => self.reached = Reached::Committed,
+        }
         let reads = self.lease.read_set(batch.way_back.reads.clone());
         let started = Instant::now();
-        let promises = self.promises()?;
         // Where nobody is kept out, what is read back may be another's.
         let ours = |running: Slice| Some(running).filter(|_| promises.locks);
         let until = budget.forward.min(started + budget.lock_wait);

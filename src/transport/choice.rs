@@ -151,7 +151,7 @@ impl Offers {
     pub fn lacks(&self, modules: &[&str]) -> Option<String> {
         let missing: Vec<&str> =
             modules.iter().copied().filter(|module| !self.models.contains_key(*module)).collect();
-        let is_said = !self.models.is_empty() && !missing.is_empty();
+        let is_said = !self.has_more && !self.models.is_empty() && !missing.is_empty();
         is_said.then(|| format!("it lists its models, and not {}", missing.join(", ")))
     }
 

@@ -132,6 +132,8 @@ pub enum Cause {
 pub struct Offers {
     /// Modules and their revisions or versions, which may be empty; none: it lists no modules.
     pub models: BTreeMap<String, String>,
+    /// Those are not all: the others stand in its YANG library (RFC 8526).
+    pub has_more: bool,
     /// Everything else that it lists, in its own words.
     pub capabilities: Vec<String>,
 }

@@ -74,7 +74,7 @@ impl GnmiSession {
         deadline: Instant,
     ) -> Result<Self, Fault> {
         let (endpoint, gnmi) = (&device.endpoint, gnmi(device)?);
-        let login = login(device).map_err(not_sent)?;
+        let login = login(device).map_err(Fault::NotSent)?;
         let keepalive = device.profile.ssh.keepalive;
         let heard = Heard::default();
         let stream = Box::new(heard.on(stream));
@@ -349,6 +349,7 @@ fn offers(capabilities: &CapabilityResponse) -> Offers {
         Err(_) => number.to_string(),
     };
     Offers {
+        has_more: false,
         models: models.map(|model| (shown(&model.name), shown(&model.version))).collect(),
         capabilities: capabilities.supported_encodings.iter().map(encoding).collect(),
     }
@@ -359,24 +360,32 @@ fn gnmi(device: &Device) -> Result<&GnmiEndpoint, Fault> {
 }
 
 /// What goes with every call.
-fn login(device: &Device) -> Result<Login, &'static str> {
-    let word = |text: &str| {
-        let mut word =
-            AsciiMetadataValue::try_from(text).map_err(|_| "a user name or password that is not ASCII")?;
-        word.set_sensitive(true);
-        Ok::<_, &'static str>(word)
+fn login(device: &Device) -> Result<Login, Cause> {
+    let endpoint = &device.endpoint;
+    // Another transport is no answer to what is wrong with a credential.
+    let refused = |why: &str| Cause::Login {
+        address: endpoint.address.clone(),
+        user: endpoint.username.clone(),
+        offered: why.to_owned(),
     };
-    match &device.endpoint.credential {
+    let word = |text: &str| {
+        let mut word = AsciiMetadataValue::try_from(text)
+            .map_err(|_| refused("a user name or password that is not ASCII is not sent"))?;
+        word.set_sensitive(true);
+        Ok::<_, Cause>(word)
+    };
+    match &endpoint.credential {
         Credential::Password(password) => {
-            Ok(Some((word(&device.endpoint.username)?, word(password.expose_secret())?)))
+            Ok(Some((word(&endpoint.username)?, word(password.expose_secret())?)))
         }
         Credential::Certificate => Ok(None),
         // Its certificate is all that a target needs of us; the key is for SSH.
-        Credential::Key(_) if device.endpoint.gnmi.as_ref().is_some_and(|gnmi| gnmi.shows_certificate) => {
-            Ok(None)
+        Credential::Key(_) if endpoint.gnmi.as_ref().is_some_and(|gnmi| gnmi.shows_certificate) => Ok(None),
+        Credential::Key(_) => {
+            let why = "gNMI takes a password or a client certificate, and no SSH key";
+            Err(Cause::Unsupported(why.to_owned()))
         }
-        Credential::Key(_) => Err("gNMI takes a password or a client certificate, and no SSH key"),
-        Credential::NotLoaded => Err("its credential was not loaded"),
+        Credential::NotLoaded => Err(refused("its credential was not loaded")),
     }
 }
 

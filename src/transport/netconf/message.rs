@@ -54,7 +54,8 @@ impl Hello {
 
     /// Its capabilities, the modules among them told apart (RFC 6020 5.6.4).
     pub fn lists(&self) -> Offers {
-        let mut offers = Offers::default();
+        let has_more = self.offers("capability:yang-library:1.1");
+        let mut offers = Offers { has_more, ..Offers::default() };
         for capability in &self.capabilities {
             let parameters = capability.split_once('?').map_or("", |(_, parameters)| parameters);
             let value = |key: &str| {
@@ -155,6 +156,29 @@ mod tests {
         .unwrap();
         assert_eq!(hello.session_id, 4);
         assert!(hello.offers("base:1.1") && hello.offers("capability:url:1.0") && !hello.offers("base:1.0"));
+    }
+
+    #[test]
+    fn modules_are_told_apart() {
+        let hello = |library: &str| {
+            let module = "urn:x?module=a&amp;revision=2020-01-02";
+            let list =
+                [module, "urn:y?module=b", library].map(|uri| format!("<capability>{uri}</capability>"));
+            let text = format!(
+                r#"<hello xmlns="{BASE}"><capabilities>{}</capabilities><session-id>4</session-id></hello>"#,
+                list.concat()
+            );
+            Hello::parse(text.as_bytes()).unwrap().lists()
+        };
+        let library = "urn:ietf:params:netconf:capability:yang-library:1.0?revision=2016-06-21";
+        let offers = hello(library);
+        let dates: Vec<_> = offers.models.iter().map(|(name, date)| (name.as_str(), date.as_str())).collect();
+        assert_eq!((dates, offers.has_more), (vec![("a", "2020-01-02"), ("b", "")], false));
+        assert_eq!(offers.capabilities, [library]);
+        assert!(offers.lacks(&["c"]).is_some() && offers.lacks(&["a", "b"]).is_none());
+        // All modules stand in the library then, and those of the hello are no proof.
+        let offers = hello("urn:ietf:params:netconf:capability:yang-library:1.1?revision=2019-01-04");
+        assert!(offers.has_more && offers.lacks(&["c"]).is_none());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A profile that lists several transports: which one is taken, why, and when none is.
 
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use mercury::sim::gnmi::{GnmiQuirks, GnmiSpec};
@@ -266,6 +267,12 @@ async fn probing_tells_what_each_offers() {
     assert!(out.starts_with("leaf2 (openconfig)\n    netconf (candidate"), "{out}");
     assert!(out.contains("\n  * gnmi 0.10.0 (JSON_IETF, confirm by commit id)\n"), "{out}");
     assert!(out.contains("  a change goes over gnmi: not netconf: it lists its models"), "{out}");
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut command = tokio::process::Command::new(mercury_bin());
+    command.args(["probe", "leaf2", "--config"]).arg(&config).stdout(full).kill_on_drop(true);
+    let ended = command.stderr(Stdio::piped()).spawn().unwrap().wait_with_output().await.unwrap();
+    let err = String::from_utf8(ended.stderr).unwrap();
+    assert!(ended.status.code() == Some(1) && err.starts_with("mercury: No space left"), "{err}");
     let (code, _, err) = probe(&["leaf9"]).await;
     assert_eq!(code, Some(1));
     assert!(err.contains("no device of the inventory is called `leaf9`"), "{err}");
