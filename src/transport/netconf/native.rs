@@ -74,7 +74,11 @@ impl Native {
     ) -> Result<Slice, String> {
         let wanted = Wanted::of(&reads.paths);
         let mut documents = BTreeMap::new();
-        for ((text, path), answer) in self.asked(of_state, &wanted)?.into_iter().zip(answers) {
+        let asked = self.asked(of_state, &wanted)?;
+        if asked.len() != answers.len() {
+            return Err("a read has no outcome".to_owned());
+        }
+        for ((text, path), answer) in asked.into_iter().zip(answers) {
             let document = document(answer, &path, &self.language.xml);
             documents.insert(text.clone(), document.map_err(|why| format!("{text}: {why}"))?);
         }

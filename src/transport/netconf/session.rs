@@ -115,7 +115,7 @@ impl NetconfSession {
         let Some(native) = self.native.clone() else {
             let read = if of_state { Schema::read_state } else { Schema::read_xml };
             let read = move || {
-                let data = data.first().map_or("", String::as_str);
+                let [data] = data.as_slice() else { return Err("a read has no outcome".to_owned()) };
                 let slice = read(&reads.schema, data).map_err(|error| error.to_string())?;
                 Ok(slice.within(&reads.paths))
             };
@@ -253,7 +253,7 @@ impl Session for NetconfSession {
         let of_config = rpcs.len();
         rpcs.extend(self.get(state)?);
         let mut config = self.flight(&rpcs, deadline, "reading").await;
-        let report = config.split_off(of_config);
+        let report = config.split_off(of_config.min(config.len()));
         let running = self.understand(config, running, deadline).await?;
         // Nothing is decided by it, so a value that is not understood closes no session.
         let state = match self.meaning(true, report, state, deadline).await {
@@ -268,7 +268,7 @@ impl Session for NetconfSession {
         let mut rpcs: Vec<Rpc> = stores.iter().map(|store| Rpc::lock(*store)).collect();
         rpcs.extend(self.get_config(Store::Running, reads)?);
         let mut outcomes = self.flight(&rpcs, deadline, "locking and reading").await;
-        let running = outcomes.split_off(stores.len());
+        let running = outcomes.split_off(stores.len().min(outcomes.len()));
         let mut refused = None;
         for (store, outcome) in stores.into_iter().zip(outcomes) {
             match outcome {
