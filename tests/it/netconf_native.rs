@@ -188,6 +188,19 @@ async fn a_change_that_fails_is_undone() {
     }
 }
 
+/// A VLAN of the name that a new one would get is another one.
+#[tokio::test]
+async fn a_vlan_of_the_same_name_stays_what_it_is() {
+    let mut spec = junos();
+    let native = spec.native.as_mut().unwrap();
+    let other = "<vlans><vlan><name>VLAN0150</name><vlan-id>7</vlan-id></vlan>";
+    native.config = native.config.replace("<vlans>", other);
+    let (switch, service, _site) = start(spec).await;
+    let before = switch.native_xml();
+    assert!(service.call("update_port", update(PORT, "access", 150, &[])).await.is_err());
+    assert_eq!(switch.native_xml(), before);
+}
+
 /// What the profile cannot read is not taken for nothing.
 #[tokio::test]
 async fn what_is_not_understood_is_not_changed() {
