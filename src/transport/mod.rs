@@ -2,6 +2,7 @@
 //! for an answer in between, and no more. Sessions are verbs without policy; what to do when
 //! one fails is decided in [`crate::transaction`].
 
+mod aside;
 mod choice;
 pub mod cli;
 pub mod gnmi;

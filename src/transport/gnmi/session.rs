@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use secrecy::ExposeSecret as _;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 use tonic::metadata::AsciiMetadataValue;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
@@ -14,7 +14,6 @@ use tonic::{Code, Status};
 use super::call::{Failed, Login, call, name};
 use super::heard::Heard;
 use super::{channel, data, document, request};
-use crate::device::language::ReadRule;
 use crate::device::{Credential, Device, GnmiEndpoint, GnmiHabits, Language, Model, Profile};
 use crate::gnmi::rpc::g_n_m_i_client::gNMIClient;
 use crate::gnmi::{
@@ -23,6 +22,7 @@ use crate::gnmi::{
 };
 use crate::render::{self, Payload};
 use crate::slice::Slice;
+use crate::transport::aside;
 use crate::transport::rows::{Rows, Wanted};
 use crate::transport::ssh::Stream;
 use crate::transport::{
@@ -254,7 +254,8 @@ impl GnmiSession {
         let is_cli = matches!(self.habits.model, Model::Lines(_));
         let data_type = if is_cli { DataType::All } else { data_type };
         let wanted = Wanted::of(&reads.paths);
-        let texts: BTreeSet<String> = commands(&wanted, of_state, language)
+        let texts: BTreeSet<String> = wanted
+            .asked(of_state, language)
             .map_err(|why| not_sent(&why))?
             .into_iter()
             .map(|(_, text)| text)
@@ -275,30 +276,18 @@ impl GnmiSession {
             };
             let told = answers.iter().map(|(text, answer)| Ok((text, said(answer).map_err(about(text))?)));
             let told = told.collect::<Result<BTreeMap<_, _>, String>>()?;
-            for (rule, text) in &commands(&wanted, of_state, &language)? {
+            for (rule, text) in &wanted.asked(of_state, &language)? {
                 let read = match told.get(text) {
                     Some(serde_json::Value::String(printed)) if is_cli => rows.read(rule, printed),
                     Some(document) => rows.read_json(rule, document),
-                    None => Ok(()),
+                    None => Err("it has no answer".to_owned()),
                 };
                 read.map_err(about(text))?;
             }
-            match of_state {
-                true => rows.reported(&wanted, &profile, &language),
-                false => Ok(rows.meaning(&wanted, &profile, &language)?.within(&reads.paths)),
-            }
+            rows.told(of_state, &wanted, &profile, &language, &reads.paths)
         };
         meaning(size, read, deadline).await
     }
-}
-
-/// What is asked for, each with the rule that reads the answer.
-fn commands<'l>(
-    wanted: &Wanted,
-    of_state: bool,
-    language: &'l Language,
-) -> Result<Vec<(&'l ReadRule, String)>, String> {
-    if of_state { wanted.state_commands(language) } else { wanted.commands(language) }
 }
 
 fn about(text: &str) -> impl Fn(String) -> String {
@@ -316,21 +305,13 @@ async fn understand(
     meaning(size, read, deadline).await
 }
 
-/// What an answer of `size` bytes means. To read many ports takes time that other devices must not wait
-/// for, and nobody longer than until the deadline; a few are read quicker than another thread is woken.
+/// What an answer of `size` bytes means; one that means nothing is no answer.
 async fn meaning<T: Send + 'static>(
     size: usize,
     read: impl FnOnce() -> Result<T, String> + Send + 'static,
     deadline: Instant,
 ) -> Result<T, Fault> {
-    if size <= SHORT {
-        return read().map_err(|why| malformed(&why));
-    }
-    match timeout_at(deadline, tokio::task::spawn_blocking(read)).await {
-        Ok(Ok(read)) => read.map_err(|why| malformed(&why)),
-        Ok(Err(error)) => Err(malformed(&error.to_string())),
-        Err(_) => Err(Fault::Lost(Cause::Deadline("reading what the device sent"))),
-    }
+    aside::meaning(size, SHORT, read, deadline).await.map_err(Fault::Lost)
 }
 
 /// In bytes, as it came.
@@ -497,10 +478,6 @@ impl Session for GnmiSession {
     async fn close(&mut self) {
         self.is_open = false;
     }
-}
-
-fn malformed(why: &str) -> Fault {
-    Fault::Lost(Cause::Malformed(shown(why)))
 }
 
 fn not_sent(why: &str) -> Fault {

@@ -9,7 +9,7 @@ use quick_xml::escape::{escape, resolve_predefined_entity};
 use quick_xml::events::{BytesStart, Event};
 use serde_json::{Map, Value as Json};
 
-use crate::device::language::{ReadRule, XmlShape};
+use crate::device::language::XmlShape;
 use crate::device::{Language, Model, Profile, Speaks};
 use crate::gnmi::Path;
 use crate::slice::Slice;
@@ -44,14 +44,10 @@ impl Native {
         }
     }
 
-    fn rules(&self, of_state: bool, wanted: &Wanted) -> Result<Vec<(&ReadRule, String)>, String> {
-        if of_state { wanted.state_commands(&self.language) } else { wanted.commands(&self.language) }
-    }
-
     /// The nodes that tell it, each once.
     fn asked(&self, of_state: bool, wanted: &Wanted) -> Result<Vec<(String, Path)>, String> {
         let texts: BTreeSet<String> =
-            self.rules(of_state, wanted)?.into_iter().map(|(_, text)| text).collect();
+            wanted.asked(of_state, &self.language)?.into_iter().map(|(_, text)| text).collect();
         let path = |text: String| {
             let path = text.parse::<Path>().map_err(|error| error.to_string())?;
             Ok((text, path))
@@ -83,14 +79,11 @@ impl Native {
             documents.insert(text.clone(), document.map_err(|why| format!("{text}: {why}"))?);
         }
         let mut rows = Rows::default();
-        for (rule, text) in self.rules(of_state, &wanted)? {
+        for (rule, text) in wanted.asked(of_state, &self.language)? {
             let document = documents.get(&text).ok_or_else(|| format!("{text}: it has no answer"))?;
             rows.read_json(rule, document).map_err(|why| format!("{text}: {why}"))?;
         }
-        match of_state {
-            true => rows.reported(&wanted, &self.profile, &self.language),
-            false => Ok(rows.meaning(&wanted, &self.profile, &self.language)?.within(&reads.paths)),
-        }
+        rows.told(of_state, &wanted, &self.profile, &self.language, &reads.paths)
     }
 }
 

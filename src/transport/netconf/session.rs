@@ -4,8 +4,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use tokio::task::spawn_blocking;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::link::{Link, Outcome};
 use super::native::Native;
@@ -15,10 +14,10 @@ use crate::device::{NetconfHabits, Profile};
 use crate::render::Payload;
 use crate::schema::Schema;
 use crate::slice::Slice;
+use crate::transport::aside;
 use crate::transport::ssh::Stream;
 use crate::transport::{
     Cause, Commit, Committed, DeviceError, Fault, Observed, Offers, Promises, ReadSet, Session, Store, Timed,
-    shown,
 };
 
 /// Longest `<data>`, in bytes, that is read at once. Data of some MiB can take minutes to read: what is
@@ -119,9 +118,10 @@ impl NetconfSession {
                 let slice = read(&reads.schema, data).map_err(|error| error.to_string())?;
                 Ok(slice.within(&reads.paths))
             };
-            return Ok(meaning(size, read, deadline).await);
+            return Ok(aside::meaning(size, SHORT, read, deadline).await);
         };
-        Ok(meaning(size, move || native.understood(of_state, &data, &reads), deadline).await)
+        let read = move || native.understood(of_state, &data, &reads);
+        Ok(aside::meaning(size, SHORT, read, deadline).await)
     }
 
     /// The meaning of a `<data>`. One that the schema does not allow is no answer.
@@ -401,24 +401,6 @@ impl Session for NetconfSession {
 fn filter(reads: &ReadSet) -> Result<String, Fault> {
     let filter = subtree_filter(&reads.paths, |module| reads.schema.namespace(module));
     filter.map_err(|module| not_sent(&format!("the schema has no module `{module}`")))
-}
-
-/// What answers of `size` bytes mean.
-async fn meaning(
-    size: usize,
-    read: impl FnOnce() -> Result<Slice, String> + Send + 'static,
-    deadline: Instant,
-) -> Result<Slice, Cause> {
-    let found = if size <= SHORT {
-        read()
-    } else {
-        match timeout_at(deadline, spawn_blocking(read)).await {
-            Ok(Ok(found)) => found,
-            Ok(Err(error)) => return Err(Cause::Malformed(format!("reading it failed: {error}"))),
-            Err(_) => return Err(Cause::Deadline("reading what the device sent")),
-        }
-    };
-    found.map_err(|why| Cause::Malformed(shown(&why)))
 }
 
 fn not_sent(why: &str) -> Fault {

@@ -8,6 +8,7 @@ use super::{Rows, Wanted, filled};
 use crate::device::language::{ReadRule, StateField};
 use crate::device::{Language, Profile};
 use crate::openconfig::Reported;
+use crate::path::Path;
 use crate::slice::Slice;
 
 impl Wanted {
@@ -18,9 +19,33 @@ impl Wanted {
     ) -> Result<Vec<(&'h ReadRule, String)>, String> {
         self.commands_of(&language.state.reads, language)
     }
+
+    /// What tells what it runs or, `of_state`, what it reports.
+    pub(in crate::transport) fn asked<'h>(
+        &self,
+        of_state: bool,
+        language: &'h Language,
+    ) -> Result<Vec<(&'h ReadRule, String)>, String> {
+        if of_state { self.state_commands(language) } else { self.commands(language) }
+    }
 }
 
 impl Rows {
+    /// What the rows say of what was [asked](Wanted::asked): of what runs no more than `paths`.
+    pub(in crate::transport) fn told(
+        &self,
+        of_state: bool,
+        wanted: &Wanted,
+        profile: &Profile,
+        language: &Language,
+        paths: &[Path],
+    ) -> Result<Slice, String> {
+        match of_state {
+            true => self.reported(wanted, profile, language),
+            false => Ok(self.meaning(wanted, profile, language)?.within(paths)),
+        }
+    }
+
     /// What the rows say of the state of what was wanted.
     pub(in crate::transport) fn reported(
         &self,
