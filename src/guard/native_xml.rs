@@ -2,19 +2,16 @@
 //! What a device might take otherwise than it looks is an error.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Display;
 
-use quick_xml::NsReader;
-use quick_xml::events::{BytesStart, Event};
+use quick_xml::events::BytesStart;
 use quick_xml::name::{NamespaceResolver, ResolveResult};
 use serde_json::{Map, Value as Json};
 
 use super::ScopeError;
+use super::read::{Elements, NETCONF, is_blank, unreadable, walk};
 use crate::device::language::XmlShape;
 use crate::gnmi::{Path, PathElem};
 use crate::render::native::{NativeEdit, NativeOperation};
-
-const NETCONF: &str = "urn:ietf:params:xml:ns:netconf:base:1.0";
 
 /// No path that is ever written is half as deep.
 const MAX_DEPTH: usize = 32;
@@ -43,49 +40,35 @@ pub(super) fn lines(xml: &str, shape: &XmlShape) -> Result<String, ScopeError> {
 }
 
 fn parse(xml: &str, shape: &XmlShape) -> Result<Vec<Element>, ScopeError> {
-    // In base:1.0 framing this could end the message; in XML it is allowed nowhere in text.
-    if xml.contains("]]>") {
-        return Err(unreadable("`]]>` in it"));
-    }
-    let mut reader = NsReader::from_str(xml);
-    let (mut open, mut roots): (Vec<Element>, Vec<Element>) = (Vec::new(), Vec::new());
-    loop {
-        let closed = match reader.read_event().map_err(unreadable)? {
-            Event::Start(start) => {
-                let element = element(&start, reader.resolver(), open.last(), shape)?;
-                open.push(element);
-                if open.len() > MAX_DEPTH {
-                    return Err(unreadable(format!("it is more than {MAX_DEPTH} levels deep")));
-                }
-                None
-            }
-            Event::Empty(start) => Some(element(&start, reader.resolver(), open.last(), shape)?),
-            Event::End(_) => open.pop(),
-            Event::Text(text) => {
-                append(&mut open, &text.xml_content(quick_xml::XmlVersion::Implicit1_0))?;
-                None
-            }
-            Event::GeneralRef(entity) => {
-                let text = format!("&{};", &*entity);
-                append(&mut open, &quick_xml::escape::unescape(&text).map_err(unreadable)?)?;
-                None
-            }
-            Event::Eof if open.is_empty() => return Ok(roots),
-            _ => return Err(unreadable("something that is neither element nor text")),
-        };
-        if let Some(closed) = closed {
-            open.last_mut().map_or(&mut roots, |parent| &mut parent.children).push(closed);
-        }
-    }
+    let mut tree = Tree { open: Vec::new(), roots: Vec::new(), shape };
+    walk(xml, &mut tree)?;
+    Ok(tree.roots)
 }
 
-fn append(open: &mut [Element], text: &str) -> Result<(), ScopeError> {
-    match open.last_mut() {
-        Some(element) => element.text.push_str(text),
-        None if text.trim().is_empty() => {}
-        None => return Err(unreadable("text outside of every element")),
+struct Tree<'s> {
+    open: Vec<Element>,
+    roots: Vec<Element>,
+    shape: &'s XmlShape,
+}
+
+impl Elements for Tree<'_> {
+    fn open(&mut self, start: &BytesStart, resolver: &NamespaceResolver) -> Result<(), ScopeError> {
+        self.open.push(element(start, resolver, self.open.last(), self.shape)?);
+        match self.open.len() > MAX_DEPTH {
+            true => Err(unreadable(format!("it is more than {MAX_DEPTH} levels deep"))),
+            false => Ok(()),
+        }
     }
-    Ok(())
+
+    fn text(&mut self) -> Option<&mut String> {
+        self.open.last_mut().map(|element| &mut element.text)
+    }
+
+    fn close(&mut self) -> Result<(), ScopeError> {
+        let Some(closed) = self.open.pop() else { return Ok(()) };
+        self.open.last_mut().map_or(&mut self.roots, |parent| &mut parent.children).push(closed);
+        Ok(())
+    }
 }
 
 fn element(
@@ -179,7 +162,7 @@ impl Element {
             }
             None => below.iter().try_for_each(|child| child.follow(&target, shape, lines)),
             Some(operation) if operation.takes_away() => {
-                if !below.is_empty() || (!self.text.trim().is_empty() && !is_list && !is_entry) {
+                if !below.is_empty() || (!is_blank(&self.text) && !is_list && !is_entry) {
                     return Err(unreadable(format!("{} goes, and there is something in it", target.text())));
                 }
                 if let (true, false, Some(elem)) = (is_list, is_entry, target.elem.last_mut()) {
@@ -193,7 +176,7 @@ impl Element {
 
     /// The keys of an entry of a list, which it begins with, and what follows them.
     fn keys(&self, shape: &XmlShape) -> Result<(BTreeMap<String, String>, &[Element]), ScopeError> {
-        if !self.children.is_empty() && !self.text.trim().is_empty() {
+        if !self.children.is_empty() && !is_blank(&self.text) {
             return Err(unreadable(format!("there is text between the elements of {}", self.path)));
         }
         let names = shape.lists.get(&self.path).map(Vec::as_slice).unwrap_or_default();
@@ -262,10 +245,6 @@ fn twice(element: &Element) -> ScopeError {
     unreadable(format!("{} is there twice", element.path))
 }
 
-fn unreadable(what: impl Display) -> ScopeError {
-    ScopeError::Unreadable(what.to_string())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -328,6 +307,9 @@ mod tests {
             ("<w xmlns='urn:other'/>", "no namespace that is known here"),
             ("<w xmlns=''/>", "no namespace that is known here"),
             ("<w><x>1</x>text</w>", "text between the elements"),
+            // To a device this is no white space.
+            ("<w><x>1</x>\u{a0}</w>", "text between the elements"),
+            ("<w nc:operation='remove'>\u{a0}</w>", "there is something in it"),
             ("<w nc:operation='replace'><x nc:operation='delete'/></w>", "an operation within another"),
             ("<w nc:operation='replace'><x/><x/></w>", "is there twice"),
             ("<w>1</w><w>1</w>", "is there twice"),

@@ -11,7 +11,7 @@ use super::ScopeError;
 use crate::path::{Path, Step};
 use crate::schema::Schema;
 
-const NETCONF: &str = "urn:ietf:params:xml:ns:netconf:base:1.0";
+pub(super) const NETCONF: &str = "urn:ietf:params:xml:ns:netconf:base:1.0";
 
 /// No path that is ever written is half as deep.
 const MAX_DEPTH: usize = 16;
@@ -33,37 +33,79 @@ pub(super) struct Change {
     pub has_children: bool,
 }
 
-/// The changes in the order of the document, an element after what is in it.
-pub(super) fn read(xml: &str, schema: &Schema) -> Result<Vec<Change>, ScopeError> {
+/// Takes the elements of a payload one after the other.
+pub(super) trait Elements {
+    fn open(&mut self, start: &BytesStart, resolver: &NamespaceResolver) -> Result<(), ScopeError>;
+
+    /// Text of the innermost element that is open; none is.
+    fn text(&mut self) -> Option<&mut String>;
+
+    fn close(&mut self) -> Result<(), ScopeError>;
+}
+
+/// Goes through a payload, in which there is nothing but elements and text.
+pub(super) fn walk(xml: &str, elements: &mut impl Elements) -> Result<(), ScopeError> {
     // In base:1.0 framing this could end the message; in XML it is allowed nowhere in text.
     if xml.contains("]]>") {
         return Err(unreadable("`]]>` in it"));
     }
     let mut reader = NsReader::from_str(xml);
-    let mut open: Vec<Change> = Vec::new();
-    let mut done: Vec<Change> = Vec::new();
     loop {
         match reader.read_event().map_err(unreadable)? {
-            Event::Start(start) => open_element(&start, reader.resolver(), &mut open, schema)?,
+            Event::Start(start) => elements.open(&start, reader.resolver())?,
             Event::Empty(start) => {
-                open_element(&start, reader.resolver(), &mut open, schema)?;
-                close_element(&mut open, &mut done)?;
+                elements.open(&start, reader.resolver())?;
+                elements.close()?;
             }
-            Event::End(_) => close_element(&mut open, &mut done)?,
-            Event::Text(text) => {
-                append(&mut open, &text.xml_content(quick_xml::XmlVersion::Implicit1_0))?;
-            }
+            Event::End(_) => elements.close()?,
+            Event::Text(text) => append(elements, &text.xml_content(quick_xml::XmlVersion::Implicit1_0))?,
             Event::GeneralRef(entity) => {
                 let text = format!("&{};", &*entity);
-                append(&mut open, &quick_xml::escape::unescape(&text).map_err(unreadable)?)?;
+                append(elements, &quick_xml::escape::unescape(&text).map_err(unreadable)?)?;
             }
-            Event::Eof if open.is_empty() => return Ok(done),
+            Event::Eof if elements.text().is_none() => return Ok(()),
             _ => return Err(unreadable("something that is neither element nor text")),
         }
     }
 }
 
-fn unreadable(what: impl Display) -> ScopeError {
+fn append(elements: &mut impl Elements, text: &str) -> Result<(), ScopeError> {
+    match elements.text() {
+        Some(open) => open.push_str(text),
+        None if is_blank(text) => {}
+        None => return Err(unreadable("text outside every element")),
+    }
+    Ok(())
+}
+
+/// The changes in the order of the document, an element after what is in it.
+pub(super) fn read(xml: &str, schema: &Schema) -> Result<Vec<Change>, ScopeError> {
+    let mut changes = Changes { open: Vec::new(), done: Vec::new(), schema };
+    walk(xml, &mut changes)?;
+    Ok(changes.done)
+}
+
+struct Changes<'s> {
+    open: Vec<Change>,
+    done: Vec<Change>,
+    schema: &'s Schema,
+}
+
+impl Elements for Changes<'_> {
+    fn open(&mut self, start: &BytesStart, resolver: &NamespaceResolver) -> Result<(), ScopeError> {
+        open_element(start, resolver, &mut self.open, self.schema)
+    }
+
+    fn text(&mut self) -> Option<&mut String> {
+        self.open.last_mut().map(|element| &mut element.text)
+    }
+
+    fn close(&mut self) -> Result<(), ScopeError> {
+        close_element(&mut self.open, &mut self.done)
+    }
+}
+
+pub(super) fn unreadable(what: impl Display) -> ScopeError {
     ScopeError::Unreadable(what.to_string())
 }
 
@@ -141,15 +183,6 @@ fn operation(
     Ok(operation)
 }
 
-fn append(open: &mut [Change], text: &str) -> Result<(), ScopeError> {
-    match open.last_mut() {
-        Some(element) => element.text.push_str(text),
-        None if is_blank(text) => {}
-        None => return Err(unreadable("text outside every element")),
-    }
-    Ok(())
-}
-
 /// A key leaf names the entry it stands in: the entry's path, and all below it, carry it from then on.
 fn close_element(open: &mut Vec<Change>, done: &mut Vec<Change>) -> Result<(), ScopeError> {
     let Some(element) = open.pop() else { return Ok(()) };
@@ -190,6 +223,6 @@ fn is(step: &Step, (module, name): (&str, &str)) -> bool {
 }
 
 /// XML's white space only: any other would be text to a device.
-fn is_blank(text: &str) -> bool {
+pub(super) fn is_blank(text: &str) -> bool {
     text.bytes().all(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'))
 }
