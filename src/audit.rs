@@ -74,6 +74,9 @@ struct Line<'a> {
     digest: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     saved: Option<Saved>,
+    /// False where a change was applied to a switch that never tells what it holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verified: Option<bool>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     risks: Vec<String>,
     /// Where it failed.
@@ -143,7 +146,11 @@ pub fn record(request: &Request, report: &Report, took: Duration) {
         group: Some(report.group),
         digest: report.plan.as_ref().map(|plan| plan.digest.as_str()),
         saved: match &report.outcome {
-            Outcome::Applied { saved } => Some(*saved),
+            Outcome::Applied { saved, .. } => Some(*saved),
+            _ => None,
+        },
+        verified: match &report.outcome {
+            Outcome::Applied { verified, .. } => Some(*verified),
             _ => None,
         },
         risks: risks.map(ToString::to_string).collect(),

@@ -10,7 +10,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::address;
-use crate::device::{Device, Inventory, Profile};
+use crate::device::{Device, Inventory, NotRead, Profile};
 use crate::intent::{Request, Subject};
 use crate::openconfig::{self, Interface, Reported};
 use crate::path::Path;
@@ -306,6 +306,9 @@ async fn observe_one(
     // A worker that ended meanwhile needs no session.
     drop(loan.back.send(loan.lease.give_back()));
     let Live { running, state, profile, .. } = live.map_err(|fault| unreachable(fault.to_string()))?;
+    if let Some(NotRead { why, .. }) = profile.speaks.not_read() {
+        return Err(Refusal::NotRead { device: device.name.clone(), why: why.clone() });
+    }
     Ok(Seen { running, state, profile: Some(profile) })
 }
 

@@ -45,6 +45,7 @@ fn the_examples_show_every_key_and_no_other() {
         "examples/profiles/site_cli.toml",
         "examples/profiles/site_gnmi.toml",
         "examples/profiles/site_model.toml",
+        "examples/profiles/site_unread.toml",
         "examples/profiles/site_xml.toml",
         "netconf_openconfig.toml",
     ];

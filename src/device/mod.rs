@@ -23,7 +23,7 @@ use secrecy::SecretString;
 
 use crate::transport::Timed;
 use crate::vlan::{VlanError, VlanId, VlanSet};
-pub use cli::CliHabits;
+pub use cli::{CliHabits, NotRead};
 pub(crate) use ids::safe_name;
 pub use ids::{DatapathId, Index, Mac};
 use language::PortField;
@@ -92,6 +92,14 @@ impl Speaks {
             Self::Netconf(habits) => habits.model.language(),
             Self::Gnmi(habits) => habits.model.language(),
             Self::Cli(habits) => Some(&habits.language),
+        }
+    }
+
+    /// Nothing can be read back; none: it can.
+    pub fn not_read(&self) -> Option<&NotRead> {
+        match self {
+            Self::Cli(habits) => habits.not_read.as_ref(),
+            Self::Netconf(_) | Self::Gnmi(_) => None,
         }
     }
 
@@ -312,6 +320,11 @@ impl Profile {
     /// Whether a port has an MTU of its own.
     pub fn has_mtu(&self) -> bool {
         self.speaks.language().is_none_or(|language| language.has_word_for(PortField::Mtu))
+    }
+
+    /// Whether it can be told what a port is called.
+    pub fn has_description(&self) -> bool {
+        self.speaks.language().is_none_or(|language| language.has_word_for(PortField::Description))
     }
 
     /// Whether it may be reached by SSH, and whether by gNMI.

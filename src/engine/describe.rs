@@ -30,7 +30,7 @@ pub fn planned(
     match live {
         Some(live) => {
             risks.extend(risk::of_state(&plan, &live.state));
-            risks.extend(risk::of_device(&live.promises));
+            risks.extend(risk::of_device(&live.promises, &live.profile));
         }
         None => risks.push(Risk::NotRead),
     }

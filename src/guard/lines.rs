@@ -13,13 +13,22 @@ use crate::openconfig::{Mode, PortState, table_entry_of};
 use crate::slice::{Slice, Value};
 use crate::vlan::{VlanId, VlanSet};
 
-/// Follows the lines from what runs to what shall run; what a port is behind each line about it. With
-/// `at_once` no port ever is what stands between two lines.
+/// How lines take effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// All or none of them, and nothing between two.
+    AtOnce,
+    OneByOne,
+    /// The same, on a port of which nobody knows what it holds before.
+    Unseen,
+}
+
+/// Follows the lines from what runs to what shall run; what a port is behind each line about it.
 pub(super) fn follow<'a>(
     lines: &'a str,
     scope: &'a Scope,
     language: &'a Language,
-    at_once: bool,
+    taken: Taken,
 ) -> Result<Vec<Slice>, ScopeError> {
     let states = |slice: &Slice| -> BTreeMap<&str, PortState> {
         scope.ports.keys().map(|port| (port.as_str(), state(slice, port, language))).collect()
@@ -27,13 +36,14 @@ pub(super) fn follow<'a>(
     let mut follower = Follower {
         scope,
         language,
-        at_once,
+        taken,
         ports: states(&scope.running),
         was: states(&scope.running),
         will: states(&scope.wanted),
         entries: entries(&scope.running),
         section: Section::None,
         open: None,
+        told_all: BTreeSet::new(),
         followed: BTreeSet::new(),
         between: Vec::new(),
     };
@@ -78,8 +88,7 @@ fn entries(slice: &Slice) -> BTreeSet<VlanId> {
 struct Follower<'a> {
     scope: &'a Scope,
     language: &'a Language,
-    /// All lines or none take effect, and nothing between two of them.
-    at_once: bool,
+    taken: Taken,
     ports: BTreeMap<&'a str, PortState>,
     /// What they are before the first line, and shall be behind the last.
     was: BTreeMap<&'a str, PortState>,
@@ -88,6 +97,8 @@ struct Follower<'a> {
     section: Section<'a>,
     /// The line that began what has to be left next.
     open: Option<&'a str>,
+    /// Ports of which a line has said every VLAN of their list.
+    told_all: BTreeSet<&'a str>,
     /// The lines so far.
     followed: BTreeSet<&'a str>,
     between: Vec<Slice>,
@@ -251,6 +262,7 @@ mod tests {
     use super::*;
     use crate::device::{Profiles, own_profile};
     use crate::guard::{EntryScope, PortScope};
+    use crate::lint::port_like;
     use crate::openconfig::{network_instance_of, table_entry};
 
     #[test]
@@ -266,9 +278,9 @@ mod tests {
         }
         scope.wanted.set_leaf(entry(200).child("vlan-id"), "200");
         scope.vlan_entries.insert(entry(100), EntryScope { removes: true, ..EntryScope::default() });
-        assert_eq!(follow("delete vlans blue\n", &scope, language, false), Ok(Vec::new()));
+        assert_eq!(follow("delete vlans blue\n", &scope, language, Taken::OneByOne), Ok(Vec::new()));
         for wrong in ["delete vlans red\n", "delete vlans green\n", ""] {
-            assert!(follow(wrong, &scope, language, false).is_err(), "{wrong:?}");
+            assert!(follow(wrong, &scope, language, Taken::OneByOne).is_err(), "{wrong:?}");
         }
     }
 
@@ -301,26 +313,67 @@ mod tests {
         list("7").write("eth1", kind, &language.in_force, &mut scope.running);
         list("7,100").write("eth1", kind, &language.in_force, &mut scope.wanted);
         let lines = "tag eth1 100\nmember eth1 100 of bridge 100\nroot\n";
-        assert_eq!(follow(lines, &scope, language, false).map(|between| between.len()), Ok(1));
-        assert!(follow(&format!("tag eth1 7\n{lines}"), &scope, language, false).is_ok());
+        assert_eq!(follow(lines, &scope, language, Taken::OneByOne).map(|between| between.len()), Ok(1));
+        assert!(follow(&format!("tag eth1 7\n{lines}"), &scope, language, Taken::OneByOne).is_ok());
         for wrong in ["tag eth1 101\n", "member eth1 100 of bridge 101\n", "member eth1 100 of bridge 0100\n"]
         {
-            let why = follow(&format!("tag eth1 100\n{wrong}{lines}"), &scope, language, false)
+            let why = follow(&format!("tag eth1 100\n{wrong}{lines}"), &scope, language, Taken::OneByOne)
                 .unwrap_err()
                 .to_string();
             assert!(why.contains("VLAN"), "{wrong}: {why}");
         }
         for untagged in ["", "tag eth1 7\n"] {
-            let why = follow(&format!("{untagged}member eth1 100 of bridge 100\n"), &scope, language, false)
-                .unwrap_err();
+            let why = follow(
+                &format!("{untagged}member eth1 100 of bridge 100\n"),
+                &scope,
+                language,
+                Taken::OneByOne,
+            )
+            .unwrap_err();
             assert!(why.to_string().contains("it needs `tag eth1 100` before it"), "{why}");
         }
         for (after, words) in
             [("", "it is not left"), ("tag eth1 7\nroot\n", "it stands within `member eth1 100")]
         {
             let lines = format!("tag eth1 100\nmember eth1 100 of bridge 100\n{after}");
-            let why = follow(&lines, &scope, language, false).unwrap_err().to_string();
+            let why = follow(&lines, &scope, language, Taken::OneByOne).unwrap_err().to_string();
             assert!(why.contains(words), "{why}");
+        }
+    }
+
+    /// Where nobody knows what a port holds, adding to it is right only behind a line that says all of it.
+    #[test]
+    fn nothing_is_added_to_what_nobody_knows() {
+        let kind = "iana-if-type:ethernetCsmacd";
+        for (profile, adds, says_all) in [
+            (
+                "supermicro_smis",
+                "switchport trunk allowed vlan add 100",
+                "switchport trunk allowed vlan none",
+            ),
+            ("pluribus", "port-vlan-add port 1 vlans 100", "vlan-port-remove vlan-range all ports 1"),
+        ] {
+            let profile = &Profiles::default().get(profile).unwrap();
+            let language = profile.speaks.language().unwrap();
+            let port = port_like(language).unwrap();
+            let mut scope = Scope::default();
+            let vlans = PortScope { vlans: "100".parse().unwrap(), ..PortScope::default() };
+            scope.ports.insert(port.to_owned(), vlans);
+            PortState::default().write(port, kind, &language.in_force, &mut scope.running);
+            let trunk = PortState {
+                mode: Some(Mode::Trunk),
+                vlans: Some("100".parse().unwrap()),
+                ..PortState::default()
+            };
+            trunk.write(port, kind, &language.in_force, &mut scope.wanted);
+            let is_sectioned = language.line_rule("exit").is_some();
+            let lines = |lines: &[&str]| match is_sectioned {
+                true => format!("interface {port}\n{}\nswitchport mode trunk\nexit\n", lines.join("\n")),
+                false => format!("{}\n", lines.join("\n")),
+            };
+            assert_eq!(follow(&lines(&[says_all, adds]), &scope, language, Taken::Unseen).map(drop), Ok(()));
+            let why = follow(&lines(&[adds]), &scope, language, Taken::Unseen).unwrap_err().to_string();
+            assert!(why.contains("added to others that nobody knows"), "{why}");
         }
     }
 
@@ -334,7 +387,7 @@ mod tests {
         let state = PortState { access: Some(VlanId::known(100)), ..PortState::default() };
         state.write("eth1", "iana-if-type:ethernetCsmacd", &language.in_force, &mut scope.wanted);
         let lines = "interface eth1\nshutdown\nswitchport access vlan 100\nno shutdown\nexit\n";
-        assert!(follow(&format!("vlan 100\nexit\n{lines}"), &scope, language, false).is_ok());
-        assert!(follow(&format!("vlan 101\nexit\n{lines}"), &scope, language, false).is_err());
+        assert!(follow(&format!("vlan 100\nexit\n{lines}"), &scope, language, Taken::OneByOne).is_ok());
+        assert!(follow(&format!("vlan 101\nexit\n{lines}"), &scope, language, Taken::OneByOne).is_err());
     }
 }

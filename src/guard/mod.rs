@@ -18,6 +18,7 @@ use crate::render::Payload;
 use crate::schema::Schema;
 use crate::slice::{Slice, Value};
 use crate::vlan::{VlanId, VlanSet};
+use lines::Taken;
 use read::{Change, read};
 
 /// What a payload may touch.
@@ -166,7 +167,7 @@ pub fn guard(
             Model::OpenConfig => read(xml, schema)?,
             Model::Native(language) => {
                 let lines = native_xml::lines(xml, &language.xml)?;
-                return lines::follow(&lines, scope, language, true);
+                return lines::follow(&lines, scope, language, Taken::AtOnce);
             }
             Model::Lines(_) => return Err(another_language()),
         },
@@ -174,16 +175,17 @@ pub fn guard(
             Model::OpenConfig => gnmi::read(set, habits.origin_of_paths(), &scope.running, schema)?,
             Model::Native(language) => {
                 let lines = gnmi::native(set, habits.origin_of_paths())?;
-                return lines::follow(&lines, scope, language, true);
+                return lines::follow(&lines, scope, language, Taken::AtOnce);
             }
             Model::Lines(_) => return Err(another_language()),
         },
         (Payload::Cli(lines), Speaks::Gnmi(habits)) => match &habits.model {
-            Model::Lines(language) => return lines::follow(lines, scope, language, true),
+            Model::Lines(language) => return lines::follow(lines, scope, language, Taken::AtOnce),
             Model::OpenConfig | Model::Native(_) => return Err(another_language()),
         },
         (Payload::Cli(lines), Speaks::Cli(habits)) => {
-            return lines::follow(lines, scope, &habits.language, false);
+            let taken = if habits.not_read.is_some() { Taken::Unseen } else { Taken::OneByOne };
+            return lines::follow(lines, scope, &habits.language, taken);
         }
         _ => return Err(another_language()),
     };

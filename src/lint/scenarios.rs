@@ -140,7 +140,19 @@ pub fn scenarios(port: &str, profile: &Profile) -> Result<Vec<Scenario>, IntentE
         ..Scenario::new(label, on_trunk(None, list), intent)
     };
     let gone = Intent::DeleteNetwork { vlan: vlan(130), force: false };
-    all.push(network("VLAN 130 added, uplink", small, &[100], Intent::AddNetwork { vlan: vlan(130) }));
+    let added = Intent::AddNetwork { vlan: vlan(130) };
+    // What nobody can read has no uplinks, loses no VLAN, and is given none for a port.
+    if profile.speaks.not_read().is_some() {
+        all.extend(
+            profile
+                .openconfig
+                .network_instance
+                .iter()
+                .map(|_| network("VLAN 130 added", &[], &[], added.clone())),
+        );
+        return Ok(all);
+    }
+    all.push(network("VLAN 130 added, uplink", small, &[100], added));
     all.push(network("VLAN 130 deleted, uplink", large, &[100, 130], gone));
     if profile.openconfig.network_instance.is_some() {
         let created =
@@ -189,7 +201,8 @@ impl Scenario {
 
     /// The request, and what the device runs.
     pub fn request(&self, port: &str, profile: &Arc<Profile>) -> (Request, Slice) {
-        let is_of_table = matches!(self.intent, Intent::AddNetwork { .. } | Intent::DeleteNetwork { .. });
+        let is_of_table = matches!(self.intent, Intent::AddNetwork { .. } | Intent::DeleteNetwork { .. })
+            && profile.speaks.not_read().is_none();
         let (edge, guard) = profile.spanning_tree();
         let device = Device {
             on_detach: self.on_detach,

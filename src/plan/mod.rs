@@ -14,10 +14,10 @@ use sha2::{Digest, Sha256};
 pub use risk::Risk;
 use target::Target;
 
-use crate::device::{Device, Profile};
+use crate::device::{Device, NotRead, Profile};
 use crate::guard::{EntryScope, PortScope, Scope, ScopeError, guard};
 use crate::intent::{Caller, Intent, Request, Subject};
-use crate::openconfig::{Interface, Mode, PortState, port_of};
+use crate::openconfig::{Interface, Mode, PortState, network_instance, port_of};
 use crate::path::Path;
 use crate::render::{self, Payload, RenderError};
 use crate::schema::{Schema, Violation};
@@ -40,6 +40,8 @@ pub enum PlanError {
     Uplink { port: String, why: &'static str },
     #[error("the switch shows no VLAN table, so no VLAN can be created or deleted in it")]
     NoVlanTable,
+    #[error("{parameter}: whether VLAN {vlan} is in use on {device} cannot be read: {why}")]
+    UseNotRead { parameter: &'static str, vlan: VlanId, device: String, why: String },
     #[error("{parameter}: {device} has no port {port}")]
     NoSuchPort { parameter: &'static str, port: String, device: String },
     #[error("port {port} would become a trunk of every VLAN")]
@@ -69,6 +71,10 @@ pub struct Plan {
     /// The subtrees this change reads.
     #[serde(skip)]
     pub reads: Vec<Path>,
+    /// Nobody knows what they held: the change is made from nothing, compared with nothing, and cannot
+    /// be taken back.
+    #[serde(skip)]
+    pub is_blind: bool,
     /// What they held.
     pub before: Slice,
     pub after: Slice,
@@ -91,6 +97,9 @@ impl Plan {
 
     /// The edits that take the device back, as long as it still holds `after`.
     pub fn inverse(&self) -> Vec<Edit> {
+        if self.is_blind {
+            return Vec::new();
+        }
         let mut inverse = changes(&self.after, &self.restored);
         port::narrow_before_widen(&mut inverse, &self.restored);
         inverse
@@ -99,7 +108,10 @@ impl Plan {
     /// What it is about before and after, in words.
     pub fn summary(&self) -> (String, String) {
         let subject = self.intent.subject();
-        let before = describe(&subject, &self.before);
+        let before = match self.is_blind {
+            true => "not known".to_owned(),
+            false => describe(&subject, &self.before),
+        };
         let after = if self.is_empty() { before.clone() } else { describe(&subject, &self.after) };
         (before, after)
     }
@@ -160,7 +172,11 @@ fn scope(request: &Request, before: &Slice, target: &Target) -> Scope {
 /// Plans one request against what was read. `running` may hold more than this request needs.
 pub fn plan(request: &Request, running: &Slice, schema: &Schema) -> Result<Plan, PlanError> {
     let reads = reads(request);
-    let before = running.within(&reads);
+    let not_read = request.device.profile.speaks.not_read();
+    let before = match not_read {
+        Some(_) => unread(request),
+        None => running.within(&reads),
+    };
     let mut target = target(request, &before, running)?;
     let mut edits = changes(&before, &target.after);
     port::narrow_before_widen(&mut edits, &target.after);
@@ -173,12 +189,14 @@ pub fn plan(request: &Request, running: &Slice, schema: &Schema) -> Result<Plan,
             target.risks.push(Risk::FormOnly);
         }
     }
+    target.risks.extend(not_read.map(|NotRead { why, .. }| Risk::NotVerified { why: why.clone() }));
     Ok(Plan {
         device: request.device.name.clone(),
         intent: request.intent.clone(),
         caller: request.caller.clone(),
         digest: digest(&request.device.name, &edits, &before),
         reads,
+        is_blind: not_read.is_some(),
         before,
         after: target.after,
         edits,
@@ -186,6 +204,22 @@ pub fn plan(request: &Request, running: &Slice, schema: &Schema) -> Result<Plan,
         risks: target.risks,
         scope,
     })
+}
+
+/// What a change begins with where nothing can be read: the port is taken to be there, and so is the VLAN
+/// table; what they hold is not known, so that everything is said.
+fn unread(request: &Request) -> Slice {
+    let (mut slice, profile) = (Slice::default(), &request.device.profile);
+    if let Subject::Port(port) = request.intent.subject() {
+        let kind = &profile.openconfig.interface_type;
+        PortState::default().write(port.as_str(), kind, &PortState::default(), &mut slice);
+    }
+    if let (Some(instance), Some(name)) =
+        (network_instance(&request.device), &profile.openconfig.network_instance)
+    {
+        slice.set_leaf(instance.child("config").child("name"), name);
+    }
+    slice
 }
 
 fn digest(device: &str, edits: &[Edit], before: &Slice) -> String {
@@ -228,6 +262,9 @@ pub struct WayBack {
     /// A list that loses a value is taken away and written anew.
     #[serde(default)]
     pub rewrites_lists: bool,
+    /// There is no way back: what was there before was never known.
+    #[serde(default)]
+    pub is_blind: bool,
 }
 
 impl Batch {
@@ -258,8 +295,22 @@ impl Batch {
         let (ports, vlan_entries) = (scope.inverted(&before), scope.inverted_entries(&before));
         let between = Vec::new();
         let rewrites_lists = matches!(payload, Payload::Gnmi(_));
-        let mut way_back =
-            WayBack { reads, before, after, restored, ports, vlan_entries, between, rewrites_lists };
+        let is_blind = plans.iter().any(|plan| plan.is_blind);
+        let mut way_back = WayBack {
+            reads,
+            before,
+            after,
+            restored,
+            ports,
+            vlan_entries,
+            between,
+            rewrites_lists,
+            is_blind,
+        };
+        if is_blind {
+            let inverse = Payload::Cli(String::new());
+            return Ok(Self { payload, inverse, way_back, digest: hex(hash) });
+        }
         let (inverse, back) = way_back.followed_from(&way_back.after, &device.profile, schema)?;
         there.into_iter().chain(back).for_each(|step| way_back.pass(step));
         Ok(Self { payload, inverse, way_back, digest: hex(hash) })

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::device::Device;
+use crate::device::{Device, NotRead};
 use crate::guard::{EntryScope, PortScope, Scope};
 use crate::openconfig::{INTERFACES, Interface, network_instance, port_of, table_entry};
 use crate::path::Path;
@@ -50,6 +50,10 @@ pub fn delete(
     running: &Slice,
     parameter: &'static str,
 ) -> Result<Target, PlanError> {
+    if let Some(NotRead { why, .. }) = device.profile.speaks.not_read() {
+        let (device, why) = (device.name.clone(), why.clone());
+        return Err(PlanError::UseNotRead { parameter, vlan, device, why });
+    }
     let mut target = Target::new(before);
     let entry = entry_in_table(device, vlan, before)?;
     let name = entry.as_ref().and_then(|entry| before.leaf(&entry.child("config").child("name")));
@@ -77,6 +81,9 @@ fn on_uplinks(
     wanted: impl Fn(&VlanSet) -> VlanSet,
 ) -> Result<(), PlanError> {
     for port in &device.trunk_ports {
+        if device.profile.speaks.not_read().is_some() {
+            return Err(unusable(port, "its list of VLANs cannot be read"));
+        }
         let path = uplink(port, before)?;
         match before.vlans(&path) {
             Some(list) => match wanted(&list) {

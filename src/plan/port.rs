@@ -111,7 +111,9 @@ impl Target {
     fn ensure_vlans(&mut self, request: &Request, before: &Slice) -> Result<(), PlanError> {
         let device = &request.device;
         let Some(instance) = network_instance(device) else { return Ok(()) };
-        let visible = before.value(&instance.child("config").child("name")).is_some();
+        // Not every system takes it well to be told twice that there is a VLAN.
+        let is_blind = device.profile.speaks.not_read().is_some();
+        let visible = before.value(&instance.child("config").child("name")).is_some() && !is_blind;
         let missing = |vlan: &VlanId| !before.has_entry(&table_entry(&instance, *vlan));
         let missing: VlanSet = request.writable_vlans().iter().filter(missing).collect();
         let Some(first) = missing.iter().next() else { return Ok(()) };
@@ -163,8 +165,12 @@ impl Target {
                 self.trunk_list(&list, &vlans.trunk);
             }
         }
-        if let Some(description) = &attach.description {
-            self.after.set_leaf(interface.description.clone(), description.as_str());
+        match &attach.description {
+            Some(description) if device.profile.has_description() => {
+                self.after.set_leaf(interface.description.clone(), description.as_str());
+            }
+            Some(_) => self.risks.push(Risk::NoDescription),
+            None => {}
         }
         match attach.mtu {
             Some(mtu) if device.profile.has_mtu() => {
@@ -176,7 +182,7 @@ impl Target {
         }
         let disabled_by_us = device.on_detach == OnDetach::Disable;
         if let Some(enabled) = attach.enabled.or(disabled_by_us.then_some(true)) {
-            self.enable(enabled, interface);
+            self.enable(enabled, interface, device);
         }
     }
 
@@ -202,7 +208,7 @@ impl Target {
         match (detach.default_vlan, device.on_detach) {
             (Some(vlan), _) | (None, OnDetach::Quarantine(vlan)) => self.access(vlan, vlans),
             (None, OnDetach::Disable) => {
-                self.enable(false, interface);
+                self.enable(false, interface, device);
                 for path in [&vlans.mode, &vlans.access, &vlans.native, &vlans.trunk] {
                     self.after.unset(path);
                 }
@@ -220,9 +226,11 @@ impl Target {
         self.after.unset(&vlans.trunk);
     }
 
-    /// On an interface that runs, `enabled` left unset is true already.
-    fn enable(&mut self, enabled: bool, interface: &Interface) {
-        let is_unset = self.after.leaf(&interface.enabled).is_none();
+    /// On an interface that runs, `enabled` left unset is true already; where nothing can be read it may be
+    /// set to anything.
+    fn enable(&mut self, enabled: bool, interface: &Interface, device: &Device) {
+        let is_read = device.profile.speaks.not_read().is_none();
+        let is_unset = self.after.leaf(&interface.enabled).is_none() && is_read;
         if !(enabled && is_unset) {
             self.after.set_leaf(interface.enabled.clone(), if enabled { "true" } else { "false" });
         }

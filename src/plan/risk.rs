@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
+use crate::device::Profile;
 use crate::intent::Subject;
 use crate::openconfig::Reported;
 use crate::plan::Plan;
@@ -51,6 +52,8 @@ pub enum Risk {
     NoMtu {
         mtu: u16,
     },
+    /// The caller's, where a port cannot be told one.
+    NoDescription,
     GuardsBpdus,
     OverwritesDescription {
         old: String,
@@ -63,6 +66,10 @@ pub enum Risk {
     FormOnly,
     /// The running state was assumed or given, and what the device promises was not asked.
     NotRead,
+    /// The switch never tells what it holds.
+    NotVerified {
+        why: String,
+    },
     /// Somebody is there: the link is up while the port loses VLANs.
     LinkIsUp {
         received: Option<String>,
@@ -96,12 +103,14 @@ pub fn of_state(plan: &Plan, state: &Slice) -> Option<Risk> {
 }
 
 /// What the device cannot promise.
-pub fn of_device(promises: &Promises) -> Vec<Risk> {
+pub fn of_device(promises: &Promises, profile: &Profile) -> Vec<Risk> {
     let mut risks = Vec::new();
     if !promises.candidate {
         risks.push(Risk::NoCandidate);
     }
     match promises.timed {
+        // Without a reading there is no inverse that could stand in for it, and the plan says so.
+        Timed::None if profile.speaks.not_read().is_some() => {}
         Timed::None => risks.push(Risk::NoTimer),
         Timed::SessionBound | Timed::AnyCommit => risks.push(Risk::WeakTimer { timed: promises.timed }),
         Timed::Persist => {}
@@ -155,6 +164,9 @@ impl fmt::Display for Risk {
                 f,
                 "the network's MTU of {mtu} is not set: a port has none of its own here, the switch's counts"
             ),
+            Risk::NoDescription => {
+                f.write_str("the description is not set: the profile has no line that says one")
+            }
             Risk::GuardsBpdus => {
                 f.write_str("BPDU guard: from now on a bridge behind the port takes it down")
             }
@@ -171,6 +183,11 @@ impl fmt::Display for Risk {
             Risk::NotRead => f.write_str(
                 "the device was not read: what it runs is assumed or given, whether it can lock and \
                  undo by itself is not known",
+            ),
+            Risk::NotVerified { why } => write!(
+                f,
+                "not verified: what the switch holds cannot be read back, so nothing is compared, every line \
+                 is sent each time, and nothing can be taken back ({why})"
             ),
             Risk::LinkIsUp { received, sent } => {
                 f.write_str("the port's link is up: somebody is connected to it")?;

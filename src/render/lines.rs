@@ -183,11 +183,16 @@ pub(super) mod tests {
     use crate::plan::{Batch, PlanError, plan};
     use crate::slice::Value as Node;
 
-    /// Every device type that is configured on a command line.
-    static DEVICES: LazyLock<Vec<(Device, Arc<Language>)>> = LazyLock::new(|| {
+    /// Every device type that is configured on a command line, and says what it holds.
+    static DEVICES: LazyLock<Vec<(Device, Arc<Language>)>> = LazyLock::new(|| devices(true));
+
+    /// Every one that never does.
+    static UNREAD: LazyLock<Vec<(Device, Arc<Language>)>> = LazyLock::new(|| devices(false));
+
+    fn devices(is_read: bool) -> Vec<(Device, Arc<Language>)> {
         let profiles = Profiles::default();
         let device = |profile: Arc<Profile>| match &profile.speaks {
-            Speaks::Cli(habits) => {
+            Speaks::Cli(habits) if habits.not_read.is_none() == is_read => {
                 let (stp_edge, bpdu_guard) = profile.spanning_tree();
                 let device = Device { profile: profile.clone(), stp_edge, bpdu_guard, ..sample("leaf1") };
                 Some((device, habits.language.clone()))
@@ -195,7 +200,7 @@ pub(super) mod tests {
             _ => None,
         };
         profiles.names().map(|name| profiles.get(name).unwrap()).filter_map(device).collect()
-    });
+    }
 
     fn any_edge() -> impl Strategy<Value = Option<StpEdge>> {
         prop_oneof![Just(None), Just(Some(StpEdge::Enable)), Just(Some(StpEdge::Auto))]
@@ -300,6 +305,27 @@ pub(super) mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(16))]
+
+        /// Where nothing is read every line is written, whatever a reading would say, and none takes back.
+        #[test]
+        fn what_is_not_read_is_written_whole(before in any_state(), intent in any_intent()) {
+            for (device, language) in UNREAD.iter() {
+                let port = port_like(language).unwrap();
+                let intent = intent.clone().on_port(|_| PortName::new(port, "port")).unwrap();
+                let request = request(intent.clone(), device.clone());
+                let written = [Slice::default(), running(&before, port, &device.profile)].map(|running| {
+                    let plan = plan(&request, &running, &SCHEMA).unwrap();
+                    assert!(plan.is_blind && !plan.is_empty() && plan.inverse().is_empty());
+                    Batch::new(&[&plan], device, &SCHEMA)
+                });
+                let [Ok(one), Ok(other)] = &written else {
+                    prop_assert!(false, "{}: {written:?}", device.profile.name);
+                    return Ok(());
+                };
+                prop_assert_eq!(one.payload.text(), other.payload.text());
+                prop_assert!(!one.payload.text().is_empty() && one.inverse.text().is_empty());
+            }
+        }
 
         /// The guard follows what each profile's templates write, there and back, from any state.
         #[test]

@@ -160,6 +160,9 @@ pub enum Refusal {
     /// A device could not be read for a dry-run, or the deadline passed in the queue.
     #[error("{device}: {why}; nothing was changed")]
     Unreachable { device: String, why: String },
+    /// A question that only a reading answers.
+    #[error("{device}: what it holds cannot be read: {why}")]
+    NotRead { device: String, why: String },
     #[error("the service is stopping; nothing was sent")]
     Stopping,
 }

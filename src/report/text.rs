@@ -75,7 +75,7 @@ fn device(change: &ShownDevice) -> String {
     match &change.outcome {
         Some(outcome) => {
             line(&format!("  outcome    {outcome}"));
-            if let Outcome::Applied { saved } = outcome {
+            if let Outcome::Applied { saved, .. } = outcome {
                 line(&format!("  saved      {saved}"));
             }
         }

@@ -111,6 +111,7 @@ fn classify_refusal(refusal: &Refusal) -> (i64, Option<&'static str>) {
             | PlanError::NoSuchPort { .. }
             | PlanError::VlanMissing { .. }
             | PlanError::VlanInUse { .. }
+            | PlanError::UseNotRead { .. }
             | PlanError::Withdrawn(_) => (400, Some(INVALID_VALUE)),
             PlanError::OpenTrunk { .. }
             | PlanError::Uplink { .. }
@@ -119,9 +120,11 @@ fn classify_refusal(refusal: &Refusal) -> (i64, Option<&'static str>) {
             | PlanError::Render(_)
             | PlanError::Scope(_) => (500, Some(NETWORK)),
         },
-        Refusal::Frozen { .. } | Refusal::Busy { .. } | Refusal::Unreachable { .. } | Refusal::Stopping => {
-            (500, Some(NETWORK))
-        }
+        Refusal::Frozen { .. }
+        | Refusal::Busy { .. }
+        | Refusal::Unreachable { .. }
+        | Refusal::NotRead { .. }
+        | Refusal::Stopping => (500, Some(NETWORK)),
     }
 }
 

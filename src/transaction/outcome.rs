@@ -40,8 +40,13 @@ pub enum Phase {
 pub enum Outcome {
     /// The device already was as asked; nothing was sent that changes it.
     Unchanged,
-    /// Committed, read back and found as planned, confirmed.
-    Applied { saved: Saved },
+    /// Committed, read back and found as planned, confirmed. Not verified is what the switch took without
+    /// a word, where it never tells what it holds.
+    Applied {
+        saved: Saved,
+        #[serde(skip_serializing_if = "is_so", default = "so")]
+        verified: bool,
+    },
     /// The running configuration is as it was before; `phase` is where it failed and `cause` why.
     RolledBack { phase: Phase, cause: String },
     /// What the device holds is not known; `cause` says why and where to look.
@@ -63,6 +68,14 @@ pub enum Saved {
 /// How long each phase took, in the order they ran.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Timings(pub Vec<(Phase, Duration)>);
+
+fn so() -> bool {
+    true
+}
+
+fn is_so(verified: &bool) -> bool {
+    *verified
+}
 
 impl fmt::Display for Saved {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -111,7 +124,10 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Outcome::Unchanged => f.write_str("unchanged"),
-            Outcome::Applied { .. } => f.write_str("applied"),
+            Outcome::Applied { verified: true, .. } => f.write_str("applied"),
+            Outcome::Applied { verified: false, .. } => f.write_str(
+                "applied, not verified: the switch took every line, and what it holds cannot be read",
+            ),
             Outcome::RolledBack { phase, cause } if phase.is_before_change() => {
                 write!(f, "failed in phase {phase}: {cause}; the switch is as before, nothing was changed")
             }

@@ -157,9 +157,9 @@ impl<'l> Participant<'l> {
     /// What became of each member, whether they may be tried apart, and the lease.
     pub fn finish(self) -> (Vec<Done>, Apart, Lease) {
         let transport = self.lease.transport();
-        let session = self.lease.session.as_ref();
-        let risks = session.map(|session| risk::of_device(session.promises())).unwrap_or_default();
         let profile = self.lease.device.profile.clone();
+        let session = self.lease.session.as_ref();
+        let risks = session.map(|session| risk::of_device(session.promises(), &profile)).unwrap_or_default();
         let group =
             self.members.iter().filter(|(_, plan)| matches!(plan, Some(Ok(p)) if !p.is_empty())).count();
         let outcome = self.outcome;
@@ -430,6 +430,7 @@ impl<'l> Participant<'l> {
             return self.fault(Phase::Commit, fault);
         }
         match answer.running {
+            _ if batch.way_back.is_blind => Ok(()),
             Err(fault) => self.fault(Phase::Verify, fault),
             Ok(running) if running.same_as(&batch.way_back.after) => Ok(()),
             Ok(running) => {
@@ -525,7 +526,8 @@ impl<'l> Participant<'l> {
     }
 
     fn succeed(&mut self, saved: Saved) {
-        self.outcome = Some(Outcome::Applied { saved });
+        let verified = self.batch.as_ref().is_none_or(|batch| !batch.way_back.is_blind);
+        self.outcome = Some(Outcome::Applied { saved, verified });
         self.reached = Reached::Finished;
     }
 

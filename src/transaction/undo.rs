@@ -1,12 +1,13 @@
 //! Taking a change back, and finding out what a lost answer meant. Written once, for a transaction
 //! that fails and for what an earlier process left in the journal.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::device::Profile;
-use crate::plan::WayBack;
+use crate::device::{Profile, Speaks};
+use crate::plan::{Batch, WayBack};
 use crate::slice::Slice;
 use crate::transaction::journal::{Record, unix_time_in};
 use crate::transaction::lease::Lease;
@@ -57,6 +58,8 @@ pub(super) enum Settled {
     Open(String),
     /// The inverse may not be sent: trying again is of no use.
     Stuck(String),
+    /// There is nothing to look at: what the device holds cannot be read.
+    Blind,
 }
 
 impl Participant<'_> {
@@ -72,7 +75,8 @@ impl Participant<'_> {
             Reached::Confirming | Reached::Saving => true,
             _ => false,
         };
-        let Some(batch) = self.batch.clone().filter(|_| lost && may_stand) else { return };
+        let can_look = |batch: &Arc<Batch>| lost && may_stand && !batch.way_back.is_blind;
+        let Some(batch) = self.batch.clone().filter(can_look) else { return };
         self.lease.drop_session().await;
         let case = Case {
             way_back: &batch.way_back,
@@ -103,7 +107,7 @@ impl Participant<'_> {
                 true if self.lease.saves() => Saved::ToStartup,
                 true => Saved::No,
             };
-            self.outcome = Some(Outcome::Applied { saved });
+            self.outcome = Some(Outcome::Applied { saved, verified: true });
             self.reached = Reached::Finished;
         }
     }
@@ -177,12 +181,40 @@ impl Participant<'_> {
                     format!("{why}; others changed {paths} meanwhile, so nothing was undone: look there");
                 Outcome::Unknown { phase, cause }
             }
+            Settled::Blind if self.may_have_acted(batch.payload.text()) => {
+                self.lease.clear_journal();
+                let cause =
+                    format!("{why}; what it held before is not known, so nothing was undone: look there");
+                Outcome::Unknown { phase, cause }
+            }
+            // That nothing which changes anything was taken is all the proof there is, and enough.
+            Settled::Blind => {
+                self.lease.clear_journal();
+                Outcome::RolledBack { phase: Phase::Connect, cause: why }
+            }
             Settled::Open(open) | Settled::Stuck(open) => {
                 let cause =
                     format!("{why}; undoing: {open}; look at the device, it is tried again on next use");
                 Outcome::Unknown { phase, cause }
             }
         });
+    }
+
+    /// Whether something of these lines may have changed a device that cannot be looked at.
+    fn may_have_acted(&self, lines: &str) -> bool {
+        let Some(failure) = self.failure.as_ref().filter(|_| self.reached == Reached::Committed) else {
+            return self.reached >= Reached::Committed;
+        };
+        match (&failure.blamed, &self.lease.device.profile.speaks) {
+            _ if failure.lost || failure.phase != Phase::Commit => true,
+            // Not sent.
+            (None, _) => false,
+            (Some(commands), Speaks::Cli(habits)) => match commands.as_slice() {
+                [refused] => habits.may_have_acted(lines, refused),
+                _ => true,
+            },
+            _ => true,
+        }
     }
 
     /// Before looking afresh: give back what this session holds, so that nothing of it is in the way.
@@ -250,6 +282,10 @@ impl Lease {
                 tracing::error!(device, requests, digest, left_in = %record.phase, outcome = "unknown", paths,
                     "an interrupted change was overtaken by others; nothing was undone: look at these paths");
             }
+            Settled::Blind => {
+                tracing::error!(device, requests, digest, left_in = %record.phase, outcome = "unknown",
+                    "an interrupted change may stand by half, and what the switch holds cannot be read: look there");
+            }
             Settled::Open(why) | Settled::Stuck(why) => {
                 tracing::error!(device, requests, digest, left_in = %record.phase, outcome = "unknown", why,
                     "an interrupted change could not be settled; it is tried again on next use");
@@ -281,6 +317,9 @@ impl Lease {
 
 /// Tries until `deadline` to bring a case to its end: reconnects, waits for locks, repairs.
 pub(super) async fn settle(lease: &mut Lease, case: &Case<'_>, deadline: Instant) -> Settled {
+    if case.way_back.is_blind {
+        return Settled::Blind;
+    }
     let mut pause = Duration::from_millis(20);
     loop {
         let why = match attempt(lease, case, half_way(deadline)).await {

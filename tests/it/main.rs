@@ -29,3 +29,4 @@ mod shells;
 mod sim;
 mod simulated;
 mod transport;
+mod unread;

@@ -32,6 +32,36 @@ pub struct CliHabits {
     pub staging: Option<StagingHabits>,
     /// What saves running to startup; empty: it need not be saved.
     pub save: Vec<String>,
+    /// Nothing of it can be read back; none: it can.
+    pub not_read: Option<NotRead>,
+}
+
+/// A system of whose output nothing is known that shows what a port holds: it is told what to do, and
+/// believed as far as it keeps silent.
+#[derive(Clone, Debug)]
+pub struct NotRead {
+    /// Why, for people.
+    pub why: String,
+    /// What lines that are taken may print. Anything else is a refusal.
+    pub taken: Vec<Regex>,
+}
+
+impl CliHabits {
+    /// Whether anything may have changed on a device that took these lines up to the refusal of one
+    /// command, or of the one that lets it configure.
+    pub fn may_have_acted(&self, lines: &str, refused: &str) -> bool {
+        if let ShellHabits::Terminal(terminal) = &self.shell
+            && terminal.configure.as_deref() == Some(refused)
+        {
+            return false;
+        }
+        let mut at = (0..).zip(lines.lines()).filter(|(_, line)| *line == refused).map(|(n, _)| n);
+        match (at.next(), at.next()) {
+            (Some(n), None) => lines.lines().take(n + 1).any(|line| self.language.acts(line)),
+            // Of two that are alike nobody knows which.
+            _ => true,
+        }
+    }
 }
 
 /// Several commands as one, each run only if the one before it succeeded.

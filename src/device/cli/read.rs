@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{CliHabits, ShellHabits, StagingHabits, TimerHabits, Together};
+use super::{CliHabits, NotRead, ShellHabits, StagingHabits, TimerHabits, Together};
 use crate::config::reader::{Item, Table};
 use crate::device::TerminalHabits;
 use crate::device::language::read::{pattern, refused};
 use crate::device::language::{Expression, Language, TemplateSources};
+use crate::openconfig::PortState;
 use crate::transport::Timed;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -38,8 +39,28 @@ impl CliHabits {
         let joined = table.get("joined").and_then(|item| item.list(Item::filled_text));
         let save = table.get("save").and_then(|item| item.list(Item::filled_text));
         let staging = table.table("staging", StagingHabits::read);
+        let not_read = table.table("not_read", NotRead::read);
+        let language = language?;
+        // What is read, what is taken for granted where nothing is said, and what is taken back unseen.
+        let contradicts = [
+            ("reads", !language.reads.is_empty()),
+            ("in_force", language.in_force != PortState::default()),
+            ("staging", staging.is_some()),
+            ("together", together.is_some()),
+        ];
+        match (&not_read, contradicts.into_iter().find(|(_, is_there)| *is_there)) {
+            (Some(_), Some((key, _))) => return refused(table, key, "goes not with `not_read`"),
+            (None, _) if language.reads.is_empty() => {
+                return refused(
+                    table,
+                    "reads",
+                    "is missing; where nothing can be read back, `not_read` says why",
+                );
+            }
+            _ => {}
+        }
         Some(Self {
-            language: Arc::new(language?),
+            language: Arc::new(language),
             shell: shell?,
             command_timeout: command_timeout?,
             refusals: refusals?,
@@ -48,7 +69,16 @@ impl CliHabits {
             joined: joined.unwrap_or_default(),
             staging,
             save: save.unwrap_or_default(),
+            not_read,
         })
+    }
+}
+
+impl NotRead {
+    fn read(table: &Table) -> Option<Self> {
+        let why = table.required("why").and_then(|item| item.filled_text());
+        let taken = table.get("taken").and_then(|item| item.list(|item| item.read(pattern)));
+        Some(Self { why: why?, taken: taken.unwrap_or_default() })
     }
 }
 

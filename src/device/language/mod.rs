@@ -163,6 +163,17 @@ impl Language {
         self.lines.iter().find(|rule| rule.pattern.is_match(line))
     }
 
+    /// Whether a line changes something by itself, and does not only say what others are about.
+    pub fn acts(&self, line: &str) -> bool {
+        self.line_rule(line).is_none_or(|rule| {
+            let names = rule.pattern.capture_names().flatten();
+            !rule.set.is_empty()
+                || !rule.unset.is_empty()
+                || rule.deletes_vlan
+                || names.into_iter().any(|name| name != "port")
+        })
+    }
+
     /// Whether any line can say a field: what no line says cannot be changed.
     pub fn has_word_for(&self, field: PortField) -> bool {
         let says = |rule: &LineRule| {

@@ -1,6 +1,7 @@
 //! Whether lines came to what was planned.
 
-use super::{Follower, entries, state};
+use super::port::settle;
+use super::{Follower, Taken, entries, state};
 use crate::guard::ScopeError;
 use crate::openconfig::{Mode, PortState, table_entry_of};
 use crate::vlan::VlanSet;
@@ -32,11 +33,19 @@ impl Follower<'_> {
             ..state.clone()
         };
         for (port, found) in &self.ports {
-            if self.at_once && self.was[port] != *found {
+            if self.taken == Taken::AtOnce && self.was[port] != *found {
                 let judged = self.judge(port, &self.scope.ports[*port], &self.was[port], found);
                 judged.map_err(|why| ScopeError::Outside { path: format!("port {port}"), why })?;
             }
-            let planned = state(wanted, port, self.language);
+            let mut planned = state(wanted, port, self.language);
+            // A trunk of its native VLAN alone has the members of an access port, and nothing tells them
+            // apart that is not read.
+            if self.taken == Taken::Unseen && self.language.mode_by_members {
+                let tagged =
+                    |list: VlanSet| list.iter().filter(|vlan| planned.native != Some(*vlan)).collect();
+                planned.vlans = planned.vlans.clone().map(tagged);
+                settle(&mut planned);
+            }
             let modes = (found.mode, planned.mode);
             let (mut found, mut planned) = (with_default(found, self), with_default(&planned, self));
             if modes.0 == modes.1 {

@@ -2,7 +2,7 @@
 
 use regex::Captures;
 
-use super::{Follower, plain, read_vlan};
+use super::{Follower, Taken, plain, read_vlan};
 use crate::device::language::{LineRule, PortField, SetTo};
 use crate::guard::PortScope;
 use crate::openconfig::{Interface, Mode, PortState};
@@ -60,8 +60,9 @@ impl<'a> Follower<'a> {
             captures.name(name).map(|group| read(group.as_str())).transpose()
         };
         if let Some(add) = list("add")? {
-            // A port without any mode carries nothing, so its list begins here.
-            if old.mode.or(self.language.in_force.mode).is_none() {
+            // A port without any mode carries nothing, so its list begins here; and so does one that is a
+            // trunk by its list.
+            if old.mode.or(self.language.in_force.mode).is_none() || self.language.mode_by_members {
                 new.vlans.get_or_insert_default();
             }
             // To add to a list that is not there narrows nothing.
@@ -98,9 +99,22 @@ impl<'a> Follower<'a> {
                 return Err(format!("the port is still an untagged member of VLAN {one}"));
             }
         }
+        let says_all = captures.name("vlans").is_some()
+            || matches!(rule.set.get(&PortField::Vlans), Some(SetTo::Text(_)));
+        if says_all {
+            self.told_all.insert(port);
+        }
+        if self.taken == Taken::Unseen && !self.told_all.contains(port) {
+            let joins = !gained(&old, &new, true).is_empty() && self.language.mode_by_members;
+            if joins || list("add")?.is_some() {
+                return Err(
+                    "a VLAN is added to others that nobody knows: none took them away before".to_owned()
+                );
+            }
+        }
         if new != old {
             self.judge_values(port, scope, &old, &new)?;
-            if !self.at_once {
+            if self.taken != Taken::AtOnce {
                 self.judge(port, scope, &old, &new)?;
                 let kind = self.scope.running.leaf(&Interface::new(port).kind).unwrap_or_default();
                 let mut slice = Slice::default();
@@ -210,7 +224,7 @@ impl Carries {
 }
 
 /// What a port is by the VLANs that it is a member of.
-fn settle(state: &mut PortState) {
+pub(super) fn settle(state: &mut PortState) {
     let untagged = state.access.or(state.native);
     state.vlans = state.vlans.take().filter(|list| !list.is_empty());
     (state.mode, state.access, state.native) = match (&state.vlans, untagged) {

@@ -11,7 +11,7 @@ use super::flight;
 use super::shell::{Output, Shell};
 use crate::device::cli::{ShellHabits, TimerHabits};
 use crate::device::language::{Expression, ReadRule};
-use crate::device::{CliHabits, Device};
+use crate::device::{CliHabits, Device, NotRead};
 use crate::render::Payload;
 use crate::slice::Slice;
 use crate::transport::rows::{Rows, Wanted};
@@ -100,6 +100,9 @@ impl CliSession {
         reads: &ReadSet,
         printed: impl Iterator<Item = ((&'t ReadRule, &'t String), &'t String)>,
     ) -> Result<Slice, Fault> {
+        if self.habits.not_read.is_some() {
+            return Ok(Slice::default());
+        }
         let mut rows = Rows::default();
         for ((rule, command), text) in printed {
             rows.read(rule, text).map_err(|why| unreadable(command, &why))?;
@@ -197,7 +200,21 @@ impl CliSession {
 
     /// Gives lines where lines are taken.
     async fn lines(&mut self, lines: &str, deadline: Instant) -> Result<(), Fault> {
-        self.in_order(joined(lines, &self.habits), deadline).await
+        let lines = joined(lines, &self.habits);
+        let Some(not_read) = self.habits.not_read.clone() else {
+            return self.in_order(lines, deadline).await;
+        };
+        for (n, line) in lines.into_iter().enumerate() {
+            match self.command(&line, deadline).await {
+                Ok(output) => match unexpected(&not_read, &line, &output) {
+                    None => {}
+                    Some(error) => return Err(Fault::Rejected(vec![error])),
+                },
+                Err(Fault::NotSent(cause)) if n > 0 => return Err(Fault::Lost(cause)),
+                Err(fault) => return Err(fault),
+            }
+        }
+        Ok(())
     }
 
     /// Several commands, up to the first that fails. Not sent is only a flight of which nothing was.
@@ -425,15 +442,28 @@ pub(crate) fn refusal(habits: &CliHabits, command: &str, output: &Output) -> Opt
         true => said().filter(|line| !line.trim().is_empty()).collect::<Vec<_>>().join("; "),
         false => refused.join("; "),
     };
-    Some(DeviceError {
+    let app_tag = output.status.filter(|status| *status != 0).map(|status| format!("exit status {status}"));
+    Some(DeviceError { app_tag, ..failed_operation(command, message) })
+}
+
+/// Why a line was not taken by a system that cannot be asked: it said something that nobody knows.
+fn unexpected(not_read: &NotRead, line: &str, output: &Output) -> Option<DeviceError> {
+    let is_known = |said: &&str| not_read.taken.iter().any(|taken| taken.is_match(said));
+    let said = output.errors.lines().chain(output.text.lines()).filter(|said| !said.trim().is_empty());
+    let unknown: Vec<&str> = said.filter(|said| !is_known(said)).take(MOST_SAID).collect();
+    (!unknown.is_empty()).then(|| failed_operation(line, unknown.join("; ")))
+}
+
+fn failed_operation(command: &str, message: String) -> DeviceError {
+    DeviceError {
         error_type: "application".to_owned(),
         tag: "operation-failed".to_owned(),
         severity: "error".to_owned(),
-        app_tag: output.status.filter(|status| *status != 0).map(|status| format!("exit status {status}")),
+        app_tag: None,
         path: Some(command.to_owned()),
         message: Some(message).filter(|message| !message.is_empty()),
         info: None,
-    })
+    }
 }
 
 /// The commands that the lines become: neighbours that begin with a word that joins go out as one.

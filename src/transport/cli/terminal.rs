@@ -113,6 +113,7 @@ impl Terminal {
             error_type: "application".to_owned(),
             tag: "operation-failed".to_owned(),
             severity: "error".to_owned(),
+            path: Some(command.to_owned()),
             message: Some(message),
             ..DeviceError::default()
         }]))

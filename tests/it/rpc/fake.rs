@@ -251,7 +251,7 @@ fn refusal(refuse: Refuse, call: &Call) -> Refusal {
 fn device_change(target: &Target, end: Ends, dry_run: bool) -> DeviceChange {
     let outcome = match end {
         Ends::Unchanged => Outcome::Unchanged,
-        Ends::Applied => Outcome::Applied { saved: Saved::WithCommit },
+        Ends::Applied => Outcome::Applied { saved: Saved::WithCommit, verified: true },
         Ends::RolledBack { phase, cause } => Outcome::RolledBack { phase, cause },
         Ends::Unknown { phase, cause } => Outcome::Unknown { phase, cause },
     };

@@ -1,0 +1,192 @@
+//! A switch that is told what to do and never tells what it holds: Supermicro's words on a simulated
+//! Cisco IOS, whose running configuration the test can look at and Mercury does not.
+
+use mercury::sim::cli::{self, CliFault, CliSpec, CliSwitch, CliWhat};
+use secrecy::SecretString;
+use serde_json::{Value, json};
+
+use crate::service::{Service, Site, and, detach, reset, update};
+
+const PORT: &str = "GigabitEthernet0/1";
+
+/// SMIS but for what this terminal calls otherwise.
+const PROFILE: &str = r#"
+like = "supermicro_smis"
+[cli]
+save = ["copy running-config startup-config"]
+[cli.terminal]
+setup = ["terminal length 0", "terminal width 511"]
+[[cli.terminal.questions]]
+after = '^copy running-config startup-config$'
+match = '^Destination filename \[startup-config\]\?\s*$'
+answer = ""
+"#;
+
+async fn start() -> (CliSwitch, Site) {
+    let spec = CliSpec {
+        password: Some(SecretString::from("secret")),
+        config: "vlan 100-120\nexit\n".to_owned(),
+        ..CliSpec::new("cisco_ios")
+    };
+    let switch = cli::start(spec, "127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let site = Site::new();
+    std::fs::create_dir(site.path("profiles")).unwrap();
+    std::fs::write(site.path("profiles/blind.toml"), PROFILE).unwrap();
+    let lines = format!(
+        "address = \"127.0.0.1\"\nport = {}\nusername = \"admin\"\npassword_file = \"secret\"\n\
+         host_key = \"{}\"\nprofile = \"blind\"\nallowed_vlans = \"100-199\"\nmanage_vlans = true\n",
+        switch.addr().port(),
+        switch.host_key()
+    );
+    let site = site.device("leaf1", &lines).section("[models]\nprofiles = \"profiles\"\n");
+    (switch, site.section("[audit]\nfile = \"audit.log\"\n"))
+}
+
+/// The port's lines in the running configuration.
+fn held(switch: &CliSwitch) -> Vec<String> {
+    let config = switch.running_config();
+    let header = format!("interface {PORT}");
+    let lines = config.lines().skip_while(|line| *line != header).skip(1);
+    let mut held: Vec<String> =
+        lines.take_while(|line| line.starts_with(' ')).map(|line| line.trim().to_owned()).collect();
+    held.sort();
+    held
+}
+
+/// What was typed since.
+fn typed(switch: &CliSwitch, since: usize) -> Vec<String> {
+    switch.commands().split_off(since).into_iter().map(|command| command.line).collect()
+}
+
+fn audit(site: &Site) -> Vec<Value> {
+    let text = std::fs::read_to_string(site.path("audit.log")).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+async fn done(service: &Service, method: &str, params: Value) -> Value {
+    service.call(method, params).await.unwrap_or_else(|failure| panic!("{method}: {failure:?}"))
+}
+
+#[tokio::test]
+async fn what_is_applied_is_told_as_not_verified() {
+    let (switch, site) = start().await;
+    let service = site.serve().await;
+    let trunk = [
+        "switchport mode trunk",
+        "switchport trunk allowed vlan 100,110-112",
+        "switchport trunk native vlan 100",
+    ];
+    for (method, params, expected) in [
+        (
+            "update_port",
+            update(PORT, "access", 100, &[]),
+            &["switchport access vlan 100", "switchport mode access"][..],
+        ),
+        ("update_port", update(PORT, "trunk", 100, &[110, 111, 112]), &trunk[..]),
+    ] {
+        done(&service, method, params).await;
+        let held = held(&switch);
+        assert!(expected.iter().all(|line| held.iter().any(|held| held == line)), "{held:?}");
+        assert_eq!(switch.startup_config(), switch.running_config());
+        let line = audit(&site).pop().unwrap();
+        assert_eq!((&line["outcome"], &line["verified"]), (&"applied".into(), &false.into()), "{line}");
+        assert_eq!(line["before"], "not known");
+        assert!(line["risks"].to_string().contains("not verified"), "{line}");
+        assert_eq!(site.journal(), "");
+    }
+    // Afterwards the port holds what it shall hold, whatever it held before.
+    done(&service, "reset_port", and(reset(PORT, 100), "default_vlan", 120)).await;
+    let is_access = held(&switch).contains(&"switchport mode access".to_owned());
+    assert!(
+        is_access && held(&switch).contains(&"switchport access vlan 120".to_owned()),
+        "{:?}",
+        held(&switch)
+    );
+    done(&service, "detach_port", detach(PORT)).await;
+    assert!(held(&switch).contains(&"shutdown".to_owned()), "{:?}", held(&switch));
+    // Nobody knows whether it is so already: everything is said again, and a port that we took down comes up.
+    let since = switch.commands().len();
+    for _ in 0..2 {
+        done(&service, "update_port", update(PORT, "access", 100, &[])).await;
+        assert!(!held(&switch).contains(&"shutdown".to_owned()));
+    }
+    let said = typed(&switch, since);
+    assert_eq!(said.iter().filter(|line| *line == "switchport access vlan 100").count(), 2, "{said:?}");
+    assert!(!said.iter().any(|line| line.starts_with("show")), "{said:?}");
+}
+
+#[tokio::test]
+async fn a_plan_says_that_nothing_is_verified_or_taken_back() {
+    let (switch, site) = start().await;
+    let service = site.serve().await;
+    let since = switch.commands().len();
+    let plan = and(update(PORT, "access", 100, &[]), "dry_run", true);
+    let plan = done(&service, "update_port", plan).await["devices"][0].clone();
+    assert_eq!((&plan["before"], &plan["inverse"]), (&"not known".into(), &"".into()), "{plan}");
+    let payload =
+        format!("interface {PORT}\nswitchport access vlan 100\nswitchport mode access\nno shutdown\nexit\n");
+    assert_eq!(plan["payload"], payload);
+    let risks = plan["risks"].to_string();
+    for risk in
+        ["not verified", "nothing can be taken back", "description is not set", "whether VLAN 100 exists"]
+    {
+        assert!(risks.contains(risk), "{risk}: {risks}");
+    }
+    assert!(!typed(&switch, since).iter().any(|line| line.starts_with("switchport")));
+}
+
+#[tokio::test]
+async fn what_was_sent_in_part_is_not_known() {
+    for (what, word) in [
+        (CliWhat::Refuse("% Not today\n".to_owned()), "Not today"),
+        // No profile could know these words; the line was taken, and that is not known either.
+        (CliWhat::Say("Bitte warten\n".to_owned()), "Bitte warten"),
+        (CliWhat::DropAfter, "closed"),
+        (CliWhat::DropBefore, "closed"),
+    ] {
+        let (switch, site) = start().await;
+        let service = site.serve().await;
+        switch.fault(CliFault::once("^switchport mode", what.clone()).unwrap());
+        let failure = service.call("update_port", update(PORT, "access", 100, &[])).await.unwrap_err();
+        assert!(failure.message.contains("NOT KNOWN"), "{what:?}: {failure:?}");
+        assert!(failure.message.contains(word), "{what:?}: {failure:?}");
+        assert!(failure.message.contains("nothing was undone"), "{what:?}: {failure:?}");
+        let last = audit(&site).pop().unwrap();
+        assert_eq!(last["outcome"], "unknown", "{what:?}");
+        // Nothing is left to settle, and the next change is made as if nothing had been.
+        assert_eq!(site.journal(), "", "{what:?}");
+        done(&service, "update_port", update(PORT, "access", 101, &[])).await;
+        assert!(held(&switch).contains(&"switchport access vlan 101".to_owned()), "{what:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_not_sent_changed_nothing() {
+    let (switch, site) = start().await;
+    let service = site.serve().await;
+    let before = switch.running_config();
+    // A line that only says which port the others are about changes nothing either.
+    for command in ["^configure terminal", "^interface"] {
+        switch.fault(CliFault::once(command, CliWhat::Refuse("% Locked\n".to_owned())).unwrap());
+        let failure = service.call("update_port", update(PORT, "access", 100, &[])).await.unwrap_err();
+        assert!(failure.message.contains("Locked"), "{failure:?}");
+        assert!(failure.message.contains("nothing was changed"), "{failure:?}");
+        assert_eq!((switch.running_config(), site.journal()), (before.clone(), String::new()));
+    }
+}
+
+#[tokio::test]
+async fn questions_that_only_a_reading_answers_are_refused() {
+    let (switch, site) = start().await;
+    let service = site.serve().await;
+    let failure = service.call("check_port", update(PORT, "access", 100, &[])).await.unwrap_err();
+    assert!(failure.message.contains("what it holds cannot be read"), "{failure:?}");
+    let network = json!({ "devices": ["leaf1"], "network": {
+        "id": "n1", "provider:network_type": "vlan", "provider:segmentation_id": 150 } });
+    let before = switch.running_config();
+    let failure = service.call("delete_network", network.clone()).await.unwrap_err();
+    assert!(failure.message.contains("in use on leaf1 cannot be read"), "{failure:?}");
+    assert_eq!(switch.running_config(), before);
+    done(&service, "add_network", network).await;
+    assert!(switch.running_config().contains("vlan 150\n"), "{}", switch.running_config());
+}
