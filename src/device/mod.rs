@@ -185,6 +185,8 @@ pub struct GnmiHabits {
     pub commit_confirmed: bool,
     /// The unit in which it counts the commit's timer.
     pub timer_granularity: Duration,
+    /// How long a commit waits for its confirm before it is lengthened; none: as long as the call has.
+    pub commit_timer: Option<Duration>,
     /// In which words.
     pub model: Model,
 }
@@ -338,6 +340,14 @@ impl Profile {
         match &self.speaks {
             Speaks::Netconf(habits) => Some(habits),
             Speaks::Gnmi(_) | Speaks::Cli(_) => None,
+        }
+    }
+
+    /// How long a commit's timer is at first, where it can be lengthened; none: as long as the call has.
+    pub fn commit_timer(&self) -> Option<Duration> {
+        match &self.speaks {
+            Speaks::Gnmi(habits) => habits.commit_timer,
+            Speaks::Netconf(_) | Speaks::Cli(_) => None,
         }
     }
 

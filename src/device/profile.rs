@@ -226,6 +226,8 @@ impl GnmiHabits {
         let truth = |key| table.get(key).and_then(|item| item.boolean());
         let timer_granularity =
             table.get("timer_granularity").map(|item| item.duration(SECOND..=SECOND * 60));
+        let commit_timer =
+            table.get("commit_timer").and_then(|item| item.duration(SECOND * 5..=SECOND * 600));
         Some(Self {
             encoding: encoding.unwrap_or(Some(GnmiEncoding::JsonIetf))?,
             origin: text("origin"),
@@ -237,6 +239,7 @@ impl GnmiHabits {
             keeps: truth("keeps").unwrap_or_default(),
             commit_confirmed: truth("commit_confirmed").unwrap_or(true),
             timer_granularity: timer_granularity.unwrap_or(Some(SECOND))?,
+            commit_timer,
             model: model?,
         })
     }

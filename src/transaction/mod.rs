@@ -8,6 +8,7 @@ pub mod outcome;
 mod participant;
 mod queue;
 pub mod shared;
+mod timer;
 pub mod turns;
 mod undo;
 pub mod worker;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::device::Profile;
@@ -133,9 +135,10 @@ struct Failed;
 
 async fn forward(parts: &mut [Participant<'_>], budget: Budget) -> Result<(), Failed> {
     let is_alone = parts.len() == 1;
-    for level in levels(parts) {
+    let levels = levels(parts);
+    for number in levels.iter().copied() {
         // A level is reached through what the one before it has committed, under that one's timer.
-        let mut level: Vec<_> = parts.iter_mut().filter(|part| part.level() == level).collect();
+        let mut level: Vec<_> = parts.iter_mut().filter(|part| part.level() == number).collect();
         // Who waits for one of several devices keeps the others from their callers.
         let start = if is_alone { budget } else { budget.briefly() };
         for part in &mut level {
@@ -147,9 +150,15 @@ async fn forward(parts: &mut [Participant<'_>], budget: Budget) -> Result<(), Fa
             part.plan()?;
         }
         all(join_all(level.iter_mut().map(|part| part.stage(budget))).await)?;
-        all(join_all(level.iter_mut().map(|part| part.commit(budget))).await)?;
+        let (done, count) = (watch::Sender::new(0), level.len());
+        all(join_all(level.iter_mut().map(|part| part.commit_beside(&done, count, budget))).await)?;
+        if levels.last() != Some(&number) {
+            // The next level takes its time.
+            all(join_all(level.iter_mut().map(|part| part.prolong_if_short(budget))).await)?;
+        }
     }
     for part in parts.iter_mut() {
+        part.prolong_if_due(budget).await?;
         part.check_margin(budget)?;
     }
     // From the first confirm on there is no cancel: each is driven to its end, then judged.

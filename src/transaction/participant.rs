@@ -48,7 +48,8 @@ pub struct Participant<'l> {
     /// What was read under the lock, and which paths.
     before: Slice,
     consulted: BTreeSet<Path>,
-    timer_end: Option<Instant>,
+    /// When the device takes its commit back, unless it is confirmed.
+    pub(super) timer_end: Option<Instant>,
 }
 
 /// How far a participant came; decides what has to be taken back.
@@ -401,7 +402,7 @@ impl<'l> Participant<'l> {
         let how = match self.timed {
             Timed::None => Commit::Plain,
             _ => {
-                let timeout = self.timeout(budget);
+                let timeout = self.first_timeout(budget);
                 self.timer_end = Some(Instant::now() + timeout);
                 Commit::Timed { timeout, persist_id: self.persist_id.clone() }
             }
@@ -452,15 +453,6 @@ impl<'l> Participant<'l> {
                 Err(Failed)
             }
         }
-    }
-
-    /// Whether the device's own timer leaves room for the confirm.
-    pub(super) fn check_margin(&mut self, budget: Budget) -> Result<(), Failed> {
-        let too_late = self.timer_end.is_some_and(|end| Instant::now() + Duration::from_secs(1) >= end);
-        if self.batch.is_some() && (too_late || Instant::now() >= budget.forward) {
-            return self.fail(Phase::Confirm, "too little time is left on the device's timer".to_owned());
-        }
-        Ok(())
     }
 
     /// `[confirm]`, with the unlock behind it when nothing has to be saved.
@@ -549,7 +541,7 @@ impl<'l> Participant<'l> {
         Ok(())
     }
 
-    fn session(&mut self) -> Result<&mut Box<dyn Session>, Failed> {
+    pub(super) fn session(&mut self) -> Result<&mut Box<dyn Session>, Failed> {
         match &mut self.lease.session {
             Some(session) => Ok(session),
             None => Err(Failed),
@@ -560,18 +552,7 @@ impl<'l> Participant<'l> {
         self.session().map(|session| session.promises().clone())
     }
 
-    /// The device's timer outlives what is left of the budget by one unit of its clock.
-    fn timeout(&self, budget: Budget) -> Duration {
-        if self.timed == Timed::None {
-            return Duration::ZERO;
-        }
-        let unit = self.lease.device.profile.timer_granularity().max(Duration::from_secs(1));
-        let left = budget.deadline.saturating_duration_since(Instant::now());
-        let units = left.as_secs_f64() / unit.as_secs_f64();
-        unit * (units.ceil() as u32 + 1)
-    }
-
-    fn fault(&mut self, phase: Phase, fault: Fault) -> Result<(), Failed> {
+    pub(super) fn fault(&mut self, phase: Phase, fault: Fault) -> Result<(), Failed> {
         let blamed = match &fault {
             Fault::Rejected(errors) if phase == Phase::Stage || phase == Phase::Commit => {
                 Some(errors.iter().filter_map(|error| error.path.clone()).collect())
@@ -583,7 +564,7 @@ impl<'l> Participant<'l> {
         Err(Failed)
     }
 
-    fn fail(&mut self, phase: Phase, cause: String) -> Result<(), Failed> {
+    pub(super) fn fail(&mut self, phase: Phase, cause: String) -> Result<(), Failed> {
         self.failure = Some(Failure { phase, cause, lost: false, blamed: None });
         Err(Failed)
     }

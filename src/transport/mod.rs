@@ -232,6 +232,12 @@ pub trait Session: Send {
     /// Cancels a pending timed commit (RFC 6241 8.4.4.1) whoever made it, if it has this id.
     async fn cancel(&mut self, persist_id: &str, deadline: Instant) -> Result<(), Fault>;
 
+    /// The pending timed commit of this id waits so much longer for its confirm, from now on (whole seconds).
+    async fn prolong(&mut self, id: &str, timeout: Duration, deadline: Instant) -> Result<(), Fault> {
+        let _ = (id, timeout, deadline);
+        Err(Fault::NotSent(Cause::Unsupported("a pending commit's timer is set over gNMI only".to_owned())))
+    }
+
     /// Whether the commit may be pending still whose confirm or cancel was refused so. Where it keeps
     /// others from a lock, the lock tells.
     fn may_be_pending(&self, _refusal: &[DeviceError]) -> bool {

@@ -71,9 +71,17 @@ pub(super) fn lines(text: &str, habits: &GnmiHabits) -> SetRequest {
 
 /// The commit that the extension asks for; it is undone after `timeout`.
 pub(super) fn commit(id: &str, timeout: std::time::Duration) -> Extension {
+    extension(id, CommitAction::Commit(after(timeout)))
+}
+
+/// The commit of this id is undone after `timeout` from now on.
+pub(super) fn set_rollback_duration(id: &str, timeout: std::time::Duration) -> Extension {
+    extension(id, CommitAction::SetRollbackDuration(after(timeout)))
+}
+
+fn after(timeout: std::time::Duration) -> CommitRequest {
     let seconds = i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX);
-    let rollback_duration = Some(Duration { seconds, nanos: 0 });
-    extension(id, CommitAction::Commit(CommitRequest { rollback_duration }))
+    CommitRequest { rollback_duration: Some(Duration { seconds, nanos: 0 }) }
 }
 
 pub(super) fn extension(id: &str, action: CommitAction) -> Extension {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
@@ -457,6 +458,11 @@ impl Session for GnmiSession {
     async fn cancel(&mut self, persist_id: &str, deadline: Instant) -> Result<(), Fault> {
         let cancel = request::extension(persist_id, CommitAction::Cancel(CommitCancel {}));
         Ok(self.extended(cancel, deadline, "cancelling the commit").await.map(drop)?)
+    }
+
+    async fn prolong(&mut self, id: &str, timeout: Duration, deadline: Instant) -> Result<(), Fault> {
+        let longer = request::set_rollback_duration(id, timeout);
+        Ok(self.extended(longer, deadline, "lengthening the commit's timer").await.map(drop)?)
     }
 
     /// What nothing of this id is pending is said with (gnmi-commit-confirmed.md); a device that says it

@@ -18,6 +18,7 @@ mod raw;
 mod single;
 mod sockets;
 mod targets;
+mod timers;
 mod undo;
 
 use std::collections::BTreeMap;
@@ -114,6 +115,17 @@ impl Lab {
         request_timeout: Duration,
         lock_wait: Duration,
     ) -> Self {
+        Self::of(specs, wire, request_timeout, lock_wait, |_| {}).await
+    }
+
+    /// The same with profiles that are otherwise.
+    pub async fn of(
+        specs: Vec<SwitchSpec>,
+        wire: Wire,
+        request_timeout: Duration,
+        lock_wait: Duration,
+        otherwise: impl Fn(&mut Profile),
+    ) -> Self {
         // Journals are synced again and again: in memory where there is such a place.
         let locks = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
         let (mut switches, mut devices) = (BTreeMap::new(), BTreeMap::new());
@@ -121,6 +133,7 @@ impl Lab {
             let switch = mercury::sim::start(spec.clone(), SCHEMA.clone(), ([127, 0, 0, 1], 0).into());
             let switch = switch.await.unwrap();
             let mut device = device(&spec, number);
+            otherwise(Arc::make_mut(&mut device.profile));
             if wire == Wire::Sockets {
                 device.endpoint.address = switch.addr().ip().to_string();
                 device.endpoint.port = switch.addr().port();

@@ -1,0 +1,110 @@
+//! A timer that is shorter than a call may take: the switch is sooner as before when we are gone, and the
+//! timer is lengthened while others of the change need it.
+
+use super::*;
+
+const SHORT: Duration = Duration::from_secs(10);
+const LENGTHEN: &str = "gnmi-set-rollback-duration";
+
+/// Switches with gNMI and the commit extension, whose commits wait so long at first.
+async fn lab(names: &[&str], wire: Wire) -> Lab {
+    let specs = names.iter().map(|name| spec(name, Kind::Gnmi)).collect();
+    Lab::of(specs, wire, BUDGET, LOCK_WAIT, |profile| {
+        if let Speaks::Gnmi(habits) = &mut profile.speaks {
+            Arc::make_mut(habits).commit_timer = Some(SHORT);
+        }
+    })
+    .await
+}
+
+fn lengthened(switch: &Switch) -> usize {
+    switch.log().iter().filter(|logged| logged.rpc == LENGTHEN).count()
+}
+
+const BOTH: [(&str, &str); 2] = [("leaf1", "eth1"), ("leaf2", "eth1")];
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_confirms_is_gone_when_the_short_timer_ends() {
+    let lab = lab(&["leaf1"], Wire::Memory).await;
+    let (switch, engine) = (lab.leaf1(), lab.engine.clone());
+    let before = switch.running_xml();
+    // It has the change, and is never reached again.
+    switch.inject(FaultSpec::once("gnmi-commit", What::DropAfter));
+    for nth in 2..200 {
+        let nth = Nth::Only(nth);
+        switch.inject(FaultSpec { rpc: "gnmi-capabilities".to_owned(), nth, what: What::DropBefore });
+    }
+    let change = tokio::spawn(async move { engine.change(attach(&[("leaf1", "eth1")], 100)).await.unwrap() });
+    seen(switch, "gnmi-commit", 1).await;
+    tokio::time::sleep(SHORT - Duration::from_secs(1)).await;
+    assert!(switch.pending_commit() && is_in(&switch.running_xml(), "eth1", 100));
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(!switch.pending_commit());
+    assert_eq!(switch.running_xml(), before);
+    assert_eq!(end_of(&change.await.unwrap(), 0), Some(End::Unknown));
+}
+
+/// One switch needs longer than the timer of the other, to commit, or to be reached behind it.
+#[tokio::test(start_paused = true)]
+async fn a_timer_is_lengthened_while_others_need_it() {
+    for (wire, slow) in [
+        (Wire::Memory, &[("gnmi-commit", 25)][..]),
+        (Wire::Behind, &[("gnmi-get", 8), ("gnmi-commit", 8)]),
+        (Wire::Behind, &[("gnmi-commit", 25)]),
+    ] {
+        let lab = lab(&["leaf1", "leaf2"], wire).await;
+        for (rpc, seconds) in slow {
+            lab.switch("leaf2").inject(FaultSpec::once(rpc, What::Delay(Duration::from_secs(*seconds))));
+        }
+        let mut call = attach(&BOTH, 100);
+        call.targets[1].level = u8::from(wire == Wire::Behind);
+        let change = lab.engine.change(call).await.unwrap();
+        assert_eq!(change.outcome, "applied", "{slow:?}: {change:?}");
+        assert!(lengthened(lab.leaf1()) > 0, "{slow:?}: {:?}", lab.leaf1().log());
+        assert_eq!(lab.leftovers().await, "");
+    }
+}
+
+/// A change of one switch that is quick needs no more messages than with a long timer.
+#[tokio::test(start_paused = true)]
+async fn a_quick_change_lengthens_nothing() {
+    let lab = lab(&["leaf1", "leaf2"], Wire::Memory).await;
+    for ports in [&BOTH[..1], &BOTH] {
+        assert_eq!(lab.attach(ports, 100).await.outcome, "applied");
+    }
+    assert_eq!(lengthened(lab.leaf1()) + lengthened(lab.switch("leaf2")), 0);
+}
+
+/// A switch that takes long to answer, but less than its timer.
+#[tokio::test(start_paused = true)]
+async fn a_timer_that_is_half_over_is_lengthened_before_the_confirm() {
+    let lab = lab(&["leaf1"], Wire::Memory).await;
+    let what = What::Delay(Duration::from_secs(7));
+    lab.leaf1().inject(FaultSpec { rpc: "gnmi-get".to_owned(), nth: Nth::Only(2), what });
+    assert_eq!(lab.attach(&BOTH[..1], 100).await.outcome, "applied");
+    assert_eq!(lengthened(lab.leaf1()), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_timer_that_cannot_be_lengthened_takes_all_back() {
+    let mut wrong = Wrong::default();
+    for wire in [Wire::Memory, Wire::Behind] {
+        for what in single::main_ways() {
+            let lab = lab(&["leaf1", "leaf2"], wire).await;
+            let before = ["leaf1", "leaf2"].map(|name| lab.switch(name).running_xml());
+            let late = What::Delay(Duration::from_secs(25));
+            lab.switch("leaf2").inject(FaultSpec::once("gnmi-commit", late));
+            lab.leaf1().inject(FaultSpec::once(LENGTHEN, what.clone()));
+            let mut call = attach(&BOTH, 100);
+            call.targets[1].level = u8::from(wire == Wire::Behind);
+            let change = lab.engine.change(call).await.unwrap();
+            let running = ["leaf1", "leaf2"].map(|name| lab.switch(name).running_xml());
+            let problem = match (change.outcome, running == before) {
+                ("rolled_back", true) => lab.leftovers().await,
+                (outcome, is_before) => format!("{outcome}, as before {is_before}: {change:?}"),
+            };
+            wrong.cell(&format!("{what:?}"), &problem);
+        }
+    }
+    wrong.none();
+}
