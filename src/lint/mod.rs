@@ -77,9 +77,13 @@ pub fn lint(directories: &Directories, schema: &Schema) -> Linted {
                     }
                 }
             }
-            // An operator's was reported when it was read.
-            Err(why) if linted.findings.is_empty() => linted.findings.push(Finding::error(&name, why, None)),
-            Err(_) => {}
+            Err(why) => {
+                // An operator's was reported when it was read.
+                let file = format!("{name}.toml:");
+                if !linted.findings.iter().any(|finding| finding.place.contains(&file)) {
+                    linted.findings.push(Finding::error(&name, why, None));
+                }
+            }
         }
         linted.profiles.push(name);
     }
