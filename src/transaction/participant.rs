@@ -43,6 +43,8 @@ pub struct Participant<'l> {
     pub(super) timings: Timings,
     pub(super) seen: Option<Slice>,
     pub(super) timed: Timed,
+    /// A lock keeps others out, and what was sent by a session that is gone.
+    pub(super) locks: bool,
     /// What was read under the lock, and which paths.
     before: Slice,
     consulted: BTreeSet<Path>,
@@ -108,6 +110,7 @@ impl<'l> Participant<'l> {
             timings: Timings::default(),
             seen: None,
             timed: Timed::None,
+            locks: false,
             before: Slice::default(),
             consulted: BTreeSet::new(),
             timer_end: None,
@@ -358,7 +361,7 @@ impl<'l> Participant<'l> {
             Ok(id) => self.persist_id = id,
             Err(error) => return self.fail(Phase::Journal, format!("no randomness for an id: {error}")),
         }
-        self.timed = promises.timed;
+        (self.timed, self.locks) = (promises.timed, promises.locks);
         let timeout = self.timeout(budget);
         // Where nothing can be staged the commit is the first that is sent: one sync says both.
         let journaled = if promises.candidate { Phase::Stage } else { Phase::Commit };

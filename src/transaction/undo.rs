@@ -49,6 +49,8 @@ pub(super) enum Startup {
 #[derive(Debug)]
 pub(super) enum Settled {
     Before,
+    /// The same, after it was found there as a whole: nothing of it can be under way any more.
+    TakenBack,
     After,
     /// After, and startup does not hold it.
     Unsaved,
@@ -163,8 +165,19 @@ impl Participant<'_> {
         };
         let settled = settle(&mut self.lease, &case, budget.deadline).await;
         self.timings.0.push((Phase::Undo, started.elapsed()));
+        // A lock that was got, or a timer, ends what was sent. Without them it may come late.
+        let is_lost =
+            self.failure.as_ref().is_some_and(|failure| failure.lost && failure.phase == Phase::Commit);
+        let may_come = is_lost && self.timed == Timed::None && !self.locks;
         self.outcome = Some(match settled {
-            Settled::Before => {
+            Settled::Before if may_come => {
+                let cause = format!(
+                    "{why}; it was looked at and is as before, and what was sent may still take effect; it is \
+                     looked at again on next use"
+                );
+                Outcome::Unknown { phase, cause }
+            }
+            Settled::Before | Settled::TakenBack => {
                 self.lease.clear_journal();
                 let own = self.failure.as_ref().and_then(|failure| failure.blamed.clone());
                 if let Some(error_paths) = own {
@@ -270,7 +283,7 @@ impl Lease {
         let (device, requests) = (&record.device, record.request_ids.join(","));
         let digest = &record.digest;
         match settled {
-            Settled::Before => {
+            Settled::Before | Settled::TakenBack => {
                 tracing::warn!(device, requests, digest, left_in = %record.phase, outcome = "rolled_back",
                     "an interrupted change was taken back; the switch is as before it");
             }
@@ -321,9 +334,11 @@ pub(super) async fn settle(lease: &mut Lease, case: &Case<'_>, deadline: Instant
         return Settled::Blind;
     }
     let mut pause = Duration::from_millis(20);
+    let mut was_there = false;
     loop {
-        let why = match attempt(lease, case, half_way(deadline)).await {
+        let why = match attempt(lease, case, &mut was_there, half_way(deadline)).await {
             Ok(Settled::Open(why)) => why,
+            Ok(Settled::Before) if was_there => return Settled::TakenBack,
             Ok(settled) => return settled,
             Err(fault) => {
                 // Nothing that this attempt holds may be in the way of the next. Where there is no lock
@@ -350,7 +365,12 @@ pub(super) async fn settle(lease: &mut Lease, case: &Case<'_>, deadline: Instant
     }
 }
 
-async fn attempt(lease: &mut Lease, case: &Case<'_>, deadline: Instant) -> Result<Settled, Fault> {
+async fn attempt(
+    lease: &mut Lease,
+    case: &Case<'_>,
+    was_there: &mut bool,
+    deadline: Instant,
+) -> Result<Settled, Fault> {
     lease.connect(&mut Timings::default(), deadline).await?;
     let (schema, profile) = (lease.world.schema.clone(), lease.device.profile.clone());
     let reads = ReadSet { paths: case.way_back.reads.iter().cloned().collect(), schema };
@@ -378,6 +398,7 @@ async fn attempt(lease: &mut Lease, case: &Case<'_>, deadline: Instant) -> Resul
     let is_seen = case.seen.is_some_and(|seen| running.same_as(seen));
     let running = case.way_back.but_for_gone(running, &profile);
     let is_after = running.same_as(&case.way_back.after);
+    *was_there |= is_after;
     let off = case.way_back.off_the_way(&running);
     let mut end = if case.way_back.is_undone(&running) {
         keep(session, case, Settled::Before, &reads, deadline).await?

@@ -31,7 +31,7 @@ async fn torn(lab: &Lab, before: &[String; 2], end: End) -> String {
             problem += &format!("{name} starts up with {}. ", differences(&startup, now));
         }
     }
-    problem + &lab.leftovers().await
+    problem + &lab.wrongly_left(end).await
 }
 
 /// Both end as the failing one would end alone. Only where that is found to stand, and the other
@@ -69,8 +69,10 @@ async fn problem(
         (Phase::Lock, What::DropBefore | What::DropAfter | What::Malformed) => End::Applied,
         _ => together(expected(kind, rpc, phase, &what), phase, partner),
     };
-    let ends = [end_of(&change, 0), end_of(&change, 1)];
-    if ends != [Some(end); 2] {
+    // What is not known of one is known of the other.
+    let partners = if end == End::Unknown { End::RolledBack(phase) } else { end };
+    let ends = if failing == "leaf1" { [end, partners] } else { [partners, end] };
+    if [end_of(&change, 0), end_of(&change, 1)] != ends.map(Some) {
         let outcomes = change.devices.iter().map(|device| &device.outcome).collect::<Vec<_>>();
         return format!("{outcomes:?}, expected {end:?}");
     }

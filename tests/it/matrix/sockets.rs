@@ -32,7 +32,7 @@ async fn problem(kind: Kind, rpc: &str, phase: Phase, what: What) -> String {
     if end_of(&change, 0) != Some(end) || !is_exact {
         return format!("{:?}, expected {end:?}, exact {is_exact}", change.devices[0].outcome);
     }
-    let left = lab.leftovers().await;
+    let left = lab.wrongly_left(end).await;
     switch.clear_faults();
     let next = lab.attach(&[("leaf1", "eth2")], 101).await;
     if next.outcome == "applied" { left } else { format!("{left}; the next change: {next:?}") }

@@ -5,6 +5,7 @@ use mercury::sim::gnmi::{CommitExtension, GnmiQuirks};
 use mercury::transport::{Commit, ReadSet};
 use tonic::Code;
 
+use super::raw::Raw;
 use super::*;
 
 /// A target of this kind with these habits.
@@ -188,5 +189,37 @@ async fn a_probe_that_is_refused() {
             if end == End::Applied { "no commit timer" } else { "refused the login of user `admin`" };
         assert!(says.contains(expected), "{code}: {says}");
         assert_eq!(lab.leftovers().await, "", "{code}");
+    }
+}
+
+/// The Set whose answer was lost arrives when everybody has looked already. Nobody was told that it was
+/// taken back, and the next who comes takes it back.
+#[tokio::test(start_paused = true)]
+async fn what_comes_late_is_found_by_the_next() {
+    const LATE: &str = "<edit-config><target><running/></target><config>\
+        <interfaces xmlns='http://openconfig.net/yang/interfaces'><interface><name>eth1</name>\
+        <ethernet xmlns='http://openconfig.net/yang/interfaces/ethernet'>\
+        <switched-vlan xmlns='http://openconfig.net/yang/vlan'><config><interface-mode>ACCESS</interface-mode>\
+        <access-vlan>100</access-vlan></config></switched-vlan></ethernet></interface></interfaces>\
+        </config></edit-config>";
+    let kind = Kind::GnmiPlain;
+    for is_restarted in [false, true] {
+        let mut lab = Lab::one(kind).await;
+        lab.leaf1().inject(FaultSpec::once(kind.commit(), What::DropBefore));
+        let change = lab.attach(&[("leaf1", "eth1")], 100).await;
+        let told = format!("{:?}", change.devices[0].outcome);
+        assert_eq!(end_of(&change, 0), Some(End::Unknown), "{told}");
+        assert!(told.contains("may still take effect"), "{told}");
+
+        Raw::open(lab.leaf1()).await.ok(LATE).await;
+        assert!(is_in(&lab.leaf1().running_xml(), "eth1", 100));
+        if is_restarted {
+            lab.restart();
+        }
+        let next = lab.attach(&[("leaf1", "eth2")], 101).await;
+        assert_eq!(end_of(&next, 0), Some(End::Applied), "{next:?}");
+        let running = lab.leaf1().running_xml();
+        assert!(!is_in(&running, "eth1", 100) && is_in(&running, "eth2", 101), "{running}");
+        assert_eq!(lab.leftovers().await, "");
     }
 }

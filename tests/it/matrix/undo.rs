@@ -101,7 +101,7 @@ async fn problem(kind: Kind, first: &First, second: FaultSpec) -> String {
     if kind == Kind::RunningStartup && switch.startup_xml() != running {
         return "startup is not running".to_owned();
     }
-    let left = lab.leftovers().await;
+    let left = lab.wrongly_left(first.end).await;
     if !left.is_empty() {
         return left;
     }
