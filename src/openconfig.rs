@@ -115,6 +115,12 @@ impl StpPort {
             slice.set_leaf(self.name.clone(), port);
         }
     }
+
+    /// The entry gone.
+    pub fn clear(&self, slice: &mut Slice) {
+        let key = self.entry.child("name");
+        [&key, &self.name, &self.edge, &self.bpdu_guard].into_iter().for_each(|path| slice.unset(path));
+    }
 }
 
 impl Interface {

@@ -319,6 +319,11 @@ impl Profile {
         (has(PortField::StpEdge), has(PortField::BpduGuard))
     }
 
+    /// Whether what the spanning tree knows of a port goes with the last of its VLANs.
+    pub fn stp_with_vlans(&self) -> bool {
+        self.speaks.language().is_some_and(|language| language.stp_with_vlans)
+    }
+
     /// Whether a port has an MTU of its own.
     pub fn has_mtu(&self) -> bool {
         self.speaks.language().is_none_or(|language| language.has_word_for(PortField::Mtu))
@@ -414,9 +419,10 @@ pub struct Device {
     pub physical_networks: BTreeSet<String>,
     /// Whether networks may be added and deleted here at all.
     pub manage_vlans: bool,
-    /// An attach tells the spanning tree that a server is behind the port; a detach leaves that.
+    /// An attach tells the spanning tree that a server is behind the port; a detach leaves that, unless it
+    /// goes with the VLANs.
     pub stp_edge: bool,
-    /// An attach guards the port from BPDUs; a detach leaves that.
+    /// An attach guards the port from BPDUs; a detach does as above.
     pub bpdu_guard: bool,
     /// VLANs that adding or deleting a network never creates, changes or deletes.
     pub protected_vlans: VlanSet,

@@ -291,6 +291,9 @@ pub fn running(state: &PortState, port: &str, profile: &Profile) -> Slice {
                 (state.mode, state.native) = (None, None);
             }
         }
+        if language.stp_with_vlans && state.mode.is_none() {
+            (state.stp_edge, state.bpdu_guard) = (None, None);
+        }
     }
     let mut slice = Slice::default();
     state.write(port, &profile.openconfig.interface_type, &in_force, &mut slice);

@@ -16,10 +16,10 @@ use crate::slice::{Edit, Operation, Slice, Value};
 use crate::vlan::{VlanId, VlanSet};
 
 /// What a change of a port touches: the interface, what the spanning tree has of it where that is
-/// asked for, and of the VLAN table only what matters.
+/// asked for or could get lost, and of the VLAN table only what matters.
 pub fn reads(request: &Request, port: &PortName) -> Vec<Path> {
     let mut paths = vec![Interface::entry(port.as_str())];
-    if request.sets_spanning_tree() {
+    if request.sets_spanning_tree() || request.device.profile.stp_with_vlans() {
         paths.push(StpPort::new(port.as_str()).entry);
     }
     if let Some(instance) = network_instance(&request.device) {
@@ -47,6 +47,9 @@ pub fn attach(request: &Request, attach: &Attach, before: &Slice) -> Result<Targ
 pub fn detach(request: &Request, detach: &Detach, before: &Slice) -> Result<Target, PlanError> {
     let (mut target, interface, vlans) = Target::of_port(request, &detach.port, before)?;
     target.detach(detach, &request.device, &interface, &vlans);
+    if request.clears_spanning_tree() {
+        StpPort::new(detach.port.as_str()).clear(&mut target.after);
+    }
     target.note_risks(false, &interface, &vlans, before);
     refuse_open_trunk(&detach.port, &vlans, &target.after).map(|()| target)
 }

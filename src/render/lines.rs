@@ -303,6 +303,45 @@ pub(super) mod tests {
         }
     }
 
+    /// What the spanning tree knows stays at a detach, and is read and put back where it goes with the VLANs.
+    #[test]
+    fn a_detach_leaves_the_spanning_tree_what_the_system_keeps() {
+        let told = |(device, _): &&(Device, Arc<Language>)| device.stp_edge;
+        for (device, language) in DEVICES.iter().filter(told) {
+            let (port, name) = (port_like(language).unwrap(), &device.profile.name);
+            let before = PortState {
+                mode: Some(Mode::Access),
+                access: Some(vlan(100)),
+                stp_edge: Some(StpEdge::Enable),
+                bpdu_guard: device.bpdu_guard.then_some(true),
+                ..PortState::default()
+            };
+            let before = running(&before, port, &device.profile);
+            let intent = crate::plan::tests::detach(None).on_port(|_| PortName::new(port, "port")).unwrap();
+            let plan = plan(&request(intent, device.clone()), &before, &SCHEMA).unwrap();
+            let batch =
+                Batch::new(&[&plan], device, &SCHEMA).unwrap_or_else(|error| panic!("{name}: {error}"));
+            let tree =
+                |slice| PortState::of(slice, port).map(|state| (state.stp_edge, state.bpdu_guard)).unwrap();
+            let known = (Some(StpEdge::Enable), device.bpdu_guard.then_some(true));
+            // Where it stays it is not even looked at.
+            let was = if language.stp_with_vlans { known } else { Default::default() };
+            assert_eq!(
+                (tree(&plan.before), tree(&plan.after), tree(&plan.restored)),
+                (was, Default::default(), was),
+                "{name}"
+            );
+            let says = |text: &str| ["edge", "bpdu", "portfast"].iter().any(|word| text.contains(word));
+            assert!(!says(batch.payload.text()), "{name}: {}", batch.payload.text());
+            assert_eq!(
+                says(batch.inverse.text()),
+                language.stp_with_vlans,
+                "{name}: {}",
+                batch.inverse.text()
+            );
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(16))]
 

@@ -403,6 +403,32 @@ mod tests {
     }
 
     #[test]
+    fn mstpd_says_what_the_tree_knows_of_a_port_that_another_command_shows() {
+        let profile = Profiles::default().get("cumulus_nvue").unwrap();
+        let language = profile.speaks.language().unwrap();
+        let link = r#"[{"ifname": "swp1", "flags": ["UP"], "mtu": 9216}, {"ifname": "swp2", "flags": [], "mtu": 9216}]"#;
+        let vlans = "port    vlan ids\nswp1     10 PVID Egress Untagged\nswp2     10 PVID Egress Untagged\n";
+        let detail = |port, edge, guard| {
+            format!(
+                "br_default:{port} CIST info\n  enabled            yes                     role                 Designated\n  \
+                 admin edge port    {edge:<23} auto edge port       yes\n  \
+                 bpdu guard port    {guard:<23} bpdu guard error     no\n"
+            )
+        };
+        let tree = detail("swp1", "yes", "yes") + &detail("swp2", "no", "no") + &detail("swp3", "yes", "yes");
+        let mut rows = Rows::default();
+        let outputs = [link, vlans, &tree];
+        assert_eq!(language.reads.len(), outputs.len());
+        for (rule, output) in language.reads.iter().zip(outputs) {
+            rows.read(rule, output).unwrap();
+        }
+        let slice = rows.meaning(&Wanted::default(), &profile, language).unwrap();
+        let known = |port| PortState::of(&slice, port).map(|state| (state.stp_edge, state.bpdu_guard));
+        let enabled = (Some(crate::openconfig::StpEdge::Enable), Some(true));
+        assert_eq!(["swp1", "swp2", "swp3"].map(known), [Some(enabled), Some((None, None)), None]);
+    }
+
+    #[test]
     fn what_a_row_says_may_hide_its_port_or_have_no_meaning() {
         let text = r#"
             like = "sonic"
