@@ -431,17 +431,17 @@ impl Session for CliSession {
 
 /// Why a command was refused: a status, or a line that the profile knows as a refusal.
 pub(crate) fn refusal(habits: &CliHabits, command: &str, output: &Output) -> Option<DeviceError> {
-    let said = || output.errors.lines().chain(output.text.lines());
-    let refused: Vec<&str> =
-        said().filter(|line| habits.refusals.iter().any(|refusal| refusal.is_match(line))).collect();
+    let lines = output.errors.lines().chain(output.text.lines());
+    let said: Vec<&str> = lines.filter(|line| !line.trim().is_empty()).collect();
+    let is_refusal = |line: &&str| habits.refusals.iter().any(|refusal| refusal.is_match(line));
+    let refused: Vec<&str> = said.iter().copied().filter(is_refusal).collect();
     let failed = output.status.is_some_and(|status| status != 0);
     if refused.is_empty() && !failed {
         return None;
     }
-    let message = match refused.is_empty() {
-        true => said().filter(|line| !line.trim().is_empty()).collect::<Vec<_>>().join("; "),
-        false => refused.join("; "),
-    };
+    // What stands beside the line that says no is often why.
+    let told = if refused.is_empty() || said.len() <= MOST_SAID { &said } else { &refused };
+    let message = told.iter().map(|line| line.trim()).collect::<Vec<_>>().join("; ");
     let app_tag = output.status.filter(|status| *status != 0).map(|status| format!("exit status {status}"));
     Some(DeviceError { app_tag, ..failed_operation(command, message) })
 }
