@@ -3,8 +3,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::device::{CliHabits, Language, NotRead};
-use crate::transport::Timed;
+
+/// How a device's commit can be undone by a timer of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Timed {
+    /// It cannot.
+    None,
+    /// confirmed-commit:1.0 (RFC 4741 8.4): the session that committed must stay open and confirm.
+    SessionBound,
+    /// As Junos does 1.0: the timer outlives the session and any later commit confirms.
+    AnyCommit,
+    /// confirmed-commit:1.1 with persist (RFC 6241 8.4): whoever knows the id confirms or cancels.
+    Persist,
+}
 
 /// How this system is configured.
 #[derive(Clone, Debug)]

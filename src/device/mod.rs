@@ -22,10 +22,12 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use crate::openconfig::NETWORK_INSTANCES;
+use crate::path::Path;
 use crate::vlan::{VlanError, VlanId, VlanSet};
 pub use cli::{CliHabits, NotRead};
 pub use habits::{
-    GnmiEncoding, GnmiHabits, KeyLeaf, Model, NetconfHabits, OpenConfigHabits, Speaks, SshHabits,
+    GnmiEncoding, GnmiHabits, KeyLeaf, Model, NetconfHabits, OpenConfigHabits, Speaks, SshHabits, Timed,
 };
 pub(crate) use ids::safe_name;
 pub use ids::{DatapathId, Index, Mac};
@@ -124,6 +126,12 @@ impl Profile {
             .chain(self.others.iter().map(|way| &way.ssh))
             .filter_map(|ssh| ssh.sessions)
             .min()
+    }
+
+    /// Where the VLAN table is; none: the system has no such table.
+    pub fn network_instance(&self) -> Option<Path> {
+        let name = self.openconfig.network_instance.as_deref()?;
+        Some(Path::default().child(NETWORK_INSTANCES).entry("network-instance", "name", name))
     }
 
     /// Whether it can be told that a port is an STP edge, and to guard it from BPDUs, in every way.

@@ -6,8 +6,7 @@ use crate::device::{Device, OnDetach};
 use crate::guard::{EntryScope, PortScope, Scope};
 use crate::intent::{Attach, Description, Detach, Intent, PortName, PortVlans, Request};
 use crate::openconfig::{
-    Interface, NETWORK_INSTANCES, PortState, StpEdge, StpPort, SwitchedVlan, network_instance, port_of,
-    table_entry,
+    Interface, NETWORK_INSTANCES, PortState, StpEdge, StpPort, SwitchedVlan, port_of, table_entry,
 };
 use crate::path::Path;
 use crate::plan::target::Target;
@@ -22,7 +21,7 @@ pub fn reads(request: &Request, port: &PortName) -> Vec<Path> {
     if request.sets_spanning_tree() || request.device.profile.stp_with_vlans() {
         paths.push(StpPort::new(port.as_str()).entry);
     }
-    if let Some(instance) = network_instance(&request.device) {
+    if let Some(instance) = request.device.profile.network_instance() {
         paths.push(instance.child("config").child("name"));
         // Only that they exist: their names and the rest are others' to change at any time.
         paths.extend(request.writable_vlans().iter().flat_map(|vlan| {
@@ -113,7 +112,7 @@ impl Target {
 
     fn ensure_vlans(&mut self, request: &Request, before: &Slice) -> Result<(), PlanError> {
         let device = &request.device;
-        let Some(instance) = network_instance(device) else { return Ok(()) };
+        let Some(instance) = device.profile.network_instance() else { return Ok(()) };
         // Not every system takes it well to be told twice that there is a VLAN.
         let is_blind = device.profile.speaks.not_read().is_some();
         let visible = before.value(&instance.child("config").child("name")).is_some() && !is_blind;

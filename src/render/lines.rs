@@ -178,7 +178,6 @@ pub(super) mod tests {
     use crate::intent::{Attach, Intent, PortName, PortVlans};
     use crate::lint::port_like;
     use crate::lint::scenarios::running;
-    use crate::openconfig::network_instance_of;
     use crate::plan::tests::{SCHEMA, any_intent, any_list, any_vlan, request, vlan};
     use crate::plan::{Batch, PlanError, plan};
     use crate::slice::Value as Node;
@@ -234,7 +233,7 @@ pub(super) mod tests {
             if device.profile.openconfig.network_instance.is_none() {
                 continue;
             }
-            let instance = network_instance_of(&device.profile).unwrap();
+            let instance = device.profile.network_instance().unwrap();
             let name = device.profile.openconfig.network_instance.clone().unwrap();
             let mut before = Slice::default();
             before.set(instance.child("config").child("name"), Node::Leaf(name));

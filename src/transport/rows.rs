@@ -12,9 +12,7 @@ use minijinja::{Value, context};
 
 use crate::device::language::{Expression, Format, PortField, ReadRule};
 use crate::device::{Language, Profile};
-use crate::openconfig::{
-    INTERFACES, Interface, NETWORK_INSTANCES, PortState, SPANNING_TREE, network_instance_of, table_entry,
-};
+use crate::openconfig::{INTERFACES, Interface, NETWORK_INSTANCES, PortState, SPANNING_TREE, table_entry};
 use crate::path::Path;
 use crate::slice::{Slice, Value as Node};
 use crate::vlan::VlanId;
@@ -272,7 +270,7 @@ impl Rows {
             self.port(name, row, &names, profile, language, &mut slice)
                 .map_err(|why| format!("port {name}: {why}"))?;
         }
-        if let (true, Some(instance)) = (wanted.table, network_instance_of(profile)) {
+        if let (true, Some(instance)) = (wanted.table, profile.network_instance()) {
             if language.reads.iter().any(|rule| rule.of_table) {
                 let name = profile.openconfig.network_instance.clone().unwrap_or_default();
                 slice.set(instance.child("config").child("name"), Node::Leaf(name));
@@ -555,7 +553,7 @@ mod tests {
         let table =
             "vlan database\nvlan 4-5,88\nexit\ninterface vlan 5\nname \"bar code\"\nexit\ninterface vlan 1\n";
         let slice = understood(&[(&language.reads[2], table)], None, &found, language).unwrap();
-        let instance = network_instance_of(&found).unwrap();
+        let instance = found.network_instance().unwrap();
         let name = |vlan: u16| {
             let entry = table_entry(&instance, VlanId::new(vlan.into()).unwrap());
             slice.has_entry(&entry).then(|| slice.leaf(&entry.child("config").child("name")))
