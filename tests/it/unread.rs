@@ -23,6 +23,11 @@ answer = ""
 "#;
 
 async fn start() -> (CliSwitch, Site) {
+    start_as(PROFILE).await
+}
+
+/// The same where the profile says so.
+async fn start_as(profile: &str) -> (CliSwitch, Site) {
     let spec = CliSpec {
         password: Some(SecretString::from("secret")),
         config: "vlan 100-120\nexit\n".to_owned(),
@@ -31,14 +36,16 @@ async fn start() -> (CliSwitch, Site) {
     let switch = cli::start(spec, "127.0.0.1:0".parse().unwrap()).await.unwrap();
     let site = Site::new();
     std::fs::create_dir(site.path("profiles")).unwrap();
-    std::fs::write(site.path("profiles/blind.toml"), PROFILE).unwrap();
+    std::fs::write(site.path("profiles/blind.toml"), profile).unwrap();
     let lines = format!(
         "address = \"127.0.0.1\"\nport = {}\nusername = \"admin\"\npassword_file = \"secret\"\n\
          host_key = \"{}\"\nprofile = \"blind\"\nallowed_vlans = \"100-199\"\nmanage_vlans = true\n",
         switch.addr().port(),
         switch.host_key()
     );
-    let site = site.device("leaf1", &lines).section("[models]\nprofiles = \"profiles\"\n");
+    std::fs::create_dir(site.path("templates")).unwrap();
+    let models = "[models]\nprofiles = \"profiles\"\ntemplates = \"templates\"\n";
+    let site = site.device("leaf1", &lines).section(models);
     (switch, site.section("[audit]\nfile = \"audit.log\"\n"))
 }
 
@@ -189,4 +196,38 @@ async fn questions_that_only_a_reading_answers_are_refused() {
     assert_eq!(switch.running_config(), before);
     done(&service, "add_network", network).await;
     assert!(switch.running_config().contains("vlan 150\n"), "{}", switch.running_config());
+}
+
+/// Half of a change is on the switch, its Mercury is dead, and the profile says meanwhile that nothing can
+/// be read: that it reads as nothing is no proof that nothing is there.
+#[tokio::test]
+async fn what_was_left_when_it_could_be_read_is_not_told_as_taken_back() {
+    // Without the table of VLANs, whose absence would tell.
+    let lines = std::fs::read_to_string("devices/cisco_ios.toml").unwrap();
+    let is_left_out = |line: &&str| line.starts_with("aliases") || line.starts_with("network_instance");
+    let lines: Vec<&str> = lines.lines().filter(|line| !is_left_out(line)).collect();
+    let (switch, site) = start_as(&lines.join("\n")).await;
+    let templates = site.path("templates/blind");
+    std::fs::create_dir_all(&templates).unwrap();
+    for file in std::fs::read_dir("templates/cisco_ios").unwrap().map(Result::unwrap) {
+        std::fs::copy(file.path(), templates.join(file.file_name())).unwrap();
+    }
+    let service = site.serve().await;
+    switch.fault(CliFault::once("^switchport mode", CliWhat::HangBefore).unwrap());
+    let change = service.start_call("update_port", update(PORT, "access", 100, &[]));
+    while !typed(&switch, 0).iter().any(|line| line.starts_with("switchport mode")) {
+        assert!(!change.is_finished());
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    drop(service);
+    change.abort();
+    assert_ne!(site.journal(), "");
+    std::fs::remove_dir_all(templates).unwrap();
+    std::fs::write(site.path("profiles/blind.toml"), PROFILE).unwrap();
+    let service = site.serve().await;
+    done(&service, "update_port", update("GigabitEthernet0/2", "access", 101, &[])).await;
+    assert!(held(&switch).contains(&"switchport access vlan 100".to_owned()), "{:?}", held(&switch));
+    let log = service.log();
+    let told: Vec<&Value> = log.iter().filter(|event| !event["left_in"].is_null()).collect();
+    assert!(!told.is_empty() && told.iter().all(|event| event["outcome"] == "unknown"), "{told:?}");
 }
