@@ -231,3 +231,20 @@ async fn what_was_left_when_it_could_be_read_is_not_told_as_taken_back() {
     let told: Vec<&Value> = log.iter().filter(|event| !event["left_in"].is_null()).collect();
     assert!(!told.is_empty() && told.iter().all(|event| event["outcome"] == "unknown"), "{told:?}");
 }
+
+/// What the switch says when configuration mode is left is the last that it says of the change.
+#[tokio::test]
+async fn what_is_said_at_the_end_counts() {
+    let profile = PROFILE.replace("save = [\"copy running-config startup-config\"]", "save = []");
+    for what in [
+        CliWhat::Say("% Commit failed\n".to_owned()),
+        CliWhat::Say("Bitte warten\n".to_owned()),
+        CliWhat::DropBefore,
+    ] {
+        let (switch, site) = start_as(&profile).await;
+        let service = site.serve().await;
+        switch.fault(CliFault::once("^end$", what.clone()).unwrap());
+        let failure = service.call("update_port", update(PORT, "access", 100, &[])).await.unwrap_err();
+        assert!(failure.message.contains("NOT KNOWN"), "{what:?}: {failure:?}");
+    }
+}

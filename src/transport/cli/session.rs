@@ -11,7 +11,7 @@ use super::flight;
 use super::shell::{Output, Shell};
 use crate::device::cli::{ShellHabits, TimerHabits};
 use crate::device::language::{Expression, ReadRule};
-use crate::device::{CliHabits, Device, NotRead};
+use crate::device::{CliHabits, Device};
 use crate::render::Payload;
 use crate::slice::Slice;
 use crate::transport::rows::{Rows, Wanted};
@@ -201,12 +201,12 @@ impl CliSession {
     /// Gives lines where lines are taken.
     async fn lines(&mut self, lines: &str, deadline: Instant) -> Result<(), Fault> {
         let lines = joined(lines, &self.habits);
-        let Some(not_read) = self.habits.not_read.clone() else {
+        if self.habits.not_read.is_none() {
             return self.in_order(lines, deadline).await;
-        };
+        }
         for (n, line) in lines.into_iter().enumerate() {
             match self.command(&line, deadline).await {
-                Ok(output) => match unexpected(&not_read, &line, &output) {
+                Ok(output) => match unexpected(&self.habits, &line, &output) {
                     None => {}
                     Some(error) => return Err(Fault::Rejected(vec![error])),
                 },
@@ -238,9 +238,28 @@ impl CliSession {
     async fn send(&mut self, deadline: Instant) -> Result<(), Fault> {
         let lines = self.held.take().ok_or_else(|| not_sent("nothing is staged"))?;
         self.shell.enter_configuration(deadline).await?;
-        let sent = self.lines(&lines, deadline).await;
+        let mut sent = self.lines(&lines, deadline).await;
+        if sent.is_ok() && self.habits.not_read.is_some() {
+            sent = self.leave_unread(deadline).await;
+        }
         self.leave(deadline).await;
         sent
+    }
+
+    /// The last that a system says of its lines is what it says when configuration mode is left.
+    async fn leave_unread(&mut self, deadline: Instant) -> Result<(), Fault> {
+        let habits = self.habits.clone();
+        let left = match (self.shell.leave_configuration(deadline).await, &habits.shell) {
+            (Ok(output), ShellHabits::Terminal(terminal)) => {
+                let command = terminal.leave.as_deref().unwrap_or_default();
+                refusal(&habits, command, &output).or_else(|| unexpected(&habits, command, &output))
+            }
+            (Ok(_), ShellHabits::Exec) => None,
+            // The lines were.
+            (Err(Fault::NotSent(cause)), _) => return Err(Fault::Lost(cause)),
+            (Err(fault), _) => return Err(fault),
+        };
+        left.map_or(Ok(()), |error| Err(Fault::Rejected(vec![error])))
     }
 
     /// A shell that does not come back from configuration mode is of no more use.
@@ -447,7 +466,8 @@ pub(crate) fn refusal(habits: &CliHabits, command: &str, output: &Output) -> Opt
 }
 
 /// Why a line was not taken by a system that cannot be asked: it said something that nobody knows.
-fn unexpected(not_read: &NotRead, line: &str, output: &Output) -> Option<DeviceError> {
+fn unexpected(habits: &CliHabits, line: &str, output: &Output) -> Option<DeviceError> {
+    let not_read = habits.not_read.as_ref()?;
     let is_known = |said: &&str| not_read.taken.iter().any(|taken| taken.is_match(said));
     let said = output.errors.lines().chain(output.text.lines()).filter(|said| !said.trim().is_empty());
     let unknown: Vec<&str> = said.filter(|said| !is_known(said)).take(MOST_SAID).collect();
