@@ -178,11 +178,7 @@ impl Participant<'_> {
                 Outcome::Unknown { phase, cause }
             }
             Settled::Before | Settled::TakenBack => {
-                self.lease.clear_journal();
-                let own = self.failure.as_ref().and_then(|failure| failure.blamed.clone());
-                if let Some(error_paths) = own {
-                    self.apart = Apart::Yes { error_paths };
-                }
+                self.is_as_before();
                 Outcome::RolledBack { phase, cause: why }
             }
             Settled::After | Settled::Unsaved => {
@@ -202,7 +198,7 @@ impl Participant<'_> {
             }
             // That nothing which changes anything was taken is all the proof there is, and enough.
             Settled::Blind => {
-                self.lease.clear_journal();
+                self.is_as_before();
                 Outcome::RolledBack { phase: Phase::Connect, cause: why }
             }
             Settled::Open(open) | Settled::Stuck(open) => {
@@ -211,6 +207,14 @@ impl Participant<'_> {
                 Outcome::Unknown { phase, cause }
             }
         });
+    }
+
+    /// Nothing is left to settle, and those who are not to blame may be tried apart.
+    fn is_as_before(&mut self) {
+        self.lease.clear_journal();
+        if let Some(error_paths) = self.failure.as_ref().and_then(|failure| failure.blamed.clone()) {
+            self.apart = Apart::Yes { error_paths };
+        }
     }
 
     /// Whether something of these lines may have changed a device that cannot be looked at.

@@ -248,3 +248,24 @@ async fn what_is_said_at_the_end_counts() {
         assert!(failure.message.contains("NOT KNOWN"), "{what:?}: {failure:?}");
     }
 }
+
+/// The ports of two callers go out together, and the switch does not know one of them.
+#[tokio::test]
+async fn a_port_that_is_refused_does_not_fail_another() {
+    const OTHERS: [&str; 2] = ["GigabitEthernet0/2", "GigabitEthernet0/3"];
+    let (switch, site) = start().await;
+    let service = site.serve().await;
+    let late = CliWhat::Delay(std::time::Duration::from_secs(1));
+    switch.fault(CliFault::once("^switchport mode", late).unwrap());
+    let no = CliWhat::Refuse("% Invalid input\n".to_owned());
+    switch.fault(CliFault::every("^interface GigabitEthernet0/2", no).unwrap());
+    let first = service.start_call("update_port", update(PORT, "access", 100, &[]));
+    while !typed(&switch, 0).iter().any(|line| line.starts_with("switchport access")) {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    let [bad, good] = OTHERS.map(|port| service.start_call("update_port", update(port, "access", 101, &[])));
+    first.await.unwrap().unwrap();
+    let bad = bad.await.unwrap().unwrap_err();
+    assert!(bad.message.contains("nothing was changed"), "{bad:?}");
+    good.await.unwrap().unwrap_or_else(|failure| panic!("{failure:?}"));
+}
