@@ -5,6 +5,7 @@ use mercury::sim::cli::{self, CliFault, CliSpec, CliSwitch, CliWhat};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
+use crate::operations::becomes;
 use crate::service::{Service, Site, and, detach, reset, update};
 
 const PORT: &str = "GigabitEthernet0/1";
@@ -268,4 +269,15 @@ async fn a_port_that_is_refused_does_not_fail_another() {
     let bad = bad.await.unwrap().unwrap_err();
     assert!(bad.message.contains("nothing was changed"), "{bad:?}");
     good.await.unwrap().unwrap_or_else(|failure| panic!("{failure:?}"));
+}
+
+/// Who counts successes, or reads the log, sees which of them nobody has looked at.
+#[tokio::test]
+async fn what_is_not_verified_is_counted_apart() {
+    let (_switch, site) = start().await;
+    let site = site.section("[metrics]\nlisten = \"127.0.0.1:0\"\n");
+    let mut service = site.serve().await;
+    done(&service, "update_port", update(PORT, "access", 100, &[])).await;
+    service.process.wait_for_output("\"verified\":false").await;
+    becomes(&service, "mercury_outcomes_total{outcome=\"applied_not_verified\"}", "1").await;
 }
