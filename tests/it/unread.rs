@@ -6,6 +6,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use crate::operations::becomes;
+use crate::peers::{command, mercury_bin};
 use crate::service::{Service, Site, and, detach, reset, update};
 
 const PORT: &str = "GigabitEthernet0/1";
@@ -29,6 +30,11 @@ async fn start() -> (CliSwitch, Site) {
 
 /// The same where the profile says so.
 async fn start_as(profile: &str) -> (CliSwitch, Site) {
+    start_with(profile, "").await
+}
+
+/// The same with more lines for the device.
+async fn start_with(profile: &str, more: &str) -> (CliSwitch, Site) {
     let spec = CliSpec {
         password: Some(SecretString::from("secret")),
         config: "vlan 100-120\nexit\n".to_owned(),
@@ -40,7 +46,7 @@ async fn start_as(profile: &str) -> (CliSwitch, Site) {
     std::fs::write(site.path("profiles/blind.toml"), profile).unwrap();
     let lines = format!(
         "address = \"127.0.0.1\"\nport = {}\nusername = \"admin\"\npassword_file = \"secret\"\n\
-         host_key = \"{}\"\nprofile = \"blind\"\nallowed_vlans = \"100-199\"\nmanage_vlans = true\n",
+         host_key = \"{}\"\nprofile = \"blind\"\nallowed_vlans = \"100-199\"\nmanage_vlans = true\n{more}",
         switch.addr().port(),
         switch.host_key()
     );
@@ -280,4 +286,30 @@ async fn what_is_not_verified_is_counted_apart() {
     done(&service, "update_port", update(PORT, "access", 100, &[])).await;
     service.process.wait_for_output("\"verified\":false").await;
     becomes(&service, "mercury_outcomes_total{outcome=\"applied_not_verified\"}", "1").await;
+}
+
+/// A switch takes a port by many names. Where none is looked up, only those that are listed are the ports
+/// that the operator means, and that others are protected from.
+#[tokio::test]
+async fn another_name_of_a_protected_port_is_refused() {
+    for (key, other) in [("protected_ports", "Gi0/1"), ("trunk_ports", "gigabitethernet0/1")] {
+        let lines = format!("{key} = [\"{PORT}\"]\n");
+        let (_switch, site) = start_with(PROFILE, &lines).await;
+        let checked =
+            command(mercury_bin()).args(["check-config", "--config"]).arg(site.write("info")).output();
+        let checked = checked.unwrap();
+        let said = String::from_utf8_lossy(&[checked.stdout, checked.stderr].concat()).into_owned();
+        assert!(!checked.status.success() && said.contains("allowed_ports"), "{key}: {said}");
+
+        let lines = format!("{lines}allowed_ports = [\"re:GigabitEthernet0/[0-9]+\"]\n");
+        let (switch, site) = start_with(PROFILE, &lines).await;
+        let service = site.serve().await;
+        let before = held(&switch);
+        for port in [PORT, other] {
+            let failure = service.call("update_port", update(port, "access", 100, &[])).await.unwrap_err();
+            assert_eq!(failure.code, 400, "{port}: {failure:?}");
+        }
+        assert_eq!(held(&switch), before);
+        done(&service, "update_port", update("GigabitEthernet0/2", "access", 100, &[])).await;
+    }
 }
