@@ -313,3 +313,41 @@ async fn another_name_of_a_protected_port_is_refused() {
         done(&service, "update_port", update("GigabitEthernet0/2", "access", 100, &[])).await;
     }
 }
+
+/// One change of two switches, of which one cannot be read: whichever refuses, each is told what is known of
+/// itself.
+#[tokio::test]
+async fn a_switch_that_can_be_read_is_taken_back_beside_one_that_cannot() {
+    for refuses in ["leaf1", "leaf2"] {
+        let (blind, site) = start().await;
+        let spec = CliSpec {
+            password: Some(SecretString::from("secret")),
+            config: "vlan 100-120\nexit\n".to_owned(),
+            ..CliSpec::new("cisco_ios")
+        };
+        let read = cli::start(spec, "127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let lines = format!(
+            "address = \"127.0.0.1\"\nport = {}\nusername = \"admin\"\npassword_file = \"secret\"\n\
+             host_key = \"{}\"\nprofile = \"cisco_ios\"\nallowed_vlans = \"100-199\"\n",
+            read.addr().port(),
+            read.host_key()
+        );
+        let site = site.device("leaf2", &lines);
+        let service = site.serve().await;
+        let before = read.running_config();
+        let no = CliWhat::Refuse("% Not today\n".to_owned());
+        let refusing = if refuses == "leaf1" { &blind } else { &read };
+        refusing.fault(CliFault::once("^switchport mode", no).unwrap());
+        let mut params = crate::service::attach(PORT, 100, &[]);
+        let links = ["leaf1", "leaf2"].map(|leaf| json!({ "switch_id": leaf, "port_id": PORT }));
+        params["port"]["binding:profile"]["local_link_information"] = json!(links);
+        let failure = service.call("attach_port", params).await.unwrap_err();
+        assert_eq!(failure.outcome(), "unknown", "{refuses}: {failure:?}");
+        let told = |leaf: &str| {
+            let lines = audit(&site).into_iter().filter(|line| line["device"] == leaf);
+            lines.map(|line| line["outcome"].clone()).collect::<Vec<_>>()
+        };
+        assert_eq!((told("leaf1"), told("leaf2")), (vec!["unknown".into()], vec!["rolled_back".into()]));
+        assert_eq!((read.running_config(), site.journal()), (before, String::new()), "{refuses}");
+    }
+}
