@@ -127,7 +127,7 @@ pub fn record(request: &Request, report: &Report, took: Duration) {
     let summary = report.plan.as_ref().map(Plan::summary);
     let (before, after) = summary.unwrap_or_else(|| ("not read".to_owned(), "not planned".to_owned()));
     let (phase, cause) = match &report.outcome {
-        Outcome::RolledBack { phase, cause } | Outcome::Unknown { phase, cause } => {
+        Outcome::RolledBack { phase, cause, .. } | Outcome::Unknown { phase, cause } => {
             (Some(*phase), Some(cause.as_str()))
         }
         Outcome::Unchanged | Outcome::Applied { .. } => (None, None),

@@ -131,7 +131,14 @@ impl Participant<'_> {
                 if self.reached == Reached::Locked {
                     self.unlock(budget).await;
                 }
-                self.outcome = Some(Outcome::RolledBack { phase, cause: why });
+                // This one changed nothing. What the earlier one left is another matter.
+                let is_unsettled = self.failure.as_ref().is_some_and(|own| own.phase == Phase::Recover);
+                self.outcome = Some(match is_unsettled {
+                    true => {
+                        Outcome::Unknown { phase, cause: format!("{why}; of this change nothing was sent") }
+                    }
+                    false => Outcome::as_before(phase, why),
+                });
                 return;
             }
         };
@@ -179,7 +186,7 @@ impl Participant<'_> {
             }
             Settled::Before | Settled::TakenBack => {
                 self.is_as_before();
-                Outcome::RolledBack { phase, cause: why }
+                Outcome::as_before(phase, why)
             }
             Settled::After | Settled::Unsaved => {
                 Outcome::Unknown { phase, cause: format!("{why}; the change is still there") }
@@ -199,7 +206,7 @@ impl Participant<'_> {
             // That nothing which changes anything was taken is all the proof there is, and enough.
             Settled::Blind => {
                 self.is_as_before();
-                Outcome::RolledBack { phase: Phase::Connect, cause: why }
+                Outcome::RolledBack { phase, cause: why, compared: false }
             }
             Settled::Open(open) | Settled::Stuck(open) => {
                 let cause =

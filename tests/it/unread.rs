@@ -147,6 +147,14 @@ async fn a_plan_says_that_nothing_is_verified_or_taken_back() {
         assert!(risks.contains(risk), "{risk}: {risks}");
     }
     assert!(!typed(&switch, since).iter().any(|line| line.starts_with("switchport")));
+    // Which VLANs a port keeps that goes down cannot be said, and so it is not.
+    let plan = done(&service, "detach_port", and(detach(PORT), "dry_run", true)).await["devices"][0].clone();
+    assert_eq!(plan["after"], "VLANs not known (down)");
+    assert!(plan["risks"].to_string().contains("may keep the VLANs it has"), "{plan}");
+    let plan = and(and(reset(PORT, 100), "default_vlan", 120), "dry_run", true);
+    let plan = done(&service, "reset_port", plan).await["devices"][0].clone();
+    assert_eq!(plan["after"], "ACCESS 120");
+    assert!(!plan["risks"].to_string().contains("may keep the VLANs it has"), "{plan}");
 }
 
 #[tokio::test]

@@ -460,7 +460,7 @@ pub(crate) fn refusal(habits: &CliHabits, command: &str, output: &Output) -> Opt
 }
 
 /// Why a line was not taken by a system that cannot be asked: it said something that nobody knows.
-fn unexpected(habits: &CliHabits, line: &str, output: &Output) -> Option<DeviceError> {
+pub(crate) fn unexpected(habits: &CliHabits, line: &str, output: &Output) -> Option<DeviceError> {
     let not_read = habits.not_read.as_ref()?;
     let is_known = |said: &&str| not_read.taken.iter().any(|taken| taken.is_match(said));
     let said = output.errors.lines().chain(output.text.lines()).filter(|said| !said.trim().is_empty());
