@@ -388,6 +388,13 @@ impl Request {
         matches!(self.intent, Intent::Attach(_)) && (self.device.stp_edge || self.device.bpdu_guard)
     }
 
+    /// Whether it takes from the port what the spanning tree knows of it: all of its VLANs go.
+    pub fn clears_spanning_tree(&self) -> bool {
+        matches!(self.intent, Intent::Detach(_))
+            && self.writable_vlans().is_empty()
+            && self.device.profile.stp_with_vlans()
+    }
+
     /// The other leaves that this request may change, by OpenConfig's name, each with the only value
     /// it may be given; none: it may only be removed.
     pub fn writable_leaves(&self) -> BTreeMap<String, Option<String>> {
@@ -423,6 +430,10 @@ impl Request {
                 if self.writable_vlans().is_empty() {
                     may("interface-mode", None);
                     may("enabled", Some("false".to_owned()));
+                    if self.clears_spanning_tree() {
+                        may("edge-port", None);
+                        may("bpdu-guard", None);
+                    }
                 } else {
                     may("interface-mode", Some("ACCESS".to_owned()));
                 }

@@ -21,6 +21,7 @@
 
 pub mod access;
 pub mod address;
+mod algorithms;
 pub mod audit;
 pub mod cli;
 pub mod client;

@@ -6,7 +6,6 @@ use std::sync::LazyLock;
 
 use serde::Serialize;
 
-use crate::device::{Device, Profile};
 use crate::path::Path;
 use crate::slice::{Slice, Value};
 use crate::vlan::{VlanId, VlanSet};
@@ -17,24 +16,10 @@ pub const INTERFACES: &str = "openconfig-interfaces:interfaces";
 pub const NETWORK_INSTANCES: &str = "openconfig-network-instance:network-instances";
 /// The spanning tree on the ports.
 pub const SPANNING_TREE: &str = "openconfig-spanning-tree:stp";
-/// An edge port, and none.
 /// The one member of a list that is there and names no VLAN: the model has no word for it, and no list
 /// would mean every VLAN.
 const NO_VLAN: &str = "none";
 const LAG_TYPE: &str = "iana-if-type:ieee8023adLag";
-
-/// What stands on the way to these nodes, and they themselves, by module.
-pub(crate) const LEVELS: [(&str, &[&str]); 6] = [
-    ("openconfig-interfaces", &["interfaces", "config", "name", "type", "enabled", "description", "mtu"]),
-    ("openconfig-if-ethernet", &["ethernet", "config"]),
-    ("openconfig-if-aggregate", &["aggregation", "aggregate-id"]),
-    (
-        "openconfig-vlan",
-        &["switched-vlan", "config", "interface-mode", "access-vlan", "native-vlan", "trunk-vlans"],
-    ),
-    ("openconfig-network-instance", &["network-instances", "config", "name", "vlans", "vlan-id"]),
-    ("openconfig-spanning-tree", &["stp", "interfaces", "config", "name", "edge-port", "bpdu-guard"]),
-];
 
 /// Those of an interface as seen from its entry, and from there under `ethernet` and `aggregation`.
 static BELOW: LazyLock<(Interface, [SwitchedVlan; 2])> = LazyLock::new(|| {
@@ -115,6 +100,12 @@ impl StpPort {
             slice.set_leaf(self.name.clone(), port);
         }
     }
+
+    /// The entry gone.
+    pub fn clear(&self, slice: &mut Slice) {
+        let key = self.entry.child("name");
+        [&key, &self.name, &self.edge, &self.bpdu_guard].into_iter().for_each(|path| slice.unset(path));
+    }
 }
 
 impl Interface {
@@ -178,16 +169,6 @@ impl SwitchedVlan {
             trunk: config.child("trunk-vlans"),
         }
     }
-}
-
-/// The network instance that holds the VLAN table, or none when the system has no such table.
-pub(crate) fn network_instance(device: &Device) -> Option<Path> {
-    network_instance_of(&device.profile)
-}
-
-pub(crate) fn network_instance_of(profile: &Profile) -> Option<Path> {
-    let name = profile.openconfig.network_instance.as_deref()?;
-    Some(Path::default().child(NETWORK_INSTANCES).entry("network-instance", "name", name))
 }
 
 /// The port that a path is of.

@@ -6,7 +6,18 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 
-use crate::openconfig::LEVELS;
+/// The levels of OpenConfig that are named over and over, by module.
+const LEVELS: [(&str, &[&str]); 6] = [
+    ("openconfig-interfaces", &["interfaces", "config", "name", "type", "enabled", "description", "mtu"]),
+    ("openconfig-if-ethernet", &["ethernet", "config"]),
+    ("openconfig-if-aggregate", &["aggregation", "aggregate-id"]),
+    (
+        "openconfig-vlan",
+        &["switched-vlan", "config", "interface-mode", "access-vlan", "native-vlan", "trunk-vlans"],
+    ),
+    ("openconfig-network-instance", &["network-instances", "config", "name", "vlans", "vlan-id"]),
+    ("openconfig-spanning-tree", &["stp", "interfaces", "config", "name", "edge-port", "bpdu-guard"]),
+];
 
 /// The path of one data node. Ordered as a tree: a node sorts before what is below it. Paths are
 /// copied far more often than made, so a copy shares everything.
@@ -23,7 +34,7 @@ pub struct Step {
     pub keys: Vec<(String, String)>,
 }
 
-/// The levels that are named over and over, each made once.
+/// Each made once.
 static SHARED: LazyLock<HashMap<(&str, &str), Arc<Step>>> = LazyLock::new(|| {
     let levels = LEVELS.iter().flat_map(|(module, names)| names.iter().map(|name| (*module, *name)));
     levels.map(|(module, name)| ((module, name), Arc::new(Step::without_keys(module, name)))).collect()

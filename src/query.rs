@@ -183,7 +183,7 @@ fn interface(request: &Request) -> Interface {
 
 /// Where the table reports whether a VLAN forwards; none: the system has no table.
 fn vlan_status(device: &Device, vlan: VlanId) -> Option<Path> {
-    let instance = openconfig::network_instance(device)?;
+    let instance = device.profile.network_instance()?;
     Some(openconfig::table_entry(&instance, vlan).child("state").child("status"))
 }
 
@@ -252,7 +252,7 @@ fn check_port(request: &Request, seen: &Seen, schema: &Schema) -> Result<Checked
 }
 
 fn vlans(request: &Request, seen: &Seen) -> BTreeMap<VlanId, Option<String>> {
-    let Some(instance) = openconfig::network_instance(&request.device) else { return BTreeMap::new() };
+    let Some(instance) = request.device.profile.network_instance() else { return BTreeMap::new() };
     let is_visible = seen.running.value(&instance.child("config").child("name")).is_some();
     let status = |vlan: VlanId| {
         let reported =

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::algorithms::known_algorithm;
 use crate::config::reader::{Item, Table};
+use crate::device::Timed;
 use crate::device::cli::ShellHabits;
 use crate::device::language::{TemplateSources, XmlShape};
 use crate::device::{
@@ -12,8 +14,6 @@ use crate::device::{
     PortRename, Profile, Speaks, SshHabits, Way, WordError,
 };
 use crate::schema::Schema;
-use crate::transport::Timed;
-use crate::transport::ssh::known_algorithm;
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);

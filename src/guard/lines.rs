@@ -263,13 +263,13 @@ mod tests {
     use crate::device::{Profiles, own_profile};
     use crate::guard::{EntryScope, PortScope};
     use crate::lint::port_like;
-    use crate::openconfig::{network_instance_of, table_entry};
+    use crate::openconfig::table_entry;
 
     #[test]
     fn a_vlan_that_is_deleted_by_its_name_is_the_one_that_was_asked_for() {
         let profile = &Profiles::default().get("juniper_junos").unwrap();
         let language = profile.speaks.language().unwrap();
-        let instance = network_instance_of(profile).unwrap();
+        let instance = profile.network_instance().unwrap();
         let entry = |id: i64| table_entry(&instance, VlanId::new(id).unwrap());
         let mut scope = Scope::default();
         for (id, name) in [(100, "blue"), (200, "red")] {

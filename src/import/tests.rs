@@ -31,7 +31,7 @@ fn a_device_type_leads_to_the_profile_of_its_name() {
     assert!(types.profile("older_os").is_err());
 }
 
-/// What networking-generic-switch 10.2 drives, by its own names, but for those that have no profile yet.
+/// What networking-generic-switch 10.2 drives, by its own names.
 #[test]
 fn the_device_types_of_others_lead_to_profiles() {
     let profiles = Profiles::default();

@@ -61,6 +61,7 @@ pub fn lint(directories: &Directories, schema: &Schema) -> Linted {
     let profiles =
         Profiles::read(directories.profiles.as_deref(), directories.templates.as_deref(), &problems);
     let names = names(directories, &profiles, &problems);
+    let has_own = directories.profiles.is_some() || directories.templates.is_some();
     let mut linted = Linted::default();
     for error in problems.into_found() {
         let place = error.place.map(|(line, column)| format!(":{line}:{column}")).unwrap_or_default();
@@ -77,8 +78,10 @@ pub fn lint(directories: &Directories, schema: &Schema) -> Linted {
                     }
                 }
             }
-            // An operator's was reported when it was read.
-            Err(why) if linted.findings.is_empty() => linted.findings.push(Finding::error(&name, why, None)),
+            // An operator's was reported when it was read; ours are read here.
+            Err(why) if !has_own || linted.findings.is_empty() => {
+                linted.findings.push(Finding::error(&name, why, None));
+            }
             Err(_) => {}
         }
         linted.profiles.push(name);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::device::language::{LineRule, PortField, SetTo};
 use crate::device::{Device, OnDetach, Profile};
 use crate::intent::{Attach, Caller, Description, Detach, Intent, IntentError, PortName, PortVlans, Request};
-use crate::openconfig::{Mode, PortState, StpEdge, network_instance_of, table_entry};
+use crate::openconfig::{Mode, PortState, StpEdge, table_entry};
 use crate::plan::{Batch, Plan, PlanError, plan};
 use crate::render::{self, Payload};
 use crate::rpc::ironic::NAMES;
@@ -213,7 +213,7 @@ impl Scenario {
             ..Device::stand_in(profile.clone())
         };
         let mut before = running(&self.before, port, profile);
-        if let (Some(vlans), Some(instance)) = (&self.table, network_instance_of(profile)) {
+        if let (Some(vlans), Some(instance)) = (&self.table, profile.network_instance()) {
             let name = profile.openconfig.network_instance.clone().unwrap_or_default();
             before.set_leaf(instance.child("config").child("name"), &name);
             for vlan in vlans.iter() {
@@ -290,6 +290,9 @@ pub fn running(state: &PortState, port: &str, profile: &Profile) -> Slice {
             if has_none && language.has_mode_by_vlans() {
                 (state.mode, state.native) = (None, None);
             }
+        }
+        if language.stp_with_vlans && state.mode.is_none() {
+            (state.stp_edge, state.bpdu_guard) = (None, None);
         }
     }
     let mut slice = Slice::default();

@@ -17,7 +17,7 @@ use target::Target;
 use crate::device::{Device, NotRead, Profile};
 use crate::guard::{EntryScope, PortScope, Scope, ScopeError, guard};
 use crate::intent::{Caller, Intent, Request, Subject};
-use crate::openconfig::{Interface, Mode, PortState, network_instance, port_of};
+use crate::openconfig::{Interface, Mode, PortState, port_of};
 use crate::path::Path;
 use crate::render::{self, Payload, RenderError};
 use crate::schema::{Schema, Violation};
@@ -214,9 +214,7 @@ fn unread(request: &Request) -> Slice {
         let kind = &profile.openconfig.interface_type;
         PortState::default().write(port.as_str(), kind, &PortState::default(), &mut slice);
     }
-    if let (Some(instance), Some(name)) =
-        (network_instance(&request.device), &profile.openconfig.network_instance)
-    {
+    if let (Some(instance), Some(name)) = (profile.network_instance(), &profile.openconfig.network_instance) {
         slice.set_leaf(instance.child("config").child("name"), name);
     }
     slice

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::device::{Device, NotRead};
 use crate::guard::{EntryScope, PortScope, Scope};
-use crate::openconfig::{INTERFACES, Interface, network_instance, port_of, table_entry};
+use crate::openconfig::{INTERFACES, Interface, port_of, table_entry};
 use crate::path::Path;
 use crate::plan::target::Target;
 use crate::plan::{PlanError, Risk};
@@ -14,7 +14,9 @@ use crate::vlan::{VlanId, VlanSet};
 /// What a network change touches.
 pub fn reads(device: &Device, vlan: VlanId) -> Vec<Path> {
     let uplinks = device.trunk_ports.iter().map(|port| Interface::entry(port));
-    let table = network_instance(device)
+    let table = device
+        .profile
+        .network_instance()
         .into_iter()
         .flat_map(|instance| [instance.child("config").child("name"), table_entry(&instance, vlan)]);
     let mut paths: Vec<Path> = uplinks.chain(table).collect();
@@ -104,7 +106,7 @@ fn on_uplinks(
 
 /// Where the VLAN stands in the table; none: this system has no table.
 fn entry_in_table(device: &Device, vlan: VlanId, before: &Slice) -> Result<Option<Path>, PlanError> {
-    let Some(instance) = network_instance(device) else { return Ok(None) };
+    let Some(instance) = device.profile.network_instance() else { return Ok(None) };
     if before.value(&instance.child("config").child("name")).is_none() {
         return Err(PlanError::NoVlanTable);
     }
@@ -162,7 +164,7 @@ pub fn scope(device: &Device, vlan: VlanId, before: &Slice, after: &Slice) -> Sc
         let keeps = was.iter().filter(|other| *other != vlan || will.contains(vlan)).collect();
         (port.clone(), PortScope { vlans: will, keeps: Some(keeps), ..PortScope::default() })
     };
-    let entry = network_instance(device).map(|instance| table_entry(&instance, vlan));
+    let entry = device.profile.network_instance().map(|instance| table_entry(&instance, vlan));
     let entry = entry.map(|entry| {
         let (was, will) = (before.has_entry(&entry), after.has_entry(&entry));
         let scope = EntryScope { creates: !was && will, removes: was && !will, ..EntryScope::default() };

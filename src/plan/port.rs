@@ -6,8 +6,7 @@ use crate::device::{Device, OnDetach};
 use crate::guard::{EntryScope, PortScope, Scope};
 use crate::intent::{Attach, Description, Detach, Intent, PortName, PortVlans, Request};
 use crate::openconfig::{
-    Interface, NETWORK_INSTANCES, PortState, StpEdge, StpPort, SwitchedVlan, network_instance, port_of,
-    table_entry,
+    Interface, NETWORK_INSTANCES, PortState, StpEdge, StpPort, SwitchedVlan, port_of, table_entry,
 };
 use crate::path::Path;
 use crate::plan::target::Target;
@@ -16,13 +15,13 @@ use crate::slice::{Edit, Operation, Slice, Value};
 use crate::vlan::{VlanId, VlanSet};
 
 /// What a change of a port touches: the interface, what the spanning tree has of it where that is
-/// asked for, and of the VLAN table only what matters.
+/// asked for or could get lost, and of the VLAN table only what matters.
 pub fn reads(request: &Request, port: &PortName) -> Vec<Path> {
     let mut paths = vec![Interface::entry(port.as_str())];
-    if request.sets_spanning_tree() {
+    if request.sets_spanning_tree() || request.device.profile.stp_with_vlans() {
         paths.push(StpPort::new(port.as_str()).entry);
     }
-    if let Some(instance) = network_instance(&request.device) {
+    if let Some(instance) = request.device.profile.network_instance() {
         paths.push(instance.child("config").child("name"));
         // Only that they exist: their names and the rest are others' to change at any time.
         paths.extend(request.writable_vlans().iter().flat_map(|vlan| {
@@ -47,6 +46,9 @@ pub fn attach(request: &Request, attach: &Attach, before: &Slice) -> Result<Targ
 pub fn detach(request: &Request, detach: &Detach, before: &Slice) -> Result<Target, PlanError> {
     let (mut target, interface, vlans) = Target::of_port(request, &detach.port, before)?;
     target.detach(detach, &request.device, &interface, &vlans);
+    if request.clears_spanning_tree() {
+        StpPort::new(detach.port.as_str()).clear(&mut target.after);
+    }
     target.note_risks(false, &interface, &vlans, before);
     refuse_open_trunk(&detach.port, &vlans, &target.after).map(|()| target)
 }
@@ -110,7 +112,7 @@ impl Target {
 
     fn ensure_vlans(&mut self, request: &Request, before: &Slice) -> Result<(), PlanError> {
         let device = &request.device;
-        let Some(instance) = network_instance(device) else { return Ok(()) };
+        let Some(instance) = device.profile.network_instance() else { return Ok(()) };
         // Not every system takes it well to be told twice that there is a VLAN.
         let is_blind = device.profile.speaks.not_read().is_some();
         let visible = before.value(&instance.child("config").child("name")).is_some() && !is_blind;

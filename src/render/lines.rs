@@ -178,7 +178,6 @@ pub(super) mod tests {
     use crate::intent::{Attach, Intent, PortName, PortVlans};
     use crate::lint::port_like;
     use crate::lint::scenarios::running;
-    use crate::openconfig::network_instance_of;
     use crate::plan::tests::{SCHEMA, any_intent, any_list, any_vlan, request, vlan};
     use crate::plan::{Batch, PlanError, plan};
     use crate::slice::Value as Node;
@@ -234,7 +233,7 @@ pub(super) mod tests {
             if device.profile.openconfig.network_instance.is_none() {
                 continue;
             }
-            let instance = network_instance_of(&device.profile).unwrap();
+            let instance = device.profile.network_instance().unwrap();
             let name = device.profile.openconfig.network_instance.clone().unwrap();
             let mut before = Slice::default();
             before.set(instance.child("config").child("name"), Node::Leaf(name));
@@ -300,6 +299,45 @@ pub(super) mod tests {
                 let written = Batch::new(&[&plan], device, &SCHEMA).map(drop);
                 assert_eq!(written.map_err(|error| error.to_string()), Ok(()), "{}", device.profile.name);
             }
+        }
+    }
+
+    /// What the spanning tree knows stays at a detach, and is read and put back where it goes with the VLANs.
+    #[test]
+    fn a_detach_leaves_the_spanning_tree_what_the_system_keeps() {
+        let told = |(device, _): &&(Device, Arc<Language>)| device.stp_edge;
+        for (device, language) in DEVICES.iter().filter(told) {
+            let (port, name) = (port_like(language).unwrap(), &device.profile.name);
+            let before = PortState {
+                mode: Some(Mode::Access),
+                access: Some(vlan(100)),
+                stp_edge: Some(StpEdge::Enable),
+                bpdu_guard: device.bpdu_guard.then_some(true),
+                ..PortState::default()
+            };
+            let before = running(&before, port, &device.profile);
+            let intent = crate::plan::tests::detach(None).on_port(|_| PortName::new(port, "port")).unwrap();
+            let plan = plan(&request(intent, device.clone()), &before, &SCHEMA).unwrap();
+            let batch =
+                Batch::new(&[&plan], device, &SCHEMA).unwrap_or_else(|error| panic!("{name}: {error}"));
+            let tree =
+                |slice| PortState::of(slice, port).map(|state| (state.stp_edge, state.bpdu_guard)).unwrap();
+            let known = (Some(StpEdge::Enable), device.bpdu_guard.then_some(true));
+            // Where it stays it is not even looked at.
+            let was = if language.stp_with_vlans { known } else { Default::default() };
+            assert_eq!(
+                (tree(&plan.before), tree(&plan.after), tree(&plan.restored)),
+                (was, Default::default(), was),
+                "{name}"
+            );
+            let says = |text: &str| ["edge", "bpdu", "portfast"].iter().any(|word| text.contains(word));
+            assert!(!says(batch.payload.text()), "{name}: {}", batch.payload.text());
+            assert_eq!(
+                says(batch.inverse.text()),
+                language.stp_with_vlans,
+                "{name}: {}",
+                batch.inverse.text()
+            );
         }
     }
 

@@ -6,9 +6,7 @@ use yang5::context::Context;
 use yang5::data::{Data as _, DataFormat, DataPrinterFlags, DataTree};
 use yang5::schema::{SchemaNode, SchemaNodeKind};
 
-use super::ffi;
-use super::tree::wrong;
-use super::{SchemaError, Violation};
+use super::{SchemaError, Violation, ffi, wrong};
 use crate::path::{Path, Step};
 
 /// Deeper than any data that is asked for.

@@ -62,6 +62,11 @@ pub struct Schema {
     modules: BTreeMap<String, String>,
 }
 
+/// Data that cannot be read, or means nothing, at this path.
+fn wrong(path: &str, message: &str) -> SchemaError {
+    SchemaError::Data(Violation::new(path, message))
+}
+
 impl Schema {
     /// The subset that is part of the binary.
     ///

@@ -7,7 +7,7 @@ use yang5::data::{DataFormat, DataNodeRef, DataParserFlags, DataTree, DataValida
 use yang5::schema::SchemaNodeKind;
 
 use super::ffi::{self, Report};
-use super::{SchemaError, Violation, envelope};
+use super::{SchemaError, Violation, envelope, wrong};
 use crate::path::{Path, Step};
 use crate::slice::{Slice, Value};
 
@@ -198,10 +198,6 @@ fn is_text(text: &str) -> bool {
     text.bytes().all(|byte| byte >= 0x20 || matches!(byte, b'\t' | b'\n' | b'\r'))
 }
 
-pub(super) fn wrong(path: &str, message: &str) -> SchemaError {
-    SchemaError::Data(Violation::new(path, message))
-}
-
 fn first(reports: Vec<Report>) -> Violation {
     or_no_reason(reports).swap_remove(0)
 }
@@ -215,7 +211,7 @@ fn or_no_reason(reports: Vec<Report>) -> Vec<Violation> {
 }
 
 impl Violation {
-    fn new(path: &str, message: &str) -> Self {
+    pub(super) fn new(path: &str, message: &str) -> Self {
         Self { path: path.to_owned(), message: message.to_owned(), app_tag: None }
     }
 }

@@ -19,6 +19,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
+pub use crate::device::Timed;
 use crate::device::{Device, Speaks};
 use crate::path::Path;
 use crate::render::Payload;
@@ -30,20 +31,6 @@ use cli::CliConnector;
 use gnmi::GnmiConnector;
 use netconf::NetconfConnector;
 pub(crate) use rows::{reported, understood};
-
-/// How a device's commit can be undone by a timer of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Timed {
-    /// It cannot.
-    None,
-    /// confirmed-commit:1.0 (RFC 4741 8.4): the session that committed must stay open and confirm.
-    SessionBound,
-    /// As Junos does 1.0: the timer outlives the session and any later commit confirms.
-    AnyCommit,
-    /// confirmed-commit:1.1 with persist (RFC 6241 8.4): whoever knows the id confirms or cancels.
-    Persist,
-}
 
 /// What the device at the other end of an open session can do, from its own hello.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -12,9 +12,7 @@ use minijinja::{Value, context};
 
 use crate::device::language::{Expression, Format, PortField, ReadRule};
 use crate::device::{Language, Profile};
-use crate::openconfig::{
-    INTERFACES, Interface, NETWORK_INSTANCES, PortState, SPANNING_TREE, network_instance_of, table_entry,
-};
+use crate::openconfig::{INTERFACES, Interface, NETWORK_INSTANCES, PortState, SPANNING_TREE, table_entry};
 use crate::path::Path;
 use crate::slice::{Slice, Value as Node};
 use crate::vlan::VlanId;
@@ -272,7 +270,7 @@ impl Rows {
             self.port(name, row, &names, profile, language, &mut slice)
                 .map_err(|why| format!("port {name}: {why}"))?;
         }
-        if let (true, Some(instance)) = (wanted.table, network_instance_of(profile)) {
+        if let (true, Some(instance)) = (wanted.table, profile.network_instance()) {
             if language.reads.iter().any(|rule| rule.of_table) {
                 let name = profile.openconfig.network_instance.clone().unwrap_or_default();
                 slice.set(instance.child("config").child("name"), Node::Leaf(name));
@@ -403,6 +401,32 @@ mod tests {
     }
 
     #[test]
+    fn mstpd_says_what_the_tree_knows_of_a_port_that_another_command_shows() {
+        let profile = Profiles::default().get("cumulus_nvue").unwrap();
+        let language = profile.speaks.language().unwrap();
+        let link = r#"[{"ifname": "swp1", "flags": ["UP"], "mtu": 9216}, {"ifname": "swp2", "flags": [], "mtu": 9216}]"#;
+        let vlans = "port    vlan ids\nswp1     10 PVID Egress Untagged\nswp2     10 PVID Egress Untagged\n";
+        let detail = |port, edge, guard| {
+            format!(
+                "br_default:{port} CIST info\n  enabled            yes                     role                 Designated\n  \
+                 admin edge port    {edge:<23} auto edge port       yes\n  \
+                 bpdu guard port    {guard:<23} bpdu guard error     no\n"
+            )
+        };
+        let tree = detail("swp1", "yes", "yes") + &detail("swp2", "no", "no") + &detail("swp3", "yes", "yes");
+        let mut rows = Rows::default();
+        let outputs = [link, vlans, &tree];
+        assert_eq!(language.reads.len(), outputs.len());
+        for (rule, output) in language.reads.iter().zip(outputs) {
+            rows.read(rule, output).unwrap();
+        }
+        let slice = rows.meaning(&Wanted::default(), &profile, language).unwrap();
+        let known = |port| PortState::of(&slice, port).map(|state| (state.stp_edge, state.bpdu_guard));
+        let enabled = (Some(crate::openconfig::StpEdge::Enable), Some(true));
+        assert_eq!(["swp1", "swp2", "swp3"].map(known), [Some(enabled), Some((None, None)), None]);
+    }
+
+    #[test]
     fn what_a_row_says_may_hide_its_port_or_have_no_meaning() {
         let text = r#"
             like = "sonic"
@@ -529,7 +553,7 @@ mod tests {
         let table =
             "vlan database\nvlan 4-5,88\nexit\ninterface vlan 5\nname \"bar code\"\nexit\ninterface vlan 1\n";
         let slice = understood(&[(&language.reads[2], table)], None, &found, language).unwrap();
-        let instance = network_instance_of(&found).unwrap();
+        let instance = found.network_instance().unwrap();
         let name = |vlan: u16| {
             let entry = table_entry(&instance, VlanId::new(vlan.into()).unwrap());
             slice.has_entry(&entry).then(|| slice.leaf(&entry.child("config").child("name")))

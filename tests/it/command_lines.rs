@@ -315,6 +315,65 @@ async fn the_spanning_tree_is_told_in_each_systems_words() {
     }
 }
 
+/// What Junos holds of its spanning tree.
+fn tree(switch: &CliSwitch) -> Vec<String> {
+    let config = switch.running_config();
+    config.lines().filter_map(|line| line.strip_prefix("set protocols ").map(str::to_owned)).collect()
+}
+
+#[tokio::test]
+async fn junos_is_told_of_the_protocol_that_it_runs() {
+    const PORT: &str = "ge-0/0/1";
+    const WISHES: &str = "stp_edge = true\nbpdu_guard = true\n";
+    let blocked = format!("layer2-control bpdu-block interface {PORT}");
+    let switch = start("juniper_junos", "").await;
+    let service = site(&switch, "juniper_junos", WISHES).serve().await;
+    let told = [format!("rstp interface {PORT} edge"), blocked.clone()];
+    for mode in ["access", "trunk", "access"] {
+        applied(&service, &switch, "update_port", update(PORT, mode, 100, &[])).await;
+        assert_eq!(tree(&switch), told, "{:#?}", switch.commands());
+    }
+    let since = switch.commands().len();
+    applied(&service, &switch, "update_port", update(PORT, "access", 100, &[])).await;
+    assert!(typed(&switch, since).iter().all(|line| line.starts_with("show ")));
+    applied(&service, &switch, "reset_port", reset(PORT, 100)).await;
+    assert_eq!(tree(&switch), told);
+
+    // One that runs MSTP refuses RSTP beside it, and holds what it held.
+    let uplink = "mstp interface ge-0/0/3";
+    let switch = start("juniper_junos", &format!("set protocols {uplink}")).await;
+    let service = site(&switch, "juniper_junos", WISHES).serve().await;
+    let before = switch.running_config();
+    let failure = service.call("update_port", update(PORT, "access", 100, &[])).await.unwrap_err();
+    assert!(failure.message.contains("configuration check-out failed"), "{failure:?}");
+    assert!(failure.message.contains("as before"), "{failure:?}");
+    assert_eq!(switch.running_config(), before);
+
+    // A profile of the site's says it of MSTP.
+    let own = site(&switch, "site_mstp", WISHES);
+    std::fs::create_dir_all(own.path("templates/site_mstp")).unwrap();
+    std::fs::create_dir(own.path("profiles")).unwrap();
+    std::fs::write(own.path("profiles/site_mstp.toml"), "like = \"juniper_junos\"\n").unwrap();
+    let words = std::fs::read_to_string("templates/juniper_junos/edge.j2").unwrap().replace("rstp", "mstp");
+    std::fs::write(own.path("templates/site_mstp/edge.j2"), words).unwrap();
+    let own = own.section("[models]\nprofiles = \"profiles\"\ntemplates = \"templates\"\n");
+    let service = own.serve().await;
+    applied(&service, &switch, "update_port", update(PORT, "access", 100, &[])).await;
+    assert_eq!(tree(&switch), [format!("mstp interface {PORT} edge"), uplink.to_owned(), blocked]);
+}
+
+#[tokio::test]
+async fn junos_is_not_told_to_guard_a_port_that_drops_bpdus() {
+    const PORT: &str = "ge-0/0/1";
+    let drops = format!("layer2-control bpdu-block interface {PORT} drop");
+    let switch = start("juniper_junos", &format!("set protocols {drops}")).await;
+    let service = site(&switch, "juniper_junos", "bpdu_guard = true\n").serve().await;
+    let failure = service.call("update_port", update(PORT, "access", 100, &[])).await.unwrap_err();
+    assert!(failure.message.contains("BPDU guard"), "{failure:?}");
+    assert!(typed(&switch, 0).iter().all(|line| !line.starts_with("configure")), "{:#?}", switch.commands());
+    assert_eq!(tree(&switch), [drops]);
+}
+
 #[tokio::test]
 async fn an_edge_in_access_mode_only_is_none_for_a_trunk() {
     const NAME: &str = "GigabitEthernet0/1";

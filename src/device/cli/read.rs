@@ -6,10 +6,10 @@ use std::time::Duration;
 use super::{CliHabits, NotRead, ShellHabits, StagingHabits, TimerHabits, Together};
 use crate::config::reader::{Item, Table};
 use crate::device::TerminalHabits;
+use crate::device::Timed;
 use crate::device::language::read::{pattern, refused};
 use crate::device::language::{Expression, Language, TemplateSources};
 use crate::openconfig::PortState;
-use crate::transport::Timed;
 
 const SECOND: Duration = Duration::from_secs(1);
 

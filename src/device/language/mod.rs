@@ -48,6 +48,8 @@ pub struct Language {
     pub xml: XmlShape,
     /// Whether the VLANs of an access port and those of a trunk are one list, and the mode says what it is.
     pub one_list: bool,
+    /// Whether what the spanning tree knows of a port goes with the last of its VLANs.
+    pub stp_with_vlans: bool,
 }
 
 /// Patterns that a value must fit as a whole before it is written into a line.

@@ -41,6 +41,7 @@ impl Language {
         let keeps_other_mode = table.get("keeps_other_mode").and_then(|item| item.boolean());
         let mode_by_members = table.get("mode_by_members").and_then(|item| item.boolean());
         let one_list = table.get("one_list").and_then(|item| item.boolean());
+        let stp_with_vlans = table.get("stp_with_vlans").and_then(|item| item.boolean());
         let state = StateHabits::read(table);
         let values = table.required_table("values", ValuePatterns::read);
         let mut lines = Vec::new();
@@ -80,6 +81,7 @@ impl Language {
             modules: None,
             xml: XmlShape::default(),
             one_list: one_list.unwrap_or_default(),
+            stp_with_vlans: stp_with_vlans.unwrap_or_default(),
         })
     }
 }

@@ -166,10 +166,12 @@ impl<'a> Follower<'a> {
         if new.mtu != old.mtu && new.mtu != will.mtu {
             return Err("this MTU was not asked for".to_owned());
         }
-        if new.stp_edge != old.stp_edge && new.stp_edge != will.stp_edge {
+        // Nothing runs on a port without VLANs that the tree could be told about.
+        let is_told = !self.language.stp_with_vlans || new.mode.is_some();
+        if is_told && new.stp_edge != old.stp_edge && new.stp_edge != will.stp_edge {
             return Err("this STP edge was not asked for".to_owned());
         }
-        if new.bpdu_guard != old.bpdu_guard && new.bpdu_guard != will.bpdu_guard {
+        if is_told && new.bpdu_guard != old.bpdu_guard && new.bpdu_guard != will.bpdu_guard {
             return Err("this BPDU guard was not asked for".to_owned());
         }
         Ok(())

@@ -315,6 +315,11 @@ impl Junos {
     /// Whether the candidate could be committed.
     fn check(&self, session: u32) -> Result<(), String> {
         let candidate = self.candidate(session);
+        let runs = |tree: &str| candidate.iter().any(|s| s.words().take(2).eq(["protocols", tree]));
+        if let (true, Some(other)) = (runs("mstp"), ["rstp", "vstp"].into_iter().find(|tree| runs(tree))) {
+            let values = [("other".to_owned(), other.to_owned())].into();
+            return Err(fill(self.system.says("two-trees"), &values));
+        }
         let starts = |statement: &Statement, word: &str| statement.words().next() == Some(word);
         let vlans: BTreeSet<&str> =
             candidate.iter().filter(|s| starts(s, "vlans")).filter_map(|s| s.words().nth(1)).collect();

@@ -33,6 +33,7 @@ use futures_util::future::BoxFuture;
 use russh::Channel;
 use russh::server::Msg;
 use secrecy::SecretString;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
 use super::{SimError, ssh};
@@ -155,6 +156,14 @@ impl CliSwitch {
     /// Its public host key, `ssh-ed25519 AAAA...`.
     pub fn host_key(&self) -> &str {
         &self.listener.host_key
+    }
+
+    /// Serves one shell over any byte stream, without SSH, on a task of its own.
+    pub fn serve_stream<S>(&self, stream: S)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        tokio::spawn(terminal::serve(Arc::clone(&self.shared), stream));
     }
 
     /// The configuration in force, as the device shows it.

@@ -27,8 +27,9 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 
 use crate::device::cli::ShellHabits;
-use crate::device::{CliHabits, Device};
-use crate::transport::{Connector, Fault, Session, ssh};
+use crate::device::{CliHabits, Device, TerminalHabits};
+use crate::transport::ssh::{self, Stream};
+use crate::transport::{Connector, Fault, Session};
 pub use exec::ExecShell;
 use session::CliSession;
 pub(crate) use session::refusal;
@@ -45,6 +46,23 @@ impl CliConnector {
     pub fn new(device: Arc<Device>, habits: Arc<CliHabits>) -> Self {
         Self { device, habits }
     }
+
+    /// A session on a terminal whose bytes are the stream's. Every fault is [`Fault::NotSent`].
+    pub async fn over(
+        &self,
+        stream: Box<dyn Stream>,
+        habits: &Arc<TerminalHabits>,
+        deadline: Instant,
+    ) -> Result<Box<dyn Session>, Fault> {
+        let endpoint = self.device.endpoint.of_cli();
+        let refused = |output: &Output| refusal(&self.habits, "", output).is_some();
+        let terminal = Terminal::open(stream, habits.clone(), &endpoint, &refused, deadline).await;
+        Ok(self.session(terminal.map_err(Fault::NotSent)?))
+    }
+
+    fn session(&self, shell: impl Shell + 'static) -> Box<dyn Session> {
+        Box::new(CliSession::over(Box::new(shell), self.device.clone(), self.habits.clone()))
+    }
 }
 
 #[async_trait]
@@ -53,16 +71,12 @@ impl Connector for CliConnector {
         let Device { endpoint, profile, .. } = &*self.device;
         let endpoint = &endpoint.of_cli();
         let connection = ssh::connect(endpoint, &profile.ssh, deadline).await.map_err(Fault::NotSent)?;
-        let shell: Box<dyn Shell> = match &self.habits.shell {
-            ShellHabits::Exec => Box::new(ExecShell::over(connection)),
+        match &self.habits.shell {
+            ShellHabits::Exec => Ok(self.session(ExecShell::over(connection))),
             ShellHabits::Terminal(habits) => {
                 let stream = connection.shell(habits.width, Terminal::HEIGHT, deadline).await;
-                let stream = stream.map_err(Fault::NotSent)?;
-                let refused = |output: &Output| refusal(&self.habits, "", output).is_some();
-                let terminal = Terminal::open(stream, habits.clone(), endpoint, &refused, deadline).await;
-                Box::new(terminal.map_err(Fault::NotSent)?)
+                self.over(stream.map_err(Fault::NotSent)?, habits, deadline).await
             }
-        };
-        Ok(Box::new(CliSession::over(shell, self.device.clone(), self.habits.clone())))
+        }
     }
 }

@@ -11,7 +11,7 @@ use super::flight;
 use super::shell::{Output, Shell};
 use crate::device::cli::{ShellHabits, TimerHabits};
 use crate::device::language::{Expression, ReadRule};
-use crate::device::{CliHabits, Device};
+use crate::device::{CliHabits, Device, NotRead};
 use crate::render::Payload;
 use crate::slice::Slice;
 use crate::transport::rows::{Rows, Wanted};
@@ -200,21 +200,8 @@ impl CliSession {
 
     /// Gives lines where lines are taken.
     async fn lines(&mut self, lines: &str, deadline: Instant) -> Result<(), Fault> {
-        let lines = joined(lines, &self.habits);
-        if self.habits.not_read.is_none() {
-            return self.in_order(lines, deadline).await;
-        }
-        for (n, line) in lines.into_iter().enumerate() {
-            match self.command(&line, deadline).await {
-                Ok(output) => match unexpected(&self.habits, &line, &output) {
-                    None => {}
-                    Some(error) => return Err(Fault::Rejected(vec![error])),
-                },
-                Err(Fault::NotSent(cause)) if n > 0 => return Err(Fault::Lost(cause)),
-                Err(fault) => return Err(fault),
-            }
-        }
-        Ok(())
+        let habits = self.habits.clone();
+        self.each(joined(lines, &habits), habits.not_read.as_ref(), deadline).await
     }
 
     /// Several commands, up to the first that fails. Not sent is only a flight of which nothing was.
@@ -223,10 +210,22 @@ impl CliSession {
         commands: impl IntoIterator<Item = String> + Send,
         deadline: Instant,
     ) -> Result<(), Fault> {
-        let commands: Vec<String> = commands.into_iter().collect();
+        self.each(commands.into_iter().collect(), None, deadline).await
+    }
+
+    /// The same; where nothing is read, what a command says that is not known is a refusal.
+    async fn each(
+        &mut self,
+        commands: Vec<String>,
+        not_read: Option<&NotRead>,
+        deadline: Instant,
+    ) -> Result<(), Fault> {
         for (n, command) in commands.iter().enumerate() {
             match self.command(command, deadline).await {
-                Ok(output) => self.said.extend(told(&output.errors, &output.text)),
+                Ok(output) => match not_read.and_then(|not_read| unexpected(not_read, command, &output)) {
+                    Some(error) => return Err(Fault::Rejected(vec![error])),
+                    None => self.said.extend(told(&output.errors, &output.text)),
+                },
                 Err(Fault::NotSent(cause)) if n > 0 => return Err(Fault::Lost(cause)),
                 Err(fault) => return Err(fault),
             }
@@ -239,20 +238,22 @@ impl CliSession {
         let lines = self.held.take().ok_or_else(|| not_sent("nothing is staged"))?;
         self.shell.enter_configuration(deadline).await?;
         let mut sent = self.lines(&lines, deadline).await;
-        if sent.is_ok() && self.habits.not_read.is_some() {
-            sent = self.leave_unread(deadline).await;
+        if sent.is_ok()
+            && let Some(not_read) = &self.habits.clone().not_read
+        {
+            sent = self.leave_unread(not_read, deadline).await;
         }
         self.leave(deadline).await;
         sent
     }
 
     /// The last that a system says of its lines is what it says when configuration mode is left.
-    async fn leave_unread(&mut self, deadline: Instant) -> Result<(), Fault> {
+    async fn leave_unread(&mut self, not_read: &NotRead, deadline: Instant) -> Result<(), Fault> {
         let habits = self.habits.clone();
         let left = match (self.shell.leave_configuration(deadline).await, &habits.shell) {
             (Ok(output), ShellHabits::Terminal(terminal)) => {
                 let command = terminal.leave.as_deref().unwrap_or_default();
-                refusal(&habits, command, &output).or_else(|| unexpected(&habits, command, &output))
+                refusal(&habits, command, &output).or_else(|| unexpected(not_read, command, &output))
             }
             (Ok(_), ShellHabits::Exec) => None,
             // The lines were.
@@ -450,24 +451,23 @@ impl Session for CliSession {
 
 /// Why a command was refused: a status, or a line that the profile knows as a refusal.
 pub(crate) fn refusal(habits: &CliHabits, command: &str, output: &Output) -> Option<DeviceError> {
-    let said = || output.errors.lines().chain(output.text.lines());
-    let refused: Vec<&str> =
-        said().filter(|line| habits.refusals.iter().any(|refusal| refusal.is_match(line))).collect();
+    let lines = output.errors.lines().chain(output.text.lines());
+    let said: Vec<&str> = lines.filter(|line| !line.trim().is_empty()).collect();
+    let is_refusal = |line: &&str| habits.refusals.iter().any(|refusal| refusal.is_match(line));
+    let refused: Vec<&str> = said.iter().copied().filter(is_refusal).collect();
     let failed = output.status.is_some_and(|status| status != 0);
     if refused.is_empty() && !failed {
         return None;
     }
-    let message = match refused.is_empty() {
-        true => said().filter(|line| !line.trim().is_empty()).collect::<Vec<_>>().join("; "),
-        false => refused.join("; "),
-    };
+    // What stands beside the line that says no is often why.
+    let told = if refused.is_empty() || said.len() <= MOST_SAID { &said } else { &refused };
+    let message = told.iter().map(|line| line.trim()).collect::<Vec<_>>().join("; ");
     let app_tag = output.status.filter(|status| *status != 0).map(|status| format!("exit status {status}"));
     Some(DeviceError { app_tag, ..failed_operation(command, message) })
 }
 
 /// Why a line was not taken by a system that cannot be asked: it said something that nobody knows.
-fn unexpected(habits: &CliHabits, line: &str, output: &Output) -> Option<DeviceError> {
-    let not_read = habits.not_read.as_ref()?;
+fn unexpected(not_read: &NotRead, line: &str, output: &Output) -> Option<DeviceError> {
     let is_known = |said: &&str| not_read.taken.iter().any(|taken| taken.is_match(said));
     let said = output.errors.lines().chain(output.text.lines()).filter(|said| !said.trim().is_empty());
     let unknown: Vec<&str> = said.filter(|said| !is_known(said)).take(MOST_SAID).collect();

@@ -7,8 +7,8 @@ use russh::keys::{Algorithm, PrivateKeyWithHashAlg, decode_secret_key};
 use russh::{MethodKind, MethodSet};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::algorithms::rsa_hashes;
 use super::{Place, Verifier};
+use crate::algorithms::rsa_hashes;
 use crate::device::{Credential, SshHabits};
 use crate::transport::Cause;
 

@@ -2,7 +2,6 @@
 //! a channel of its own, or a shell. No credential leaves before the host key is known to be
 //! right; nothing lasts beyond the deadline.
 
-mod algorithms;
 mod channel;
 mod host_key;
 mod login;
@@ -17,12 +16,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
+use crate::algorithms::{groups, preferred};
 use crate::device::{Endpoint, SshHabits};
 use crate::transport::{Cause, shown};
-use algorithms::{groups, preferred};
 use host_key::Trusted;
 
-pub use algorithms::known_algorithm;
 pub use channel::Executed;
 
 /// Keepalives without an answer before a connection counts as dead.

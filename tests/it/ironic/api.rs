@@ -2,13 +2,16 @@
 
 use std::path::PathBuf;
 
+use axum::Router;
+use futures_util::future::join_all;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
 use hyper::client::conn::http1::handshake;
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use tokio::net::UnixStream;
+use tokio::net::{UnixSocket, UnixStream};
+use tokio::task::spawn_blocking;
 
 /// Calls Ironic, each time over a new connection.
 pub struct Api {
@@ -23,8 +26,7 @@ impl Api {
         path: &str,
         body: &Value,
     ) -> Result<(StatusCode, Value), Box<dyn std::error::Error>> {
-        let stream = UnixStream::connect(&self.socket).await?;
-        let (mut sender, connection) = handshake(TokioIo::new(stream)).await?;
+        let (mut sender, connection) = handshake(TokioIo::new(self.connect().await?)).await?;
         // How the connection ends is seen in the answer.
         tokio::spawn(async move { connection.await.ok() });
         let body = if body.is_null() { Bytes::new() } else { Bytes::from(body.to_string()) };
@@ -42,7 +44,16 @@ impl Api {
         Ok((status, body))
     }
 
-    /// The same, and it must be answered with success.
+    /// Ironic has room for five callers that it has not come to yet. One more is refused if its socket
+    /// does not block, and waits if it does.
+    async fn connect(&self) -> Result<UnixStream, Box<dyn std::error::Error>> {
+        let socket = self.socket.clone();
+        let stream = spawn_blocking(|| std::os::unix::net::UnixStream::connect(socket)).await??;
+        stream.set_nonblocking(true)?;
+        Ok(UnixStream::from_std(stream)?)
+    }
+
+    /// As [`Self::ask`], and it must be answered with success.
     pub async fn call(&self, method: Method, path: &str, body: Value) -> Value {
         let what = format!("{method} {path} {body}");
         let (status, answer) =
@@ -54,4 +65,17 @@ impl Api {
     pub async fn get(&self, path: &str) -> Value {
         self.call(Method::GET, path, Value::Null).await
     }
+}
+
+#[tokio::test]
+async fn more_may_ask_at_once_than_there_is_room_for() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let api = Api { socket: dir.path().join("api.sock") };
+    let socket = UnixSocket::new_stream().expect("a socket");
+    socket.bind(&api.socket).expect("the directory is ours");
+    let listener = socket.listen(1).expect("it is bound");
+    // It comes to them when all have been started.
+    let served = tokio::spawn(axum::serve(listener, Router::new().fallback(async || "{}")).into_future());
+    join_all((0..8).map(|_| api.get("nodes"))).await;
+    served.abort();
 }

@@ -1,9 +1,12 @@
-//! What bad input gets on command lines: over SSH, from simulated switches that say the wrong thing,
-//! nothing, too much or in another language, or hang up. Each row is told what is to become of one
-//! change; what the switch holds then is asked of the switch.
+//! What bad input gets on command lines, from simulated switches that say the wrong thing, nothing,
+//! too much or in another language, or hang up. Each row is told what is to become of one change; what
+//! the switch holds then is asked of the switch. All rows are played in memory and with paused time;
+//! one of each way to go wrong, over SSH too.
 
-use futures_util::StreamExt as _;
+use futures_util::future::join_all;
+use mercury::device::cli::ShellHabits;
 use mercury::sim::cli::{self, CliSpec, CliSwitch};
+use mercury::transport::cli::CliConnector;
 use secrecy::SecretString;
 
 use super::*;
@@ -11,10 +14,6 @@ use super::*;
 const PORT: &str = "GigabitEthernet0/1";
 const CONFIG: &str = "vlan 100,101,110\nexit\ninterface GigabitEthernet0/1\nswitchport access vlan 100\n\
                       switchport mode access\nexit";
-/// The longest that one command may take, and a whole change.
-const COMMAND: Duration = Duration::from_secs(2);
-const CHANGE: Duration = Duration::from_secs(20);
-
 /// The device's enable secret is another than the inventory's.
 const OTHER_SECRET: &str = "other";
 
@@ -280,15 +279,34 @@ const ROWS: &[Row] = &[
     ),
 ];
 
+/// A terminal without SSH.
+struct InMemory {
+    switch: Arc<CliSwitch>,
+    device: Arc<Device>,
+}
+
+#[async_trait]
+impl Connector for InMemory {
+    async fn open(&self, deadline: Instant) -> Result<Box<dyn Session>, Fault> {
+        let Speaks::Cli(habits) = &self.device.profile.speaks else { panic!("no command line") };
+        let ShellHabits::Terminal(terminal) = &habits.shell else { panic!("no terminal") };
+        let (ours, theirs) = tokio::io::duplex(1 << 16);
+        self.switch.serve_stream(theirs);
+        let connector = CliConnector::new(self.device.clone(), habits.clone());
+        connector.over(Box::new(ours), terminal, deadline).await
+    }
+}
+
 /// An engine over one switch with a command line.
 struct Site {
-    switch: CliSwitch,
+    switch: Arc<CliSwitch>,
     engine: Engine,
     locks: tempfile::TempDir,
 }
 
 impl Site {
-    async fn of(row: &Row) -> Self {
+    /// `command` is the longest that one command may take.
+    async fn of(row: &Row, wire: Wire, command: Duration) -> Self {
         let spec = CliSpec {
             password: Some(SecretString::from("secret")),
             enable_secret: row.enable_secret.map(SecretString::from),
@@ -297,11 +315,11 @@ impl Site {
             faults: row.faults.iter().map(|fault| fault.parse().unwrap()).collect(),
             ..CliSpec::new("cisco_ios")
         };
-        let switch = cli::start(spec, ([127, 0, 0, 1], 0).into()).await.unwrap();
+        let switch = Arc::new(cli::start(spec, ([127, 0, 0, 1], 0).into()).await.unwrap());
         let mut device = device(&super::spec("leaf1", Kind::Running), switch.addr().port());
         let mut profile = Profile::clone(&Profiles::default().get("cisco_ios").unwrap());
         if let Speaks::Cli(habits) = &mut profile.speaks {
-            Arc::make_mut(habits).command_timeout = COMMAND;
+            Arc::make_mut(habits).command_timeout = command;
         }
         device.profile = Arc::new(profile);
         device.endpoint.address = switch.addr().ip().to_string();
@@ -315,11 +333,20 @@ impl Site {
             inventory: Inventory { devices, ..Inventory::default() },
             schema: SCHEMA.clone(),
             locks_dir: locks.path().to_owned(),
-            request_timeout: CHANGE,
-            lock_wait: CHANGE / 2,
+            request_timeout: command * 10,
+            lock_wait: command * 5,
             queue_per_device: 64,
         });
-        let engine = Engine::new(world, Arc::new(mercury::transport::connector), 64);
+        let in_memory = switch.clone();
+        let connect = move |device: &Arc<Device>| -> Arc<dyn Connector> {
+            match wire {
+                Wire::Sockets => mercury::transport::connector(device),
+                Wire::Memory | Wire::Behind => {
+                    Arc::new(InMemory { switch: in_memory.clone(), device: device.clone() })
+                }
+            }
+        };
+        let engine = Engine::new(world, Arc::new(connect), 64);
         Self { switch, engine, locks }
     }
 
@@ -347,8 +374,8 @@ impl Site {
 }
 
 /// What is wrong with what became of a row; nothing if it is as it says.
-async fn played(row: &Row) -> String {
-    let site = Site::of(row).await;
+async fn played(row: &Row, wire: Wire, command: Duration) -> String {
+    let site = Site::of(row, wire, command).await;
     let (before, other) = (site.port(PORT), site.port("GigabitEthernet0/2"));
     let after = [
         "switchport mode trunk",
@@ -357,7 +384,7 @@ async fn played(row: &Row) -> String {
     ]
     .map(str::to_owned)
     .to_vec();
-    let Ok(change) = tokio::time::timeout(CHANGE * 5, site.change()).await else {
+    let Ok(change) = tokio::time::timeout(command * 50, site.change()).await else {
         return format!("it hangs; {:#?}", site.switch.commands());
     };
     let mut wrong = Vec::new();
@@ -413,11 +440,37 @@ async fn played(row: &Row) -> String {
     format!("{}\n    {told} {phases:?}\n    {}", wrong.join("; "), typed.join(" | "))
 }
 
-#[tokio::test]
-async fn what_bad_input_gets() {
+async fn play(rows: impl Iterator<Item = &'static Row>, wire: Wire, command: Duration) {
+    let played = rows.map(|row| async move { (row.name, played(row, wire, command).await) });
     let mut wrong = Wrong::default();
-    let rows = futures_util::stream::iter(ROWS).map(|row| async move { (row.name, played(row).await) });
-    let played: Vec<_> = rows.buffer_unordered(18).collect().await;
-    played.iter().for_each(|(name, problem)| wrong.cell(name, problem));
+    join_all(played).await.iter().for_each(|(name, problem)| wrong.cell(name, problem));
     wrong.none();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_bad_input_gets() {
+    play(ROWS.iter(), Wire::Memory, Duration::from_secs(2)).await;
+}
+
+/// Nothing here waits until a limit has passed, so it may be as long as a busy machine needs for
+/// megabytes in SSH.
+#[tokio::test]
+async fn over_ssh() {
+    let groups = ["nothing", "a secret", "a megabyte", "far too much", "gone", "an error"];
+    play(once(&groups), Wire::Sockets, Duration::from_secs(120)).await;
+}
+
+/// Apart from the megabytes: each of these waits for its limit, and a command that is answered at once
+/// needs far less of it on a busy machine.
+#[tokio::test]
+async fn silence_over_ssh() {
+    play(once(&["silence"]), Wire::Sockets, Duration::from_secs(8)).await;
+}
+
+/// The rows with such names, but for those that are tried again until the caller's time is up.
+fn once(groups: &[&str]) -> impl Iterator<Item = &'static Row> {
+    ROWS.iter().filter(|row| {
+        let again = row.faults.iter().any(|fault| fault.contains("@every"));
+        !again && groups.iter().any(|group| row.name.starts_with(group))
+    })
 }

@@ -78,7 +78,8 @@ impl Os for Junos {
             reply.text = match filter {
                 "display set" => set_text(config, &path),
                 "compare" => compared(self.active(), config),
-                _ => match filtered(&reply.text, filter) {
+                // A pattern with a bar in it stands between quotes.
+                _ => match filtered(&reply.text, &filter.replace('"', "")) {
                     Some(text) => text,
                     None => return self.unknown(session, line, usize::MAX, "syntax"),
                 },
