@@ -139,3 +139,65 @@ async fn no_timer_runs_out_while_another_is_lengthened() {
     assert_eq!(change.outcome, "applied", "{change:?}");
     assert_eq!(lab.leftovers().await, "");
 }
+
+/// Told to stop at once while a timer is lengthened, between two levels, or while it is confirmed: what is
+/// told of each switch is what it holds, then and when all timers are over.
+#[tokio::test(start_paused = true)]
+async fn told_to_stop_while_timers_run() {
+    let mut wrong = Wrong::default();
+    for wire in [Wire::Memory, Wire::Behind] {
+        for (name, rpc) in [
+            ("leaf1", LENGTHEN),
+            ("leaf1", "gnmi-confirm"),
+            ("leaf2", "gnmi-commit"),
+            ("leaf2", "gnmi-confirm"),
+        ] {
+            for what in [What::HangBefore, What::HangAfter] {
+                let lab = lab(&["leaf1", "leaf2"], wire).await;
+                let names = ["leaf1", "leaf2"];
+                let before = names.map(|name| lab.switch(name).running_xml());
+                let late = What::Delay(Duration::from_secs(7));
+                lab.switch("leaf2").inject(FaultSpec {
+                    rpc: "gnmi-get".to_owned(),
+                    nth: Nth::Only(2),
+                    what: late,
+                });
+                lab.switch(name).inject(FaultSpec::once(rpc, what.clone()));
+                let mut call = attach(&BOTH, 100);
+                call.targets[1].level = u8::from(wire == Wire::Behind);
+                let engine = lab.engine.clone();
+                let change = tokio::spawn(async move { engine.change(call).await.unwrap() });
+                seen(lab.switch(name), rpc, 1).await;
+                lab.engine.stop(mercury::transaction::shared::Level::AtOnce);
+                let change = change.await.unwrap();
+                let after = sound(&spec("leaf1", Kind::Gnmi), &[("eth1", 100)]).await;
+                let now = names.map(|name| lab.switch(name).running_xml());
+                tokio::time::sleep(Duration::from_secs(300)).await;
+                let later = names.map(|name| lab.switch(name).running_xml());
+                let mut problem = String::new();
+                for (at, end) in [end_of(&change, 0), end_of(&change, 1)].into_iter().enumerate() {
+                    let expected = match end {
+                        Some(End::Applied) => &after,
+                        Some(End::RolledBack(_)) => &before[at],
+                        other => {
+                            problem += &format!("{other:?} {:?}. ", change.devices[at].outcome);
+                            continue;
+                        }
+                    };
+                    if now[at] != *expected || later[at] != *expected {
+                        problem += &format!("{} is told as {end:?}. ", names[at]);
+                    }
+                }
+                problem += &lab.leftovers().await;
+                wrong.cell(
+                    &format!(
+                        "{} {name} {rpc} {what:?}",
+                        if wire == Wire::Behind { "behind" } else { "beside" }
+                    ),
+                    &problem,
+                );
+            }
+        }
+    }
+    wrong.none();
+}
