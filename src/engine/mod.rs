@@ -197,8 +197,9 @@ impl Engine {
             let device = &request.device.name;
             if let Some(path) = moved.get(device).filter(|path| is_open(path)) {
                 let why = format!(
-                    "an interrupted change of it is in {}, from when it had another address or port: give it that \
-                     one again until this is finished, or look at the device and empty the file",
+                    "a change of it is in {}, from when it had another address or port, and under way or interrupted: \
+                     wait for its end; if nobody finishes it, give the device that address and port again until this \
+                     is done, or look at the device and empty the file",
                     path.display()
                 );
                 return Err(Refusal::Unreachable { device: device.clone(), why });
@@ -413,7 +414,8 @@ fn moved(world: &World) -> BTreeMap<String, PathBuf> {
             path.file_name().is_some_and(|name| name == journal::file_name(&device.endpoint).as_str());
         (!is_own).then(|| (device.name.clone(), path))
     };
-    journal::left(&world.locks_dir).into_iter().filter_map(owned).collect()
+    // Also what is under way: nobody knows yet how it ends.
+    journal::open(&world.locks_dir).filter_map(owned).collect()
 }
 
 fn has_journal(world: &World, device: &Device) -> bool {

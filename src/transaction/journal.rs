@@ -99,7 +99,7 @@ pub fn left(dir: &FilePath) -> Vec<PathBuf> {
         // Its length counts only under the lock.
         file.is_ok_and(|file| file.try_lock().is_ok() && file.metadata().is_ok_and(|data| data.len() > 0))
     };
-    not_empty(dir).filter(is_left).collect()
+    open(dir).filter(is_left).collect()
 }
 
 /// The device that a journal is about, as the inventory called it then; none: it says none.
@@ -115,10 +115,11 @@ pub fn owner(path: &FilePath) -> Option<String> {
 
 /// How many journals hold something, under way or not.
 pub fn count_open(dir: &FilePath) -> usize {
-    not_empty(dir).count()
+    open(dir).count()
 }
 
-fn not_empty(dir: &FilePath) -> impl Iterator<Item = PathBuf> {
+/// Those journals.
+pub fn open(dir: &FilePath) -> impl Iterator<Item = PathBuf> {
     let files = std::fs::read_dir(dir).into_iter().flatten().flatten();
     let is_open = |data: std::fs::Metadata| data.is_file() && data.len() > 0;
     files.filter(move |file| file.metadata().is_ok_and(is_open)).map(|file| file.path())

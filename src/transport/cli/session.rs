@@ -200,21 +200,8 @@ impl CliSession {
 
     /// Gives lines where lines are taken.
     async fn lines(&mut self, lines: &str, deadline: Instant) -> Result<(), Fault> {
-        let lines = joined(lines, &self.habits);
-        let Some(not_read) = self.habits.not_read.clone() else {
-            return self.in_order(lines, deadline).await;
-        };
-        for (n, line) in lines.into_iter().enumerate() {
-            match self.command(&line, deadline).await {
-                Ok(output) => match unexpected(&not_read, &line, &output) {
-                    None => {}
-                    Some(error) => return Err(Fault::Rejected(vec![error])),
-                },
-                Err(Fault::NotSent(cause)) if n > 0 => return Err(Fault::Lost(cause)),
-                Err(fault) => return Err(fault),
-            }
-        }
-        Ok(())
+        let habits = self.habits.clone();
+        self.each(joined(lines, &habits), habits.not_read.as_ref(), deadline).await
     }
 
     /// Several commands, up to the first that fails. Not sent is only a flight of which nothing was.
@@ -223,10 +210,22 @@ impl CliSession {
         commands: impl IntoIterator<Item = String> + Send,
         deadline: Instant,
     ) -> Result<(), Fault> {
-        let commands: Vec<String> = commands.into_iter().collect();
+        self.each(commands.into_iter().collect(), None, deadline).await
+    }
+
+    /// The same; where nothing is read, what a command says that is not known is a refusal.
+    async fn each(
+        &mut self,
+        commands: Vec<String>,
+        not_read: Option<&NotRead>,
+        deadline: Instant,
+    ) -> Result<(), Fault> {
         for (n, command) in commands.iter().enumerate() {
             match self.command(command, deadline).await {
-                Ok(output) => self.said.extend(told(&output.errors, &output.text)),
+                Ok(output) => match not_read.and_then(|not_read| unexpected(not_read, command, &output)) {
+                    Some(error) => return Err(Fault::Rejected(vec![error])),
+                    None => self.said.extend(told(&output.errors, &output.text)),
+                },
                 Err(Fault::NotSent(cause)) if n > 0 => return Err(Fault::Lost(cause)),
                 Err(fault) => return Err(fault),
             }

@@ -116,6 +116,24 @@ async fn what_is_under_way_ends_as_it_began() {
     assert!(is_in(&leaf1, "eth1", 100));
 }
 
+/// Both addresses may lead to the same switch: two changes of it at once would not know of each other.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_address_waits_for_what_is_under_way_at_the_old_one() {
+    let leaf1 = switch("leaf1").await;
+    let before = site(&[("leaf1", &leaf1)]).limits("request_timeout = \"6s\"\nlock_wait = \"1s\"\n");
+    let mut service = before.serve().await;
+    leaf1.inject(FaultSpec::once("confirm", What::HangAfter));
+    let call = service.start_call("update_port", update_on("leaf1", "eth1", 100));
+    sees(&leaf1, "confirm", 1).await;
+    let elsewhere = simulated(&leaf1).replace("\"127.0.0.1\"", "\"localhost\"");
+    reload(&mut service, &before.blank().device("leaf1", &elsewhere), "configuration reloaded").await;
+    let early = service.call("update_port", update_on("leaf1", "eth2", 101)).await.expect_err("it is early");
+    assert!(early.message.contains("from when it had another address or port"), "{early:?}");
+    call.await.expect("the call ran").expect("its change was already on the switch");
+    service.call("update_port", update_on("leaf1", "eth2", 101)).await.expect("nothing is open any more");
+    assert!(is_in(&leaf1, "eth1", 100) && is_in(&leaf1, "eth2", 101));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn who_may_come_in_is_reloaded_but_not_where() {
     let before = site(&[]);

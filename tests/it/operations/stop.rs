@@ -91,7 +91,7 @@ async fn what_cannot_be_taken_back_is_left_to_the_next_start() {
     next.process.wait_for_output("of when it had another address or port").await;
     let no =
         next.call("update_port", update("eth2", "access", 101, &[])).await.expect_err("it is not settled");
-    assert!(no.message.contains("an interrupted change of it is in "), "{no:?}");
+    assert!(no.message.contains("a change of it is in "), "{no:?}");
     assert_eq!(next.process.terminate().await.code(), Some(1));
     let mut next = site.serve().await;
     next.process.wait_for_output("an interrupted change was taken back").await;
