@@ -8,10 +8,14 @@ const LENGTHEN: &str = "gnmi-set-rollback-duration";
 
 /// Switches with gNMI and the commit extension, whose commits wait so long at first.
 async fn lab(names: &[&str], wire: Wire) -> Lab {
+    lab_of(names, wire, SHORT).await
+}
+
+async fn lab_of(names: &[&str], wire: Wire, timer: Duration) -> Lab {
     let specs = names.iter().map(|name| spec(name, Kind::Gnmi)).collect();
     Lab::of(specs, wire, BUDGET, LOCK_WAIT, |profile| {
         if let Speaks::Gnmi(habits) = &mut profile.speaks {
-            Arc::make_mut(habits).commit_timer = Some(SHORT);
+            Arc::make_mut(habits).commit_timer = Some(timer);
         }
     })
     .await
@@ -107,4 +111,31 @@ async fn a_timer_that_cannot_be_lengthened_takes_all_back() {
         }
     }
     wrong.none();
+}
+
+/// A timer that is nearly as long as a call may take is lengthened once, and its switch is then left in peace.
+#[tokio::test(start_paused = true)]
+async fn a_timer_is_lengthened_once() {
+    let lab = lab_of(&["leaf1", "leaf2"], Wire::Memory, BUDGET - Duration::from_secs(5)).await;
+    let late = What::Delay(Duration::from_secs(38));
+    lab.switch("leaf2").inject(FaultSpec::once("gnmi-commit", late));
+    lab.leaf1().inject(FaultSpec::every(LENGTHEN, What::Delay(Duration::from_millis(10))));
+    assert_eq!(lab.attach(&BOTH, 100).await.outcome, "applied");
+    assert_eq!(lengthened(lab.leaf1()), 1);
+}
+
+/// Several timers that are half over, on switches that take their time: none runs out while another is
+/// lengthened.
+#[tokio::test(start_paused = true)]
+async fn no_timer_runs_out_while_another_is_lengthened() {
+    let names = ["leaf1", "leaf2", "leaf3"];
+    let lab = lab(&names, Wire::Memory).await;
+    for name in names {
+        let what = What::Delay(Duration::from_secs(7));
+        lab.switch(name).inject(FaultSpec { rpc: "gnmi-get".to_owned(), nth: Nth::Only(2), what });
+        lab.switch(name).inject(FaultSpec::once(LENGTHEN, What::Delay(Duration::from_secs(2))));
+    }
+    let change = lab.attach(&names.map(|name| (name, "eth1")), 100).await;
+    assert_eq!(change.outcome, "applied", "{change:?}");
+    assert_eq!(lab.leftovers().await, "");
 }
