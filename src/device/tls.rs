@@ -13,6 +13,7 @@ use crate::device::credentials::CredentialPolicy;
 use crate::device::ids::host;
 use crate::device::{GnmiEndpoint, Security, TlsSettings};
 use crate::pem;
+use crate::tls::words;
 
 /// IANA's port for gNMI.
 const PORT: u16 = 9339;
@@ -73,7 +74,7 @@ fn config(believed: &Item, identity: Option<(Item, Item)>) -> Option<ClientConfi
         Some((certificate, key)) => {
             let chain = file(&certificate, pem::certificates)?;
             let secret = file(&key, pem::private_key)?;
-            certificate.of(builder.with_client_auth_cert(chain, secret))?
+            certificate.of(builder.with_client_auth_cert(chain, secret).map_err(|error| words(&error)))?
         }
     };
     config.alpn_protocols = vec![b"h2".to_vec()];
