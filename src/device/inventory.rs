@@ -177,6 +177,11 @@ impl Context<'_> {
             }
             own.or(default).unwrap_or_default() && can
         };
+        let has_uplinks = own.trunk_ports.as_ref().is_some_and(|ports| !ports.is_empty());
+        if has_uplinks && profile.speaks.not_read().is_some() {
+            let why = "never tells what its uplinks carry, so no network can be added to them";
+            table.refuse("trunk_ports", format_args!("profile \"{}\" {why}", profile.name));
+        }
         let (can_edge, can_guard) = profile.spanning_tree();
         let stp_edge = wish("stp_edge", own.stp_edge, defaults.stp_edge, can_edge);
         let bpdu_guard = wish("bpdu_guard", own.bpdu_guard, defaults.bpdu_guard, can_guard);
