@@ -118,12 +118,16 @@ pub fn install(sink: Sink) {
 
 /// The change of one port, or of a network on one device, ended `took` after it arrived.
 pub fn record(request: &Request, report: &Report, took: Duration) {
-    metrics::ended(report.outcome.word(), &report.timings);
+    let counted = match &report.outcome {
+        Outcome::Applied { verified: false, .. } => "applied_not_verified",
+        outcome => outcome.word(),
+    };
+    metrics::ended(counted, &report.timings);
     let subject = request.intent.subject().to_string();
     let summary = report.plan.as_ref().map(Plan::summary);
     let (before, after) = summary.unwrap_or_else(|| ("not read".to_owned(), "not planned".to_owned()));
     let (phase, cause) = match &report.outcome {
-        Outcome::RolledBack { phase, cause } | Outcome::Unknown { phase, cause } => {
+        Outcome::RolledBack { phase, cause, .. } | Outcome::Unknown { phase, cause } => {
             (Some(*phase), Some(cause.as_str()))
         }
         Outcome::Unchanged | Outcome::Applied { .. } => (None, None),
@@ -237,6 +241,7 @@ fn emit(line: Line) {
                 digest = line.digest,
                 outcome = line.outcome,
                 saved = line.saved.map(tracing::field::display),
+                verified = line.verified,
                 risks = (!line.risks.is_empty()).then(|| line.risks.join("; ")),
                 phase = line.phase.map(tracing::field::display),
                 code = line.code,

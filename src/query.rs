@@ -18,9 +18,9 @@ use crate::plan::{self, PlanError, Risk};
 use crate::report::{self, Call, Refusal};
 use crate::schema::Schema;
 use crate::slice::Slice;
-use crate::transaction::Budget;
 use crate::transaction::lease::Live;
 use crate::transaction::worker::Workers;
+use crate::transaction::{Budget, journal};
 use crate::transport::ReadSet;
 use crate::vlan::{VlanId, VlanSet};
 use crate::world::World;
@@ -51,6 +51,8 @@ pub struct Seen {
     pub state: Slice,
     /// The device's, in the way in which it was asked; none: it was not.
     pub profile: Option<Arc<Profile>>,
+    /// Its journal is open.
+    pub is_unsettled: bool,
 }
 
 /// Ports beside what a caller says of them.
@@ -248,6 +250,7 @@ fn check_port(request: &Request, seen: &Seen, schema: &Schema) -> Result<Checked
         }
         Err(error) => return Err(Refusal::plan(&request.device, error)),
     }
+    checked.risks.extend(seen.is_unsettled.then_some(Risk::Unsettled));
     Ok(checked)
 }
 
@@ -309,7 +312,8 @@ async fn observe_one(
     if let Some(NotRead { why, .. }) = profile.speaks.not_read() {
         return Err(Refusal::NotRead { device: device.name.clone(), why: why.clone() });
     }
-    Ok(Seen { running, state, profile: Some(profile) })
+    let is_unsettled = journal::is_open(&world.locks_dir, &device.endpoint);
+    Ok(Seen { running, state, profile: Some(profile), is_unsettled })
 }
 
 #[cfg(test)]

@@ -113,9 +113,9 @@ pub async fn run(args: PlanArgs) -> Result<ExitCode> {
         let change = match args.live {
             true => {
                 let live = read(&request, &world).await?;
-                engine::planned(&request, &live.running, &world.schema, Some(&live))?
+                engine::planned(&request, &live.running, &world, Some(&live))?
             }
-            false => engine::planned(&request, &args.assumed(&request, &world.schema)?, &world.schema, None)?,
+            false => engine::planned(&request, &args.assumed(&request, &world.schema)?, &world, None)?,
         };
         devices.push(change);
     }

@@ -170,6 +170,18 @@ impl Context<'_> {
                 }
             }
         }
+        let allowed_ports = own.allowed_ports.or(defaults.allowed_ports);
+        let has_uplinks = own.trunk_ports.as_ref().is_some_and(|ports| !ports.is_empty());
+        let trunk_ports = own.trunk_ports.or(defaults.trunk_ports).unwrap_or_default();
+        let is_unread = profile.speaks_all().any(|speaks| speaks.not_read().is_some());
+        let protects = !protected_ports.is_empty() || !trunk_ports.is_empty();
+        if is_unread && protects && allowed_ports.is_none() {
+            table.refuse(
+                "profile",
+                "nothing is read by it, so that another name of a protected port or of an uplink would not be \
+                 noticed: allowed_ports must list the ports",
+            );
+        }
         // Said of one device it must be possible; said of all it counts where it is.
         let wish = |key: &'static str, own: Option<bool>, default: Option<bool>, can: bool| {
             if own == Some(true) && !can {
@@ -177,7 +189,6 @@ impl Context<'_> {
             }
             own.or(default).unwrap_or_default() && can
         };
-        let has_uplinks = own.trunk_ports.as_ref().is_some_and(|ports| !ports.is_empty());
         if has_uplinks && profile.speaks.not_read().is_some() {
             let why = "never tells what its uplinks carry, so no network can be added to them";
             table.refuse("trunk_ports", format_args!("profile \"{}\" {why}", profile.name));
@@ -195,7 +206,7 @@ impl Context<'_> {
             profile,
             allowed_vlans: allowed_vlans?,
             idle_vlans,
-            allowed_ports: own.allowed_ports.or(defaults.allowed_ports),
+            allowed_ports,
             protected_ports,
             port_names,
             on_detach,
@@ -204,7 +215,7 @@ impl Context<'_> {
                 .or(defaults.create_missing_vlans)
                 .unwrap_or_default(),
             save: own.save.or(defaults.save).unwrap_or(Save::Each),
-            trunk_ports: own.trunk_ports.or(defaults.trunk_ports).unwrap_or_default(),
+            trunk_ports,
             physical_networks: own.physical_networks.or(defaults.physical_networks).unwrap_or_default(),
             manage_vlans: own.manage_vlans.or(defaults.manage_vlans).unwrap_or_default(),
             protected_vlans: own.protected_vlans.or(defaults.protected_vlans).unwrap_or_default(),

@@ -8,17 +8,20 @@ use crate::report::{self, DeviceChange, Refusal};
 use crate::schema::Schema;
 use crate::slice::{Edit, Slice};
 use crate::transaction::Report;
+use crate::transaction::journal;
 use crate::transaction::lease::Live;
 use crate::transaction::outcome::{Outcome, Timings};
+use crate::world::World;
 
 /// A plan as a reviewer reads it, with the payloads that would be sent. Without `live`, `before`
 /// was assumed or given.
 pub fn planned(
     request: &Request,
     before: &Slice,
-    schema: &Schema,
+    world: &World,
     live: Option<&Live>,
 ) -> Result<DeviceChange, Refusal> {
+    let schema = &world.schema;
     let mut request = request.clone();
     if let Some(live) = live {
         request.adopt(&live.profile);
@@ -27,6 +30,9 @@ pub fn planned(
     let plan = plan::plan(request, before, schema).map_err(|e| Refusal::plan(&request.device, e))?;
     let mut risks = plan.risks.clone();
     risks.extend(request.held_back().map(|reason| Risk::Frozen { reason: reason.to_owned() }));
+    if journal::is_open(&world.locks_dir, &request.device.endpoint) {
+        risks.push(Risk::Unsettled);
+    }
     match live {
         Some(live) => {
             risks.extend(risk::of_state(&plan, &live.state));

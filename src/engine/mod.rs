@@ -217,7 +217,7 @@ impl Engine {
         let reads = |paths| ReadSet { paths, schema: world.schema.clone() };
         let reads = (reads(plan::consulted(request)), reads(query::state_of(request)));
         let live = self.workers.read(&request.device, world, reads, budget.deadline).await?;
-        let change = planned(request, &live.running, &world.schema, Some(&live))?;
+        let change = planned(request, &live.running, world, Some(&live))?;
         tracing::info!(
             request_id = request.caller.request_id,
             user = request.caller.user,
@@ -269,7 +269,7 @@ async fn together(
         let report = |request: Request| {
             let own = request.device.name == device;
             let cause = if own { why.clone() } else { format!("{device}: {why}") };
-            let report = Report::without_plan(Outcome::RolledBack { phase: Phase::Connect, cause });
+            let report = Report::without_plan(Outcome::as_before(Phase::Connect, cause));
             (request, report)
         };
         return Ok(requests.into_iter().map(report).collect());
@@ -302,7 +302,7 @@ async fn together(
         return Err(Refusal::plan(&request.device, error));
     }
     reports.extend(refused.into_iter().map(|(request, error)| {
-        let outcome = Outcome::RolledBack { phase: Phase::Plan, cause: error.to_string() };
+        let outcome = Outcome::as_before(Phase::Plan, error.to_string());
         (request, Report::without_plan(outcome))
     }));
     Ok(reports)
@@ -419,6 +419,5 @@ fn moved(world: &World) -> BTreeMap<String, PathBuf> {
 }
 
 fn has_journal(world: &World, device: &Device) -> bool {
-    let path = world.locks_dir.join(journal::file_name(&device.endpoint));
-    std::fs::metadata(path).is_ok_and(|file| file.len() > 0)
+    journal::is_open(&world.locks_dir, &device.endpoint)
 }

@@ -377,6 +377,69 @@ mod tests {
         }
     }
 
+    /// In which VLAN an access port is that was none before, or that no line has put into one, is not known.
+    #[test]
+    fn a_port_is_in_no_vlan_that_nobody_knows() {
+        let profile = &Profiles::default().get("supermicro_smis").unwrap();
+        let language = profile.speaks.language().unwrap();
+        let mut scope = Scope::default();
+        let vlans = PortScope { vlans: "100".parse().unwrap(), ..PortScope::default() };
+        scope.ports.insert("fx-ethernet 0/1".to_owned(), vlans);
+        let kind = "iana-if-type:ethernetCsmacd";
+        PortState::default().write("fx-ethernet 0/1", kind, &language.in_force, &mut scope.running);
+        let access = PortState {
+            mode: Some(Mode::Access),
+            access: Some(VlanId::known(100)),
+            enabled: Some(true),
+            ..PortState::default()
+        };
+        access.write("fx-ethernet 0/1", kind, &language.in_force, &mut scope.wanted);
+        let follow = |lines: &[&str]| {
+            let lines = format!("interface fx-ethernet 0/1\n{}\nexit\n", lines.join("\n"));
+            super::follow(&lines, &scope, language, Taken::Unseen).map(drop)
+        };
+        let (vlan, mode) = ("switchport access vlan 100", "switchport mode access");
+        assert_eq!(follow(&[vlan, mode, "no shutdown"]), Ok(()));
+        assert_eq!(follow(&["shutdown", mode, vlan, "no shutdown"]), Ok(()));
+        let why = follow(&[mode, vlan, "no shutdown"]).unwrap_err().to_string();
+        assert!(why.contains("a VLAN that nobody knows"), "{why}");
+    }
+
+    /// A port that is put into a VLAN in the VLAN's own section is added to those it is in.
+    #[test]
+    fn nothing_is_added_in_the_section_of_a_vlan_to_what_nobody_knows() {
+        let text = r#"
+            like = "supermicro_smis"
+            [[cli.own_lines]]
+            match = 'tagged (?<port>\S+)'
+            set = { mode = "trunk", vlans = "$vlan" }
+            in_vlan = true
+            [[cli.own_lines]]
+            match = 'clear (?<port>\S+)'
+            set = { vlans = "none" }
+        "#;
+        let profile = &own_profile(text);
+        let language = profile.speaks.language().unwrap();
+        let mut scope = Scope::default();
+        let vlans = PortScope { vlans: "100".parse().unwrap(), ..PortScope::default() };
+        scope.ports.insert("eth1".to_owned(), vlans);
+        let kind = "iana-if-type:ethernetCsmacd";
+        PortState::default().write("eth1", kind, &language.in_force, &mut scope.running);
+        let trunk = PortState {
+            mode: Some(Mode::Trunk),
+            vlans: Some("100".parse().unwrap()),
+            ..PortState::default()
+        };
+        trunk.write("eth1", kind, &language.in_force, &mut scope.wanted);
+        let lines = "vlan 100\ntagged eth1\nexit\n";
+        assert_eq!(
+            follow(&format!("clear eth1\n{lines}"), &scope, language, Taken::Unseen).map(drop),
+            Ok(())
+        );
+        let why = follow(lines, &scope, language, Taken::Unseen).unwrap_err().to_string();
+        assert!(why.contains("added to others that nobody knows"), "{why}");
+    }
+
     #[test]
     fn the_section_of_a_vlan_that_a_port_is_to_get_may_be_entered() {
         let profile = &Profiles::default().get("cisco_ios").unwrap();

@@ -19,7 +19,7 @@ use crate::device::{CliHabits, Language, Profile, Speaks};
 use crate::openconfig::{Interface, PortState, Reported, port_of};
 use crate::plan;
 use crate::slice::Slice;
-use crate::transport::cli::{Output, refusal};
+use crate::transport::cli::{Output, refusal, unexpected};
 use crate::transport::netconf;
 use crate::transport::{reported, understood};
 
@@ -55,6 +55,8 @@ pub struct Judged {
     pub port: Option<String>,
     /// The profile says how ports are asked for their state, and no output shows it.
     pub is_without_state: bool,
+    /// The profile reads nothing back.
+    pub is_unread: bool,
 }
 
 const SOURCE: &str = "# source:";
@@ -104,7 +106,8 @@ pub fn judge(text: &str, profile: &Profile, language: &Language) -> Judged {
     // Only on a command line is state read by them.
     let asks = habits.is_some() && !language.state.reads.is_empty();
     let is_without_state = asks && !judge.has_state;
-    Judged { entries, port: judge.port, is_without_state }
+    let is_unread = profile.speaks.not_read().is_some();
+    Judged { entries, port: judge.port, is_without_state, is_unread }
 }
 
 impl Judged {
@@ -126,7 +129,10 @@ impl Judged {
                 has(|v| matches!(v, Verdict::Accepted { configures: true, .. })),
             ),
             ("command that is refused", has(|v| matches!(v, Verdict::Refused(_)))),
-            ("command that reads a port or VLANs back", has(|v| matches!(v, Verdict::Read(_)))),
+            (
+                "command that reads a port or VLANs back",
+                self.is_unread || has(|v| matches!(v, Verdict::Read(_))),
+            ),
         ] {
             if !is_there {
                 mistakes.push((1, format!("it has no {kind}")));
@@ -172,7 +178,12 @@ impl<'h> Judge<'h> {
     fn verdict(&mut self, entry: &Entry) -> Verdict {
         let output = Output { text: entry.output.clone(), ..Output::default() };
         let refused = match self.habits {
-            Some(habits) => refusal(habits, &entry.command, &output).map(|e| e.message.unwrap_or_default()),
+            Some(habits) => {
+                let is_line = || self.language.line_rule(&entry.command).is_some();
+                let unexpected = || unexpected(habits, &entry.command, &output).filter(|_| is_line());
+                let refused = refusal(habits, &entry.command, &output).or_else(unexpected);
+                refused.map(|error| error.message.unwrap_or_default())
+            }
             None => STATUS
                 .is_match(&output.text)
                 .then(|| output.text.lines().next().unwrap_or_default().to_owned()),

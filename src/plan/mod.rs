@@ -112,7 +112,11 @@ impl Plan {
             true => "not known".to_owned(),
             false => describe(&subject, &self.before),
         };
-        let after = if self.is_empty() { before.clone() } else { describe(&subject, &self.after) };
+        let after = match self.is_empty() {
+            true => before.clone(),
+            false if self.risks.contains(&Risk::KeepsVlans) => "VLANs not known (down)".to_owned(),
+            false => describe(&subject, &self.after),
+        };
         (before, after)
     }
 }

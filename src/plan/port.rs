@@ -46,6 +46,10 @@ pub fn attach(request: &Request, attach: &Attach, before: &Slice) -> Result<Targ
 pub fn detach(request: &Request, detach: &Detach, before: &Slice) -> Result<Target, PlanError> {
     let (mut target, interface, vlans) = Target::of_port(request, &detach.port, before)?;
     target.detach(detach, &request.device, &interface, &vlans);
+    let is_blind = request.device.profile.speaks.not_read().is_some();
+    if is_blind && target.after.leaf(&vlans.mode).is_none() {
+        target.risks.push(Risk::KeepsVlans);
+    }
     if request.clears_spanning_tree() {
         StpPort::new(detach.port.as_str()).clear(&mut target.after);
     }

@@ -66,6 +66,10 @@ pub enum Risk {
     FormOnly,
     /// The running state was assumed or given, and what the device promises was not asked.
     NotRead,
+    /// Its journal is open: an earlier change is under way, or how it ended is not known.
+    Unsettled,
+    /// A detach that takes the port down and cannot say which VLANs go.
+    KeepsVlans,
     /// The switch never tells what it holds.
     NotVerified {
         why: String,
@@ -188,6 +192,14 @@ impl fmt::Display for Risk {
                 f,
                 "not verified: what the switch holds cannot be read back, so nothing is compared, every line \
                  is sent each time, and nothing can be taken back ({why})"
+            ),
+            Risk::KeepsVlans => f.write_str(
+                "the port goes down and may keep the VLANs it has, which cannot be read: who brings it up puts the \
+                 server back into them; a `default_vlan`, or on_detach = \"quarantine:<vlan>\", says which it gets",
+            ),
+            Risk::Unsettled => f.write_str(
+                "an earlier change of this switch is under way, or not settled: the next change takes back first \
+                 what it finds of it, so that what is shown here may be gone by then",
             ),
             Risk::LinkIsUp { received, sent } => {
                 f.write_str("the port's link is up: somebody is connected to it")?;

@@ -77,6 +77,7 @@ fn trunk() -> Request {
 
 fn checked(xml: &str) -> CheckedPort {
     let seen = Seen {
+        is_unsettled: false,
         running: SCHEMA.read_xml(xml).unwrap(),
         state: SCHEMA.read_state(xml).unwrap(),
         profile: None,
@@ -113,6 +114,7 @@ fn a_port_is_there_if_it_is_configured_or_reported() {
     };
     let is_there = |running: &str, state: &str| {
         let seen = Seen {
+            is_unsettled: false,
             running: SCHEMA.read_xml(running).unwrap(),
             state: SCHEMA.read_state(state).unwrap(),
             profile: None,

@@ -118,6 +118,11 @@ pub fn count_open(dir: &FilePath) -> usize {
     open(dir).count()
 }
 
+/// Whether the journal of this device holds something, under way or not.
+pub fn is_open(dir: &FilePath, endpoint: &Endpoint) -> bool {
+    std::fs::metadata(dir.join(file_name(endpoint))).is_ok_and(|file| file.len() > 0)
+}
+
 /// Those journals.
 pub fn open(dir: &FilePath) -> impl Iterator<Item = PathBuf> {
     let files = std::fs::read_dir(dir).into_iter().flatten().flatten();

@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 
 use tokio::time::Instant;
 
-use crate::device::{Device, Profile, Save};
+use crate::device::{Device, Profile, Save, Speaks};
 use crate::path::Path;
 use crate::slice::Slice;
 use crate::transaction::journal::{Journal, JournalError, Record};
@@ -167,9 +167,10 @@ impl Lease {
         }
     }
 
-    /// Whether there is such a way.
-    pub(super) fn lists(&self, transport: &str) -> bool {
-        self.ways.iter().any(|way| way.profile.speaks.transport() == transport)
+    /// Whether there is such a way, and what the device holds can be read over it.
+    pub(super) fn reads_over(&self, transport: &str) -> bool {
+        let reads = |speaks: &Speaks| speaks.transport() == transport && speaks.not_read().is_none();
+        self.ways.iter().any(|way| reads(&way.profile.speaks))
     }
 
     /// Only the way that an earlier transaction took may be taken: what it left pending is known nowhere

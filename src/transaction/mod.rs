@@ -157,8 +157,11 @@ async fn forward(parts: &mut [Participant<'_>], budget: Budget) -> Result<(), Fa
             all(join_all(level.iter_mut().map(|part| part.prolong_if_short(budget))).await)?;
         }
     }
+    if parts.iter().any(|part| part.is_due(budget)) {
+        // Together, and all: no timer runs out while another is lengthened.
+        all(join_all(parts.iter_mut().map(|part| part.prolong_if_short(budget))).await)?;
+    }
     for part in parts.iter_mut() {
-        part.prolong_if_due(budget).await?;
         part.check_margin(budget)?;
     }
     // From the first confirm on there is no cancel: each is driven to its end, then judged.

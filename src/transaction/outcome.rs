@@ -47,8 +47,14 @@ pub enum Outcome {
         #[serde(skip_serializing_if = "is_so", default = "so")]
         verified: bool,
     },
-    /// The running configuration is as it was before; `phase` is where it failed and `cause` why.
-    RolledBack { phase: Phase, cause: String },
+    /// The running configuration is as it was before; `phase` is where it failed and `cause` why. Not
+    /// compared is what was not sent, or not taken by who never tells what it holds.
+    RolledBack {
+        phase: Phase,
+        cause: String,
+        #[serde(skip_serializing_if = "is_so", default = "so")]
+        compared: bool,
+    },
     /// What the device holds is not known; `cause` says why and where to look.
     Unknown { phase: Phase, cause: String },
 }
@@ -73,8 +79,8 @@ fn so() -> bool {
     true
 }
 
-fn is_so(verified: &bool) -> bool {
-    *verified
+fn is_so(said: &bool) -> bool {
+    *said
 }
 
 impl fmt::Display for Saved {
@@ -128,10 +134,10 @@ impl fmt::Display for Outcome {
             Outcome::Applied { verified: false, .. } => f.write_str(
                 "applied, not verified: the switch took every line, and what it holds cannot be read",
             ),
-            Outcome::RolledBack { phase, cause } if phase.is_before_change() => {
+            Outcome::RolledBack { phase, cause, compared } if phase.is_before_change() || !compared => {
                 write!(f, "failed in phase {phase}: {cause}; the switch is as before, nothing was changed")
             }
-            Outcome::RolledBack { phase, cause } => {
+            Outcome::RolledBack { phase, cause, .. } => {
                 write!(f, "failed in phase {phase}: {cause}; the switch is as before, read back and compared")
             }
             Outcome::Unknown { phase, cause } => {
@@ -142,6 +148,11 @@ impl fmt::Display for Outcome {
 }
 
 impl Outcome {
+    /// Undone and compared, or never begun.
+    pub fn as_before(phase: Phase, cause: String) -> Self {
+        Self::RolledBack { phase, cause, compared: true }
+    }
+
     /// One word for logs and callers.
     pub fn word(&self) -> &'static str {
         match self {

@@ -38,8 +38,8 @@ impl Participant<'_> {
         self.unit() * units.ceil() as u32
     }
 
-    /// Commits, and does not let the timer run out while others of the change commit. `done` counts
-    /// those of `all` that have.
+    /// Commits, and does not let the timer run out while others of the change commit, or lengthen theirs.
+    /// `done` counts those of `all` that have.
     pub(super) async fn commit_beside(
         &mut self,
         done: &watch::Sender<usize>,
@@ -51,33 +51,36 @@ impl Participant<'_> {
         committed?;
         let mut others = done.subscribe();
         loop {
-            let due = self.due();
+            let due = self.due(budget);
             tokio::select! {
                 biased;
                 // The sender is here, so it is never an error.
                 () = async { drop(others.wait_for(|done| *done >= all).await) } => return Ok(()),
-                () = sleep_until(due.unwrap_or(budget.deadline)), if due.is_some() => self.prolong(budget).await?,
+                () = sleep_until(due.unwrap_or(budget.deadline)), if due.is_some() => {}
             }
+            done.send_modify(|done| *done -= 1);
+            let prolonged = self.prolong(budget).await;
+            done.send_modify(|done| *done += 1);
+            prolonged?;
         }
     }
 
-    /// When a shorter timer has to be lengthened: half of it is over. None: it need not be.
-    fn due(&self) -> Option<Instant> {
+    /// When a shorter timer has to be lengthened: half of it is over. None: it need not be, or it has been
+    /// and outlives the budget.
+    fn due(&self, budget: Budget) -> Option<Instant> {
         let first = self.lease.device.profile.commit_timer()?;
-        self.timer_end.filter(|_| self.batch.is_some()).map(|end| end - first / 2)
+        let end = self.timer_end.filter(|end| self.batch.is_some() && *end < budget.deadline)?;
+        Some(end - first / 2)
     }
 
-    /// Lengthens a timer that was made short to what is left of the budget, if half of it is over.
-    pub(super) async fn prolong_if_due(&mut self, budget: Budget) -> Result<(), Failed> {
-        match self.due() {
-            Some(due) if due <= Instant::now() => self.prolong(budget).await,
-            _ => Ok(()),
-        }
+    /// Whether half of a timer that was made short is over.
+    pub(super) fn is_due(&self, budget: Budget) -> bool {
+        self.due(budget).is_some_and(|due| due <= Instant::now())
     }
 
-    /// The same before something that may take long.
+    /// Lengthens a timer that was made short to what is left of the budget.
     pub(super) async fn prolong_if_short(&mut self, budget: Budget) -> Result<(), Failed> {
-        if self.due().is_some() { self.prolong(budget).await } else { Ok(()) }
+        if self.due(budget).is_some() { self.prolong(budget).await } else { Ok(()) }
     }
 
     async fn prolong(&mut self, budget: Budget) -> Result<(), Failed> {

@@ -131,7 +131,14 @@ impl Participant<'_> {
                 if self.reached == Reached::Locked {
                     self.unlock(budget).await;
                 }
-                self.outcome = Some(Outcome::RolledBack { phase, cause: why });
+                // This one changed nothing. What the earlier one left is another matter.
+                let is_unsettled = self.failure.as_ref().is_some_and(|own| own.phase == Phase::Recover);
+                self.outcome = Some(match is_unsettled {
+                    true => {
+                        Outcome::Unknown { phase, cause: format!("{why}; of this change nothing was sent") }
+                    }
+                    false => Outcome::as_before(phase, why),
+                });
                 return;
             }
         };
@@ -178,12 +185,8 @@ impl Participant<'_> {
                 Outcome::Unknown { phase, cause }
             }
             Settled::Before | Settled::TakenBack => {
-                self.lease.clear_journal();
-                let own = self.failure.as_ref().and_then(|failure| failure.blamed.clone());
-                if let Some(error_paths) = own {
-                    self.apart = Apart::Yes { error_paths };
-                }
-                Outcome::RolledBack { phase, cause: why }
+                self.is_as_before();
+                Outcome::as_before(phase, why)
             }
             Settled::After | Settled::Unsaved => {
                 Outcome::Unknown { phase, cause: format!("{why}; the change is still there") }
@@ -202,8 +205,8 @@ impl Participant<'_> {
             }
             // That nothing which changes anything was taken is all the proof there is, and enough.
             Settled::Blind => {
-                self.lease.clear_journal();
-                Outcome::RolledBack { phase: Phase::Connect, cause: why }
+                self.is_as_before();
+                Outcome::RolledBack { phase, cause: why, compared: false }
             }
             Settled::Open(open) | Settled::Stuck(open) => {
                 let cause =
@@ -211,6 +214,14 @@ impl Participant<'_> {
                 Outcome::Unknown { phase, cause }
             }
         });
+    }
+
+    /// Nothing is left to settle, and those who are not to blame may be tried apart.
+    fn is_as_before(&mut self) {
+        self.lease.clear_journal();
+        if let Some(error_paths) = self.failure.as_ref().and_then(|failure| failure.blamed.clone()) {
+            self.apart = Apart::Yes { error_paths };
+        }
     }
 
     /// Whether something of these lines may have changed a device that cannot be looked at.
@@ -278,11 +289,17 @@ impl Lease {
         let started = Instant::now();
         let ways = self.keep_to(&record.transport).await;
         let settled = settle(self, &case, budget.forward).await;
+        let locks = self.session.as_ref().is_some_and(|session| session.promises().locks);
+        let may_come = record.phase == Phase::Commit && record.timed == Timed::None && !locks;
         self.may_take(ways).await;
         timings.0.push((phase, started.elapsed()));
         let (device, requests) = (&record.device, record.request_ids.join(","));
         let digest = &record.digest;
         match settled {
+            Settled::Before if may_come => {
+                tracing::warn!(device, requests, digest, left_in = %record.phase, outcome = "unknown",
+                    "an interrupted change is not on the switch; what was sent of it may still take effect");
+            }
             Settled::Before | Settled::TakenBack => {
                 tracing::warn!(device, requests, digest, left_in = %record.phase, outcome = "rolled_back",
                     "an interrupted change was taken back; the switch is as before it");
@@ -312,15 +329,16 @@ impl Lease {
 
 impl Lease {
     /// The device's timer that an earlier transaction may have left. Where the profile does not list its
-    /// transport any more, nobody can cancel it: it has to run out, or it would take later changes back.
+    /// transport any more, or reads nothing over it, nobody can cancel it: it has to run out, or it would
+    /// take later changes back.
     fn timer_of(&self, record: &Record) -> Result<Timed, String> {
-        if record.timed == Timed::None || record.transport.is_empty() || self.lists(&record.transport) {
+        if record.timed == Timed::None || record.transport.is_empty() || self.reads_over(&record.transport) {
             return Ok(record.timed);
         }
         match record.timer_end.saturating_sub(unix_time_in(Duration::ZERO)) {
             0 => Ok(Timed::None),
             left => Err(format!(
-                "an earlier change over {} is not settled yet, which its profile does not list any more: \
+                "an earlier change over {} is not settled yet, which its profile does not read by any more: \
                  its timer runs for {left} s at most",
                 record.transport
             )),
@@ -373,6 +391,10 @@ async fn attempt(
 ) -> Result<Settled, Fault> {
     lease.connect(&mut Timings::default(), deadline).await?;
     let (schema, profile) = (lease.world.schema.clone(), lease.device.profile.clone());
+    // The profile said otherwise when the change was begun: that it reads as nothing proves nothing.
+    if profile.speaks.not_read().is_some() {
+        return Ok(Settled::Blind);
+    }
     let reads = ReadSet { paths: case.way_back.reads.iter().cloned().collect(), schema };
     let session = lease.session()?;
     if case.timed == Timed::Persist {

@@ -327,6 +327,9 @@ impl Worker {
             for (pending, done) in group.into_iter().zip(done) {
                 let failed = match &done.result {
                     Ok(Report { outcome: Outcome::RolledBack { phase, .. }, .. }) => Some(*phase),
+                    Ok(Report { outcome: Outcome::Unknown { phase: Phase::Recover, .. }, .. }) => {
+                        Some(Phase::Recover)
+                    }
                     _ => None,
                 };
                 // The group waited no longer than the shortest time of its members.
@@ -406,7 +409,7 @@ async fn recover(lease: &mut Lease, budget: Budget) -> Result<(), String> {
 
 pub(super) fn not_sent() -> Report {
     let cause = "the time was used up while waiting for the device; not sent".to_owned();
-    Report::without_plan(Outcome::RolledBack { phase: Phase::Queue, cause })
+    Report::without_plan(Outcome::as_before(Phase::Queue, cause))
 }
 
 /// The task that worked on it is gone, which is a defect; the journal holds what it left.

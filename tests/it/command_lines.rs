@@ -498,3 +498,26 @@ async fn connections_and_rights_that_sonic_takes_away() {
     );
     assert_eq!(in_database(&switch, PORT), before);
 }
+
+/// Mercury died while the first line was on its way: that it is not there yet is no proof that it never comes.
+#[tokio::test]
+async fn what_may_still_come_is_not_told_as_taken_back() {
+    const PORT: &str = "GigabitEthernet0/1";
+    const LINE: &str = "switchport access vlan";
+    let switch = start("cisco_ios", "vlan 100\nexit\n").await;
+    let site = site(&switch, "cisco_ios", "");
+    let service = site.serve().await;
+    switch.fault(CliFault::once(LINE, CliWhat::HangBefore).unwrap());
+    let change = service.start_call("update_port", update(PORT, "access", 100, &[]));
+    while !switch.commands().iter().any(|command| command.line.starts_with(LINE)) {
+        assert!(!change.is_finished());
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    drop(service);
+    change.abort();
+    let mut service = site.serve().await;
+    service.process.wait_for_output("left_in").await;
+    let log = service.log();
+    let told: Vec<&Value> = log.iter().filter(|event| !event["left_in"].is_null()).collect();
+    assert!(told.iter().all(|event| event["outcome"] == "unknown"), "{told:?}");
+}

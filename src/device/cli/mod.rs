@@ -106,3 +106,26 @@ pub struct TimerHabits {
     pub confirm: Vec<Expression>,
     pub cancel: Vec<Expression>,
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::device::{Speaks, own_profile};
+
+    #[test]
+    fn a_line_of_which_nothing_is_said_may_have_acted() {
+        let profile = own_profile(
+            "like = \"supermicro_smis\"\n[[cli.own_lines]]\nmatch = 'switchport'\n\
+             [[cli.own_lines]]\nmatch = 'keepalive'\n",
+        );
+        let Speaks::Cli(habits) = &profile.speaks else { panic!("it has a command line") };
+        let lines = "interface eth 1\nswitchport\nkeepalive\nexit\n";
+        for (refused, has_acted) in [
+            ("configure terminal", false),
+            ("interface eth 1", false),
+            ("switchport", true),
+            ("keepalive", true),
+        ] {
+            assert_eq!(habits.may_have_acted(lines, refused), has_acted, "{refused}");
+        }
+    }
+}

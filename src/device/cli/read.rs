@@ -49,7 +49,9 @@ impl CliHabits {
             ("together", together.is_some()),
         ];
         match (&not_read, contradicts.into_iter().find(|(_, is_there)| *is_there)) {
-            (Some(_), Some((key, _))) => return refused(table, key, "goes not with `not_read`"),
+            (Some(_), Some((key, _))) => {
+                return refused(table, key, "goes not with `not_read`, also where `like` brings it");
+            }
             (None, _) if language.reads.is_empty() => {
                 return refused(
                     table,

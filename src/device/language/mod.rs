@@ -165,14 +165,16 @@ impl Language {
         self.lines.iter().find(|rule| rule.pattern.is_match(line))
     }
 
-    /// Whether a line changes something by itself, and does not only say what others are about.
+    /// Whether a line changes something by itself, and does not only say what others are about. One of which
+    /// nothing is said may do what no request is about.
     pub fn acts(&self, line: &str) -> bool {
         self.line_rule(line).is_none_or(|rule| {
-            let names = rule.pattern.capture_names().flatten();
+            let names: Vec<&str> = rule.pattern.capture_names().flatten().collect();
             !rule.set.is_empty()
                 || !rule.unset.is_empty()
                 || rule.deletes_vlan
-                || names.into_iter().any(|name| name != "port")
+                || names.iter().any(|name| *name != "port")
+                || (names.is_empty() && !rule.leaves)
         })
     }
 

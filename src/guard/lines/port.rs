@@ -104,12 +104,16 @@ impl<'a> Follower<'a> {
         if says_all {
             self.told_all.insert(port);
         }
-        if self.taken == Taken::Unseen && !self.told_all.contains(port) {
+        if self.taken == Taken::Unseen {
             let joins = !gained(&old, &new, true).is_empty() && self.language.mode_by_members;
-            if joins || list("add")?.is_some() {
+            let adds = list("add")?.is_some() || rule.set.get(&PortField::Vlans) == Some(&SetTo::ThisVlan);
+            if (joins || adds) && !self.told_all.contains(port) {
                 return Err(
                     "a VLAN is added to others that nobody knows: none took them away before".to_owned()
                 );
+            }
+            if self.is_in_unknown(port, &new) {
+                return Err("here the port would be in a VLAN that nobody knows".to_owned());
             }
         }
         if new != old {
@@ -124,6 +128,17 @@ impl<'a> Follower<'a> {
         }
         self.ports.insert(port, new);
         Ok(())
+    }
+
+    /// Whether a port that was given a mode is untagged in what it was in before: no line has said where.
+    fn is_in_unknown(&self, port: &str, state: &PortState) -> bool {
+        let is_told = match state.mode {
+            None => true,
+            Some(Mode::Access) if self.language.one_list => state.vlans.is_some(),
+            Some(Mode::Access) => state.access.is_some(),
+            Some(Mode::Trunk) => state.native.is_some() || self.will[port].native.is_none(),
+        };
+        !is_told && state.enabled != Some(false)
     }
 
     /// What one step writes.

@@ -32,7 +32,7 @@ use crate::transport::ssh::{self, Stream};
 use crate::transport::{Connector, Fault, Session};
 pub use exec::ExecShell;
 use session::CliSession;
-pub(crate) use session::refusal;
+pub(crate) use session::{refusal, unexpected};
 pub use shell::{Output, Shell};
 pub use terminal::Terminal;
 

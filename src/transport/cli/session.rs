@@ -11,7 +11,7 @@ use super::flight;
 use super::shell::{Output, Shell};
 use crate::device::cli::{ShellHabits, TimerHabits};
 use crate::device::language::{Expression, ReadRule};
-use crate::device::{CliHabits, Device, NotRead};
+use crate::device::{CliHabits, Device};
 use crate::render::Payload;
 use crate::slice::Slice;
 use crate::transport::rows::{Rows, Wanted};
@@ -200,8 +200,8 @@ impl CliSession {
 
     /// Gives lines where lines are taken.
     async fn lines(&mut self, lines: &str, deadline: Instant) -> Result<(), Fault> {
-        let habits = self.habits.clone();
-        self.each(joined(lines, &habits), habits.not_read.as_ref(), deadline).await
+        let (lines, is_strict) = (joined(lines, &self.habits), self.habits.not_read.is_some());
+        self.each(lines, is_strict, deadline).await
     }
 
     /// Several commands, up to the first that fails. Not sent is only a flight of which nothing was.
@@ -210,19 +210,14 @@ impl CliSession {
         commands: impl IntoIterator<Item = String> + Send,
         deadline: Instant,
     ) -> Result<(), Fault> {
-        self.each(commands.into_iter().collect(), None, deadline).await
+        self.each(commands.into_iter().collect(), false, deadline).await
     }
 
-    /// The same; where nothing is read, what a command says that is not known is a refusal.
-    async fn each(
-        &mut self,
-        commands: Vec<String>,
-        not_read: Option<&NotRead>,
-        deadline: Instant,
-    ) -> Result<(), Fault> {
+    /// The same; strictly, what a command says that is not known is a refusal.
+    async fn each(&mut self, commands: Vec<String>, is_strict: bool, deadline: Instant) -> Result<(), Fault> {
         for (n, command) in commands.iter().enumerate() {
             match self.command(command, deadline).await {
-                Ok(output) => match not_read.and_then(|not_read| unexpected(not_read, command, &output)) {
+                Ok(output) => match unexpected(&self.habits, command, &output).filter(|_| is_strict) {
                     Some(error) => return Err(Fault::Rejected(vec![error])),
                     None => self.said.extend(told(&output.errors, &output.text)),
                 },
@@ -237,9 +232,28 @@ impl CliSession {
     async fn send(&mut self, deadline: Instant) -> Result<(), Fault> {
         let lines = self.held.take().ok_or_else(|| not_sent("nothing is staged"))?;
         self.shell.enter_configuration(deadline).await?;
-        let sent = self.lines(&lines, deadline).await;
+        let mut sent = self.lines(&lines, deadline).await;
+        if sent.is_ok() && self.habits.not_read.is_some() {
+            sent = self.leave_unread(deadline).await;
+        }
         self.leave(deadline).await;
         sent
+    }
+
+    /// The last that a system says of its lines is what it says when configuration mode is left.
+    async fn leave_unread(&mut self, deadline: Instant) -> Result<(), Fault> {
+        let habits = self.habits.clone();
+        let left = match (self.shell.leave_configuration(deadline).await, &habits.shell) {
+            (Ok(output), ShellHabits::Terminal(terminal)) => {
+                let command = terminal.leave.as_deref().unwrap_or_default();
+                refusal(&habits, command, &output).or_else(|| unexpected(&habits, command, &output))
+            }
+            (Ok(_), ShellHabits::Exec) => None,
+            // The lines were.
+            (Err(Fault::NotSent(cause)), _) => return Err(Fault::Lost(cause)),
+            (Err(fault), _) => return Err(fault),
+        };
+        left.map_or(Ok(()), |error| Err(Fault::Rejected(vec![error])))
     }
 
     /// A shell that does not come back from configuration mode is of no more use.
@@ -446,7 +460,8 @@ pub(crate) fn refusal(habits: &CliHabits, command: &str, output: &Output) -> Opt
 }
 
 /// Why a line was not taken by a system that cannot be asked: it said something that nobody knows.
-fn unexpected(not_read: &NotRead, line: &str, output: &Output) -> Option<DeviceError> {
+pub(crate) fn unexpected(habits: &CliHabits, line: &str, output: &Output) -> Option<DeviceError> {
+    let not_read = habits.not_read.as_ref()?;
     let is_known = |said: &&str| not_read.taken.iter().any(|taken| taken.is_match(said));
     let said = output.errors.lines().chain(output.text.lines()).filter(|said| !said.trim().is_empty());
     let unknown: Vec<&str> = said.filter(|said| !is_known(said)).take(MOST_SAID).collect();

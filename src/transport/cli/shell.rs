@@ -35,9 +35,9 @@ pub trait Shell: Send {
         Ok(())
     }
 
-    /// Leaves the configuration mode, from wherever in it.
-    async fn leave_configuration(&mut self, _: Instant) -> Result<(), Fault> {
-        Ok(())
+    /// Leaves the configuration mode, from wherever in it; what was said to that.
+    async fn leave_configuration(&mut self, _: Instant) -> Result<Output, Fault> {
+        Ok(Output::default())
     }
 
     /// False when the peer closed, or an answer was lost: open another.

@@ -83,17 +83,19 @@ impl Terminal {
     pub async fn enter_configuration(&mut self, deadline: Instant) -> Result<(), Fault> {
         let habits = self.habits.clone();
         match &habits.configure {
-            Some(configure) if !self.is_configuring() => self.change_mode(configure, true, deadline).await,
+            Some(configure) if !self.is_configuring() => {
+                self.change_mode(configure, true, deadline).await.map(drop)
+            }
             _ => Ok(()),
         }
     }
 
-    /// Leaves the configuration mode, from wherever in it.
-    pub async fn leave_configuration(&mut self, deadline: Instant) -> Result<(), Fault> {
+    /// Leaves the configuration mode, from wherever in it; what was said to that.
+    pub async fn leave_configuration(&mut self, deadline: Instant) -> Result<Output, Fault> {
         let habits = self.habits.clone();
         match &habits.leave {
             Some(leave) if self.is_configuring() => self.change_mode(leave, false, deadline).await,
-            _ => Ok(()),
+            _ => Ok(Output::default()),
         }
     }
 
@@ -102,10 +104,10 @@ impl Terminal {
         command: &str,
         configuring: bool,
         deadline: Instant,
-    ) -> Result<(), Fault> {
+    ) -> Result<Output, Fault> {
         let output = self.run(command, deadline).await?;
         if self.is_configuring() == configuring {
-            return Ok(());
+            return Ok(output);
         }
         let message =
             format!("after `{command}` it stands at {}: {}", self.prompt.mode(), output.text.trim());
@@ -312,7 +314,7 @@ impl Shell for Terminal {
         Terminal::enter_configuration(self, deadline).await
     }
 
-    async fn leave_configuration(&mut self, deadline: Instant) -> Result<(), Fault> {
+    async fn leave_configuration(&mut self, deadline: Instant) -> Result<Output, Fault> {
         Terminal::leave_configuration(self, deadline).await
     }
 

@@ -1,6 +1,7 @@
 //! Habits of gNMI targets that make their answers worth little: what a change is told to have come to is
 //! what the target holds, and nothing of it is left in the way of the next one.
 
+use mercury::plan::Risk;
 use mercury::sim::gnmi::{CommitExtension, GnmiQuirks};
 use mercury::transport::{Commit, ReadSet};
 use tonic::Code;
@@ -216,6 +217,10 @@ async fn what_comes_late_is_found_by_the_next() {
         if is_restarted {
             lab.restart();
         }
+        // Who looks before he changes something is told that it may not stay so.
+        let looked = Call { dry_run: true, ..attach(&[("leaf1", "eth1")], 100) };
+        let looked = lab.engine.change(looked).await.unwrap();
+        assert!(looked.devices[0].risks.contains(&Risk::Unsettled), "{looked:?}");
         let next = lab.attach(&[("leaf1", "eth2")], 101).await;
         assert_eq!(end_of(&next, 0), Some(End::Applied), "{next:?}");
         let running = lab.leaf1().running_xml();

@@ -8,10 +8,14 @@ const LENGTHEN: &str = "gnmi-set-rollback-duration";
 
 /// Switches with gNMI and the commit extension, whose commits wait so long at first.
 async fn lab(names: &[&str], wire: Wire) -> Lab {
+    lab_of(names, wire, SHORT).await
+}
+
+async fn lab_of(names: &[&str], wire: Wire, timer: Duration) -> Lab {
     let specs = names.iter().map(|name| spec(name, Kind::Gnmi)).collect();
     Lab::of(specs, wire, BUDGET, LOCK_WAIT, |profile| {
         if let Speaks::Gnmi(habits) = &mut profile.speaks {
-            Arc::make_mut(habits).commit_timer = Some(SHORT);
+            Arc::make_mut(habits).commit_timer = Some(timer);
         }
     })
     .await
@@ -104,6 +108,95 @@ async fn a_timer_that_cannot_be_lengthened_takes_all_back() {
                 (outcome, is_before) => format!("{outcome}, as before {is_before}: {change:?}"),
             };
             wrong.cell(&format!("{what:?}"), &problem);
+        }
+    }
+    wrong.none();
+}
+
+/// A timer that is nearly as long as a call may take is lengthened once, and its switch is then left in peace.
+#[tokio::test(start_paused = true)]
+async fn a_timer_is_lengthened_once() {
+    let lab = lab_of(&["leaf1", "leaf2"], Wire::Memory, BUDGET - Duration::from_secs(5)).await;
+    let late = What::Delay(Duration::from_secs(38));
+    lab.switch("leaf2").inject(FaultSpec::once("gnmi-commit", late));
+    lab.leaf1().inject(FaultSpec::every(LENGTHEN, What::Delay(Duration::from_millis(10))));
+    assert_eq!(lab.attach(&BOTH, 100).await.outcome, "applied");
+    assert_eq!(lengthened(lab.leaf1()), 1);
+}
+
+/// Several timers that are half over, on switches that take their time: none runs out while another is
+/// lengthened.
+#[tokio::test(start_paused = true)]
+async fn no_timer_runs_out_while_another_is_lengthened() {
+    let names = ["leaf1", "leaf2", "leaf3"];
+    let lab = lab(&names, Wire::Memory).await;
+    for name in names {
+        let what = What::Delay(Duration::from_secs(7));
+        lab.switch(name).inject(FaultSpec { rpc: "gnmi-get".to_owned(), nth: Nth::Only(2), what });
+        lab.switch(name).inject(FaultSpec::once(LENGTHEN, What::Delay(Duration::from_secs(2))));
+    }
+    let change = lab.attach(&names.map(|name| (name, "eth1")), 100).await;
+    assert_eq!(change.outcome, "applied", "{change:?}");
+    assert_eq!(lab.leftovers().await, "");
+}
+
+/// Told to stop at once while a timer is lengthened, between two levels, or while it is confirmed: what is
+/// told of each switch is what it holds, then and when all timers are over.
+#[tokio::test(start_paused = true)]
+async fn told_to_stop_while_timers_run() {
+    let mut wrong = Wrong::default();
+    for wire in [Wire::Memory, Wire::Behind] {
+        for (name, rpc) in [
+            ("leaf1", LENGTHEN),
+            ("leaf1", "gnmi-confirm"),
+            ("leaf2", "gnmi-commit"),
+            ("leaf2", "gnmi-confirm"),
+        ] {
+            for what in [What::HangBefore, What::HangAfter] {
+                let lab = lab(&["leaf1", "leaf2"], wire).await;
+                let names = ["leaf1", "leaf2"];
+                let before = names.map(|name| lab.switch(name).running_xml());
+                let late = What::Delay(Duration::from_secs(7));
+                lab.switch("leaf2").inject(FaultSpec {
+                    rpc: "gnmi-get".to_owned(),
+                    nth: Nth::Only(2),
+                    what: late,
+                });
+                lab.switch(name).inject(FaultSpec::once(rpc, what.clone()));
+                let mut call = attach(&BOTH, 100);
+                call.targets[1].level = u8::from(wire == Wire::Behind);
+                let engine = lab.engine.clone();
+                let change = tokio::spawn(async move { engine.change(call).await.unwrap() });
+                seen(lab.switch(name), rpc, 1).await;
+                lab.engine.stop(mercury::transaction::shared::Level::AtOnce);
+                let change = change.await.unwrap();
+                let after = sound(&spec("leaf1", Kind::Gnmi), &[("eth1", 100)]).await;
+                let now = names.map(|name| lab.switch(name).running_xml());
+                tokio::time::sleep(Duration::from_secs(300)).await;
+                let later = names.map(|name| lab.switch(name).running_xml());
+                let mut problem = String::new();
+                for (at, end) in [end_of(&change, 0), end_of(&change, 1)].into_iter().enumerate() {
+                    let expected = match end {
+                        Some(End::Applied) => &after,
+                        Some(End::RolledBack(_)) => &before[at],
+                        other => {
+                            problem += &format!("{other:?} {:?}. ", change.devices[at].outcome);
+                            continue;
+                        }
+                    };
+                    if now[at] != *expected || later[at] != *expected {
+                        problem += &format!("{} is told as {end:?}. ", names[at]);
+                    }
+                }
+                problem += &lab.leftovers().await;
+                wrong.cell(
+                    &format!(
+                        "{} {name} {rpc} {what:?}",
+                        if wire == Wire::Behind { "behind" } else { "beside" }
+                    ),
+                    &problem,
+                );
+            }
         }
     }
     wrong.none();

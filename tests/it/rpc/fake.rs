@@ -204,6 +204,7 @@ impl Engine for Fake {
                     (
                         name,
                         Seen {
+                            is_unsettled: false,
                             running,
                             state: world.schema.read_state(&reported.state).unwrap(),
                             profile: None,
@@ -252,7 +253,7 @@ fn device_change(target: &Target, end: Ends, dry_run: bool) -> DeviceChange {
     let outcome = match end {
         Ends::Unchanged => Outcome::Unchanged,
         Ends::Applied => Outcome::Applied { saved: Saved::WithCommit, verified: true },
-        Ends::RolledBack { phase, cause } => Outcome::RolledBack { phase, cause },
+        Ends::RolledBack { phase, cause } => Outcome::as_before(phase, cause),
         Ends::Unknown { phase, cause } => Outcome::Unknown { phase, cause },
     };
     DeviceChange {

@@ -21,9 +21,9 @@ impl Shell for Notes {
         Ok(Output { text: "interface GigabitEthernet1/0/1\n".to_owned(), ..Output::default() })
     }
 
-    async fn leave_configuration(&mut self, _: Instant) -> Result<(), Fault> {
+    async fn leave_configuration(&mut self, _: Instant) -> Result<Output, Fault> {
         self.0.lock().unwrap().push("(leaves)".to_owned());
-        Ok(())
+        Ok(Output::default())
     }
 
     fn is_open(&self) -> bool {
