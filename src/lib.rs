@@ -14,7 +14,8 @@
 //! [`query`] (questions, which change nothing), [`config`] and [`device`] (what the operator wrote),
 //! [`import`] (what he wrote for others: their inventories), [`openconfig`] (where things are in its
 //! model), [`schema`] (libyang), [`xml`] (how a node is written), [`gnmi`] (its messages), [`world`] (one
-//! immutable configuration per request), [`pem`] (certificates and keys), [`report`] (what people and callers read), [`audit`] and
+//! immutable configuration per request), [`pem`] (certificates and keys), `tls` (its
+//! errors, in words), [`report`] (what people and callers read), [`audit`] and
 //! [`metrics`], [`service`] (the process: start, reload, end), [`sim`] (the embedded simulator; it shares
 //! no planning code), [`lint`] (mistakes in profiles and templates, found without a switch), [`client`]
 //! (for those who call), [`cli`].
@@ -47,6 +48,7 @@ pub mod schema;
 pub mod service;
 pub mod sim;
 pub mod slice;
+mod tls;
 pub mod transaction;
 pub mod transport;
 pub mod vlan;

@@ -9,6 +9,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::config::reader::open_regular;
 use crate::device::credentials::private_text;
+use crate::tls::words;
 
 /// Longer than any chain, in bytes.
 const MAX_FILE: u64 = 1 << 20;
@@ -40,7 +41,9 @@ pub fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
 pub fn authorities(path: &Path) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(path)? {
-        roots.add(certificate).map_err(|error| format!("a certificate in it cannot be used: {error}"))?;
+        roots
+            .add(certificate)
+            .map_err(|error| format!("a certificate in it cannot be used: {}", words(&error)))?;
     }
     Ok(roots)
 }

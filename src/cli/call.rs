@@ -178,6 +178,8 @@ fn in_words(error: &ClientError) -> String {
             class if !class.is_empty() => format!("error {} {class}: {}", failure.code, failure.message),
             _ => format!("error {}: {}", failure.code, failure.message),
         },
+        ClientError::Unasked { used: "Basic", .. } => format!("{error}; try --digest"),
+        ClientError::Unasked { .. } => format!("{error}; try without --digest"),
         other => other.to_string(),
     }
 }

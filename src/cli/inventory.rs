@@ -35,12 +35,15 @@ pub struct ImportArgs {
     /// TOML is printed and the passwords are left where they are.
     #[arg(long)]
     out: Option<PathBuf>,
-    /// The profile for a device type.
+    /// The profile for a device type, which may be named without `netmiko_`.
     #[arg(long = "profile", value_name = "TYPE=PROFILE", value_parser = pair)]
     chosen: Vec<(String, String)>,
     /// A directory of profiles, as `[models] profiles`.
     #[arg(long)]
     profiles: Option<PathBuf>,
+    /// A directory with a directory of templates a profile, as `[models] templates`.
+    #[arg(long)]
+    templates: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -61,7 +64,7 @@ pub fn run(command: InventoryCommand) -> Result<ExitCode> {
         From::Ngs => (Kind::Ngs, "devices.toml"),
         From::IronicConf => (Kind::Ironic, "mercury.toml"),
     };
-    let profiles = profiles(args.profiles.as_deref())?;
+    let profiles = profiles(args.profiles.as_deref(), args.templates.as_deref())?;
     let types = DeviceTypes { profiles: &profiles, chosen: args.chosen.into_iter().collect() };
     let written = import::import(kind, &args.file, &types)?;
     match &args.out {
@@ -79,9 +82,9 @@ pub fn run(command: InventoryCommand) -> Result<ExitCode> {
     Ok(ExitCode::from(if written.complete { 0 } else { 2 }))
 }
 
-fn profiles(directory: Option<&Path>) -> Result<Profiles> {
+fn profiles(directory: Option<&Path>, templates: Option<&Path>) -> Result<Profiles> {
     let problems = Problems::default();
-    let profiles = Profiles::read(directory, None, &problems);
+    let profiles = Profiles::read(directory, templates, &problems);
     Ok(problems.finish(Some(profiles))?)
 }
 

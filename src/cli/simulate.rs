@@ -41,11 +41,11 @@ pub struct SimulateArgs {
     /// or absent; gnmi-origin-required; gnmi-unlisted=MODULE.
     #[arg(long = "switch", value_name = "SPEC", value_parser = parse_switch, required_unless_present = "systems")]
     switches: Vec<SwitchArg>,
-    /// cisco_ios or name=leaf2,os=cisco_ios,port=0,ports=Ethernet1..Ethernet48
+    /// cisco_ios or name=leaf2,os=cisco_ios,port=0,ports=GigabitEthernet0/1..GigabitEthernet0/48
     ///
     /// A command line: arista_eos, cisco_ios, juniper_junos or sonic; without a name it has the system's.
     /// More keys: hostname=NAME; variant=NAME for what only some devices of the system do;
-    /// timers=N lets its timers run N times as fast; no-link=Ethernet1 reports these ports down;
+    /// timers=N lets its timers run N times as fast; no-link=GigabitEthernet0/1 reports these ports down;
     /// config=FILE has lines of its first configuration, as they would be entered.
     #[arg(long = "system", value_name = "SPEC", value_parser = cli_switch::parse)]
     systems: Vec<SystemArg>,

@@ -93,6 +93,22 @@ impl Authenticator {
         *nonce.lock().unwrap_or_else(PoisonError::into_inner) = challenge.filter(|_| again);
         again
     }
+
+    /// The scheme that was used and those that are offered, where it is none of them.
+    pub fn unasked(&self, headers: &HeaderMap) -> Option<(&'static str, String)> {
+        let used = match self.scheme {
+            Scheme::None => return None,
+            Scheme::Basic(_) => "Basic",
+            Scheme::Digest { .. } => "Digest",
+        };
+        let mut offered: Vec<&str> = Vec::new();
+        for value in headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok()) {
+            offered.extend(parse_challenges(value).ok()?.iter().map(|challenge| challenge.scheme));
+        }
+        let is_offered = offered.iter().any(|scheme| scheme.eq_ignore_ascii_case(used));
+        offered.dedup_by(|a, b| a.eq_ignore_ascii_case(b));
+        (!is_offered && !offered.is_empty()).then(|| (used, offered.join(", ")))
+    }
 }
 
 /// SHA-256 before MD5, and only with `qop`: without it an answer can be replayed.

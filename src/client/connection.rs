@@ -20,6 +20,7 @@ use tokio_rustls::TlsConnector;
 
 use super::error::ClientError;
 use super::place::{Origin, Place};
+use crate::tls::io_words;
 
 /// Connections to one service or, after a redirect, to several.
 pub struct Connections {
@@ -136,7 +137,7 @@ impl Connections {
         });
         match connected.await {
             Ok(Ok(sender)) => Ok(sender),
-            Ok(Err(error)) => Err(not_sent(place, error.to_string())),
+            Ok(Err(error)) => Err(not_sent(place, io_words(&error))),
             Err(_) => Err(not_sent(place, "no connection in time".to_owned())),
         }
     }

@@ -21,6 +21,9 @@ pub enum ClientError {
     /// HTTP refused or failed; `message` is what the service says of it.
     #[error("{to}: HTTP {status}: {message}")]
     Status { to: String, status: u16, message: String },
+    /// The service asks for a user and password in another way than that in which they were to be shown.
+    #[error("{to}: HTTP 401: it takes {offered}, and {used} was chosen")]
+    Unasked { to: String, used: &'static str, offered: String },
     /// The service answered with an error.
     #[error(transparent)]
     Rpc(#[from] RpcFailure),
@@ -41,7 +44,7 @@ impl ClientError {
     /// before asking again; asking for the same again does no harm.
     pub fn is_outcome_unknown(&self) -> bool {
         match self {
-            Self::Setup { .. } | Self::NotSent { .. } => false,
+            Self::Setup { .. } | Self::NotSent { .. } | Self::Unasked { .. } => false,
             Self::Lost { .. } | Self::Malformed { .. } => true,
             // All other statuses say that the request went no further (RFC 9110 15).
             Self::Status { status, .. } => {

@@ -141,6 +141,14 @@ impl Client {
                     place = self.follow(&place, &answer)?;
                     redirects += 1;
                 }
+                StatusCode::UNAUTHORIZED => {
+                    return Err(match self.authenticator.unasked(&answer.headers) {
+                        Some((used, offered)) => {
+                            ClientError::Unasked { to: place.to_string(), used, offered }
+                        }
+                        None => refused(&place, &answer),
+                    });
+                }
                 _ => return Err(refused(&place, &answer)),
             }
         }

@@ -10,6 +10,7 @@ use rustls::{ClientConfig, RootCertStore};
 use super::Options;
 use super::error::ClientError;
 use crate::device::credentials::private_text;
+use crate::tls::words;
 
 /// Reads the certificates and the key that the options name. Without a CA file the system's are believed.
 pub fn config(options: &Options) -> Result<Arc<ClientConfig>, ClientError> {
@@ -20,7 +21,7 @@ pub fn config(options: &Options) -> Result<Arc<ClientConfig>, ClientError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|error| setup("TLS", &error))?
+        .map_err(|error| setup("TLS", words(&error)))?
         .with_root_certificates(roots);
     let mut config = match &options.identity {
         None => builder.with_no_client_auth(),
@@ -33,7 +34,7 @@ pub fn config(options: &Options) -> Result<Arc<ClientConfig>, ClientError> {
                 what: name.clone(),
                 why: "does not parse as an unencrypted private key in PEM".to_owned(),
             })?;
-            builder.with_client_auth_cert(chain, key).map_err(|error| setup(&name, &error))?
+            builder.with_client_auth_cert(chain, key).map_err(|error| setup(&name, words(&error)))?
         }
     };
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
@@ -43,7 +44,7 @@ pub fn config(options: &Options) -> Result<Arc<ClientConfig>, ClientError> {
 fn roots_from(path: &Path) -> Result<RootCertStore, ClientError> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(path)? {
-        roots.add(certificate).map_err(|error| setup(&path.display().to_string(), &error))?;
+        roots.add(certificate).map_err(|error| setup(&path.display().to_string(), words(&error)))?;
     }
     Ok(roots)
 }
@@ -71,10 +72,10 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, ClientError
             Err(ClientError::Setup { what: name, why: "holds no certificate in PEM".to_owned() })
         }
         Ok(all) => Ok(all),
-        Err(error) => Err(setup(&name, &error)),
+        Err(error) => Err(setup(&name, error.to_string())),
     }
 }
 
-fn setup(what: &str, error: &dyn std::error::Error) -> ClientError {
-    ClientError::Setup { what: what.to_owned(), why: error.to_string() }
+fn setup(what: &str, why: String) -> ClientError {
+    ClientError::Setup { what: what.to_owned(), why }
 }

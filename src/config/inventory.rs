@@ -41,14 +41,14 @@ pub(super) fn read(
         }
         let switches_conf = table.get("switches_conf");
         let entries = table.entries("profiles").into_iter();
-        let chosen = entries
+        inventory.device_types = entries
             .filter_map(|(device_type, item)| {
                 let profile = item.read(|name| profiles.get(name))?;
                 Some((device_type, profile.name.clone()))
             })
             .collect();
         if let Some(path) = switches_conf.as_ref().and_then(|item| existing(item, item.path()?)) {
-            let types = DeviceTypes { profiles, chosen };
+            let types = DeviceTypes { profiles, chosen: inventory.device_types.clone() };
             switches::read(&path, &types, &context, &mut taken, &mut inventory, problems);
         }
         if devices.is_none() && switches_conf.is_none() {

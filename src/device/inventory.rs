@@ -171,6 +171,7 @@ impl Context<'_> {
             }
         }
         let allowed_ports = own.allowed_ports.or(defaults.allowed_ports);
+        let has_uplinks = own.trunk_ports.as_ref().is_some_and(|ports| !ports.is_empty());
         let trunk_ports = own.trunk_ports.or(defaults.trunk_ports).unwrap_or_default();
         let is_unread = profile.speaks_all().any(|speaks| speaks.not_read().is_some());
         let protects = !protected_ports.is_empty() || !trunk_ports.is_empty();
@@ -188,6 +189,10 @@ impl Context<'_> {
             }
             own.or(default).unwrap_or_default() && can
         };
+        if has_uplinks && profile.speaks.not_read().is_some() {
+            let why = "never tells what its uplinks carry, so no network can be added to them";
+            table.refuse("trunk_ports", format_args!("profile \"{}\" {why}", profile.name));
+        }
         let (can_edge, can_guard) = profile.spanning_tree();
         let stp_edge = wish("stp_edge", own.stp_edge, defaults.stp_edge, can_edge);
         let bpdu_guard = wish("bpdu_guard", own.bpdu_guard, defaults.bpdu_guard, can_guard);

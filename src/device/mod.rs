@@ -205,6 +205,8 @@ pub struct Inventory {
     pub physical_networks: BTreeMap<String, PhysicalNetwork>,
     /// What an inventory of another format says that has no effect here, each with file and line.
     pub remarks: Vec<String>,
+    /// The names of profiles that `[inventory.profiles]` gives device types of other inventories.
+    pub device_types: BTreeMap<String, String>,
     /// Made when it is first asked for, and right as long as the devices stay as they are then.
     pub index: Index,
 }

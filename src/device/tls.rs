@@ -13,6 +13,7 @@ use crate::device::credentials::CredentialPolicy;
 use crate::device::ids::host;
 use crate::device::{GnmiEndpoint, Security, TlsSettings};
 use crate::pem;
+use crate::tls::words;
 
 /// IANA's port for gNMI.
 const PORT: u16 = 9339;
@@ -73,7 +74,7 @@ fn config(believed: &Item, identity: Option<(Item, Item)>) -> Option<ClientConfi
         Some((certificate, key)) => {
             let chain = file(&certificate, pem::certificates)?;
             let secret = file(&key, pem::private_key)?;
-            certificate.of(builder.with_client_auth_cert(chain, secret))?
+            certificate.of(builder.with_client_auth_cert(chain, secret).map_err(|error| words(&error)))?
         }
     };
     config.alpn_protocols = vec![b"h2".to_vec()];
@@ -94,11 +95,17 @@ impl Believed {
     }
 }
 
-/// As `openssl x509 -fingerprint -sha256` prints it.
+/// As `openssl x509 -fingerprint -sha256` prints it, the whole line or what is right of the `=`.
 fn fingerprint(text: &str) -> Result<[u8; 32], String> {
-    let digits: String = text.strip_prefix("sha256:").unwrap_or(text).split(':').collect();
+    let text = text.trim().to_ascii_lowercase();
+    let named = ["sha256 fingerprint=", "sha256:"].iter().find_map(|name| text.strip_prefix(name));
+    let digits: String = named.unwrap_or(&text).split(':').collect();
     let bytes = hex::decode(digits).ok().and_then(|bytes| bytes.try_into().ok());
-    bytes.ok_or_else(|| "expected a certificate's SHA-256 fingerprint, 32 octets in hexadecimal".to_owned())
+    bytes.ok_or_else(|| {
+        "expected a certificate's SHA-256 fingerprint, \"sha256:AB:CD:...\" with 32 octets in hexadecimal, or the \
+         line that `openssl x509 -fingerprint -sha256` prints"
+            .to_owned()
+    })
 }
 
 /// A certificate that is not the one of the inventory.
@@ -164,10 +171,18 @@ mod tests {
     fn a_fingerprint_as_openssl_prints_it() {
         let plain = "ab".repeat(32);
         let colons = vec!["AB"; 32].join(":");
-        for text in [plain.clone(), colons, format!("sha256:{plain}")] {
+        for text in [
+            plain.clone(),
+            colons.clone(),
+            format!("sha256:{plain}"),
+            format!("SHA256:{colons}"),
+            format!("sha256 Fingerprint={colons}"),
+            format!("SHA256 Fingerprint={colons}\n"),
+        ] {
             assert_eq!(fingerprint(&text), Ok([0xab; 32]), "{text}");
         }
-        for bad in ["", "ab", "sha1:ab", &"ab".repeat(31), &"zz".repeat(32)] {
+        let other = format!("SHA1 Fingerprint={colons}");
+        for bad in ["", "ab", "sha1:ab", &"ab".repeat(31), &"zz".repeat(32), &other] {
             assert!(fingerprint(bad).is_err(), "{bad}");
         }
     }

@@ -110,7 +110,7 @@ fn inventory(
 ) {
     let Ok(text) = file_text(file, 0).map_err(|why| problems.about_file(file, why)) else { return };
     let source = Source { file, text: &text, problems };
-    let types = DeviceTypes { profiles: &settings.profiles, chosen: Default::default() };
+    let types = DeviceTypes { profiles: &settings.profiles, chosen: settings.inventory.device_types.clone() };
     let there = switches::import(source, &types);
     let defaults = Defaults { allowed_vlans: conf.allowed_vlans.clone(), ..Defaults::default() };
     let devices = super::read(&there, source, &settings.profiles, &defaults);
@@ -140,6 +140,10 @@ fn one(here: &Device, there: &Device, imported: &Imported, conf: &IronicConf, di
         mac.or(device.datapath_id.map(|id| id.to_string())).unwrap_or_else(|| "none".to_owned())
     };
     differ("switch id", id(there), id(here));
+    // Where its type leads nowhere, any profile stands for it.
+    if imported.no_profile.is_none() {
+        differ("profile", there.profile.name.clone(), here.profile.name.clone());
+    }
     differ("address", there.endpoint.address.clone(), here.endpoint.address.clone());
     if imported.literal("port").is_some() {
         differ("port", there.endpoint.port.to_string(), here.endpoint.port.to_string());

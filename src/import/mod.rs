@@ -9,7 +9,7 @@ pub mod switches;
 mod take;
 pub mod write;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -31,6 +31,8 @@ pub struct Imported {
     pub section: String,
     /// Where the device begins in the file that it comes from, in bytes.
     pub span: Range<usize>,
+    /// Empty where there is none.
+    pub device_type: String,
     pub settings: Vec<Setting>,
     pub password: Option<SecretString>,
     pub enable_secret: Option<SecretString>,
@@ -92,8 +94,12 @@ pub fn import(kind: Kind, file: &Path, types: &DeviceTypes) -> Result<Written, C
         let devices = match kind {
             Kind::Switches => switches::import(source, types),
             Kind::Ngs => ngs::import(source, types),
-            Kind::Ironic => return ironic::read(source).written(file),
+            Kind::Ironic => {
+                types.refuse_unused(&[], source);
+                return ironic::read(source).written(file);
+            }
         };
+        types.refuse_unused(&devices, source);
         // Nothing is written that would not be read.
         read(&devices, source, types.profiles, &Defaults::default());
         write::devices(&devices, source)
@@ -129,18 +135,17 @@ pub(crate) fn read(
 /// From the device types of other inventories to profiles.
 pub struct DeviceTypes<'a> {
     pub profiles: &'a Profiles,
-    /// What the operator chose, by device type; it beats names and aliases.
+    /// What the operator chose, by device type, with or without `netmiko_`; it beats names and aliases.
     pub chosen: BTreeMap<String, String>,
 }
 
 impl DeviceTypes<'_> {
     /// The name of the profile for a device type, or why there is none.
     pub fn profile(&self, device_type: &str) -> Result<String, String> {
-        if let Some(chosen) = self.chosen.get(device_type) {
+        if let Some((_, chosen)) = self.choice(device_type) {
             return Ok(chosen.clone());
         }
-        // `netmiko_OS` is OS, driven by the library of that name.
-        let bare = device_type.strip_prefix("netmiko_").unwrap_or(device_type);
+        let bare = bare(device_type);
         if let Some(name) = [device_type, bare].into_iter().find(|name| self.profiles.contains(name)) {
             return Ok(name.to_owned());
         }
@@ -164,6 +169,34 @@ impl DeviceTypes<'_> {
             )),
         }
     }
+
+    /// What was chosen for a device type, and by which name of it.
+    fn choice(&self, device_type: &str) -> Option<(&String, &String)> {
+        self.chosen.get_key_value(device_type).or_else(|| self.chosen.get_key_value(bare(device_type)))
+    }
+
+    /// Reports choices that no device has a use for: they are misspelt, or for another file.
+    fn refuse_unused(&self, devices: &[Imported], source: Source) {
+        let there: BTreeSet<&str> = devices.iter().map(|device| device.device_type.as_str()).collect();
+        let used: BTreeSet<&String> =
+            there.iter().filter_map(|there| self.choice(there)).map(|(name, _)| name).collect();
+        let there: Vec<&str> = there.into_iter().filter(|there| !there.is_empty()).collect();
+        let there = if there.is_empty() { "none".to_owned() } else { there.join(", ") };
+        for (device_type, profile) in self.chosen.iter().filter(|(name, _)| !used.contains(name)) {
+            let why = format_args!(
+                "\"{}\" is to be profile {}, but no device has that device_type (there: {})",
+                device_type.escape_debug(),
+                profile.escape_debug(),
+                there.escape_debug()
+            );
+            source.problems.about_file(source.file, why);
+        }
+    }
+}
+
+/// `netmiko_OS` is OS, driven by the library of that name.
+fn bare(device_type: &str) -> &str {
+    device_type.strip_prefix("netmiko_").unwrap_or(device_type)
 }
 
 impl Imported {

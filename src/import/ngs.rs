@@ -27,7 +27,6 @@ const TIMED: Fate = Fate::Moot("[limits] request_timeout bounds the whole call")
 
 /// The options of release 10.2.0 that become no setting.
 const OTHERS: &[(&str, Fate)] = &[
-    ("use_keys", Fate::Moot("a key file is always used")),
     ("allow_agent", Fate::Moot("no agent is asked")),
     ("hostkey_verify", Fate::Unless("true", "host keys are always checked")),
     ("device_params", Fate::Moot("what the switch's hello says counts")),
@@ -89,10 +88,11 @@ fn device(source: Source, section: &Section, name: &str, types: &DeviceTypes) ->
     take.number("port", "port");
     take.text("username", "username");
     let key_file = if take.has("key_filename") { "key_filename" } else { "key_file" };
+    use_keys(&mut take, key_file);
     take.login(key_file);
     take.enable_secret("secret");
     take.switch_id("ngs_mac_address");
-    limits(&mut take);
+    limits(&mut take, types);
     ports(&mut take);
     spanning_tree(&mut take, types);
     if let Some((entry, saves)) = take.truth("ngs_save_configuration") {
@@ -105,7 +105,18 @@ fn device(source: Source, section: &Section, name: &str, types: &DeviceTypes) ->
     imported
 }
 
-fn limits(take: &mut Take) {
+/// Without a key file, false is what happens anyway.
+fn use_keys(take: &mut Take, key_file: &str) {
+    let has_key = take.has(key_file);
+    match take.truth("use_keys") {
+        Some((entry, true)) if has_key => take.remark(entry, "a key file is always used", false),
+        Some((entry, false)) if has_key => take.remark(entry, "the key file is used all the same", true),
+        Some((entry, true)) => take.remark(entry, "keys are not looked for, only a key file is used", true),
+        Some((_, false)) | None => {}
+    }
+}
+
+fn limits(take: &mut Take, types: &DeviceTypes) {
     // Empty blocks all, and absent allows all; the latter is for `[inventory]` to say.
     if let Some((entry, vlans)) = take.list("ngs_allowed_vlans") {
         take.set("allowed_vlans", vlans.join(","), &entry.span);
@@ -122,9 +133,18 @@ fn limits(take: &mut Take) {
         Some((entry, manages)) => take.set("manage_vlans", manages, &entry.span),
         None => take.set("manage_vlans", true, &take.span()),
     }
+    let cannot_read = take.profile(types).is_some_and(|profile| profile.speaks.not_read().is_some());
     for (option, key) in [("ngs_trunk_ports", "trunk_ports"), ("ngs_physical_networks", "physical_networks")]
     {
         if let Some((entry, names)) = take.list(option) {
+            if key == "trunk_ports" && !names.is_empty() && cannot_read {
+                take.remark(
+                    entry,
+                    "the system never tells what its uplinks carry: they are left alone",
+                    true,
+                );
+                continue;
+            }
             take.set(key, names, &entry.span);
         }
     }

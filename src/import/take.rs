@@ -27,6 +27,7 @@ impl<'a> Take<'a> {
             name: name.to_owned(),
             section: section.name.clone(),
             span: section.span.clone(),
+            device_type: String::new(),
             settings: Vec::new(),
             password: None,
             enable_secret: None,
@@ -175,6 +176,7 @@ impl<'a> Take<'a> {
             self.set("profile", "", &self.span());
             return;
         };
+        self.imported.device_type.clone_from(&entry.value);
         let profile = types.profile(&entry.value).unwrap_or_else(|why| {
             self.imported.no_profile = Some(why);
             entry.value.clone()

@@ -26,6 +26,10 @@ fn a_device_type_leads_to_the_profile_of_its_name() {
     ] {
         assert_eq!(types.profile(device_type).as_deref(), Ok(profile), "{device_type}");
     }
+    let chosen = BTreeMap::from([("other_os".to_owned(), "site_os".to_owned())]);
+    let bare = DeviceTypes { profiles: &profiles, chosen };
+    assert_eq!(bare.profile("netmiko_other_os").as_deref(), Ok("site_os"));
+    assert_eq!(bare.profile("netmiko_old_os").as_deref(), Ok("site_os"));
     let unknown = types.profile("netmiko_new_os").unwrap_err();
     assert!(unknown.starts_with("no profile is called new_os, or is for"), "{unknown}");
     assert!(types.profile("older_os").is_err());

@@ -34,7 +34,7 @@ pub enum PlanError {
         "{parameter}: VLAN {vlans} is not in the VLAN table of {device}; create it there, or set create_missing_vlans"
     )]
     VlanMissing { parameter: &'static str, vlans: VlanSet, device: String },
-    #[error("{parameter}: VLAN {vlan} is in use on {device}: {users}")]
+    #[error("{parameter}: VLAN {vlan} is in use on {device}: {users}; `force` deletes it all the same")]
     VlanInUse { parameter: &'static str, vlan: VlanId, device: String, users: String },
     #[error("trunk_ports: {port} cannot be used: {why}")]
     Uplink { port: String, why: &'static str },

@@ -37,6 +37,7 @@ use crate::quote::quoted;
 use crate::rpc::auth::{Authenticator, Denied, Origin, Peer};
 use crate::rpc::in_place::InPlace;
 use crate::rpc::{self, Engine};
+use crate::tls::io_words;
 
 /// What one caller may take of the service.
 #[derive(Clone, Debug)]
@@ -204,7 +205,7 @@ async fn welcome(
         Some(tls) => match tls.accept(stream).await {
             Ok((stream, certificate)) => (Box::new(stream), certificate),
             Err(error) => {
-                warn!(peer = name, "connection refused: no TLS: {error}");
+                warn!(peer = name, "connection refused: no TLS: {}", io_words(&error));
                 return None;
             }
         },

@@ -74,6 +74,48 @@ fn configurations_are_checked_as_recorded() {
     check("check_config", &["check-config"], |case| lay_out(&[case]));
 }
 
+/// The README's own lines, on a switch of the type that they name.
+#[test]
+fn the_readmes_import_works_as_printed() {
+    let checkout = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = fs::read_to_string(checkout.join("README.md")).unwrap().replace("\\\n", "");
+    let line =
+        readme.lines().find_map(|line| line.strip_prefix("mercury inventory import --from ngs ")).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    std::os::unix::fs::symlink(checkout.join("devices"), path.join("devices")).unwrap();
+    let switch = |device_type| {
+        format!(
+            "[genericswitch:leaf1]\ndevice_type = {device_type}\nip = 10.0.0.1\nusername = admin\n\
+             key_file = /keys/leaf1\nngs_allowed_vlans = 100\n"
+        )
+    };
+    let import = |options: &[&str]| {
+        let args = ["inventory", "import", "--from", "ngs"];
+        let output = mercury(path, &args.iter().chain(options).collect::<Vec<_>>());
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    let file = "ml2_conf_genericswitch.ini";
+    fs::write(path.join(file), switch("netmiko_dell_os10")).unwrap();
+    let (code, out, err) = import(&line.split_whitespace().collect::<Vec<_>>());
+    assert!(code == Some(0) && out.contains("profile = \"site_os\""), "{out}{err}");
+    // A profile that cannot do without its templates.
+    let own = ["--profiles", "devices/examples/profiles", "--templates", "devices/examples/templates"];
+    fs::write(path.join(file), switch("site_cli")).unwrap();
+    let (code, out, err) = import(&[&[file], &own[..]].concat());
+    assert!(code == Some(0) && out.contains("profile = \"site_cli\""), "{out}{err}");
+    assert_eq!(import(&[&[file], &own[..2]].concat()).0, Some(1));
+
+    fs::write(path.join(file), switch("netmiko_cisco_ios")).unwrap();
+    let (code, out, err) = import(&[file, "--profile", "cisco_ios=arista_eos"]);
+    assert!(code == Some(0) && out.contains("profile = \"arista_eos\""), "{out}{err}");
+    let (code, out, err) = import(&[file, "--profile", "bla=arista_eos"]);
+    let why =
+        "\"bla\" is to be profile arista_eos, but no device has that device_type (there: netmiko_cisco_ios)";
+    assert!(code == Some(1) && out.is_empty() && err.contains(why), "{out}{err}");
+}
+
 #[test]
 fn an_import_overwrites_nothing() {
     let directory = tempfile::tempdir().unwrap();

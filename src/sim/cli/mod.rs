@@ -232,6 +232,13 @@ impl Device {
         if let Some(unknown) = spec.texts.keys().find(|occasion| !system.texts.contains_key(*occasion)) {
             return Err(SystemError(format!("{} says nothing on `{unknown}`", spec.system)));
         }
+        if let Some(unknown) = spec.ports.iter().find(|port| !system.has_type_of(port)) {
+            let types = system.port_types.join(", ");
+            return Err(SystemError(format!(
+                "{} has no port `{unknown}`: its ports begin with one of {types}",
+                spec.system
+            )));
+        }
         system.texts.extend(spec.texts.clone());
         if let Some(banner) = &spec.banner {
             system.banner.clone_from(banner);

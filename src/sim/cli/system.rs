@@ -250,6 +250,13 @@ impl System {
         toml::from_str(text).map_err(|error| SystemError(format!("{name}: {error}")))
     }
 
+    /// Whether its commands can name such a port: by a type and a number, if it has types.
+    pub fn has_type_of(&self, port: &str) -> bool {
+        let number = port.find(|c: char| c.is_ascii_digit());
+        let kind = number.map(|at| &port[..at]);
+        self.port_types.is_empty() || self.port_types.iter().any(|own| Some(own.as_str()) == kind)
+    }
+
     /// What it says on an occasion; nothing where the data does not say.
     pub fn says(&self, occasion: &str) -> &str {
         self.texts.get(occasion).map_or("", String::as_str)

@@ -14,6 +14,7 @@ use tonic::transport::{Channel, Uri};
 use tower::service_fn;
 
 use crate::device::{Endpoint, GnmiEndpoint, Security, host_and_port};
+use crate::tls;
 use crate::transport::Cause;
 use crate::transport::ssh::Stream;
 
@@ -83,17 +84,14 @@ pub(super) async fn over(
 
 /// Why TLS did not come about. What rustls says of certificates names none of our keys.
 fn tls_words(error: &io::Error) -> String {
-    let of_rustls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    let hint = match of_rustls {
+    let hint = match tls::of(error) {
         Some(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
             "; its certificate is signed by none that `ca` holds"
         }
-        Some(rustls::Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure)) => {
-            "; its certificate has another `fingerprint`"
-        }
+        _ if tls::is_authoritys_own(error) => "; `fingerprint` in place of `ca` pins it",
         _ => "",
     };
-    format!("TLS: {error}{hint}")
+    format!("TLS: {}{hint}", tls::io_words(error))
 }
 
 /// An error with all that it says of where it came from.

@@ -154,16 +154,21 @@ async fn passwords_come_from_files_the_environment_and_systemd() {
         assert_eq!(ran.code, Some(0), "{}", ran.err);
         assert_eq!(peer.seen()[0].header("authorization"), "Basic aXJvbmljOmNvcnJlY3QgaG9yc2U=");
     }
-    let challenge = says(
-        "401 Unauthorized",
-        "www-authenticate: Digest realm=\"r\", qop=\"auth\", algorithm=SHA-256, nonce=\"n\"\r\n",
-        "",
-    );
-    let peer = Peer::start(vec![vec![challenge, result(json!("ok"))]]).await;
+    let challenge = || {
+        says(
+            "401 Unauthorized",
+            "www-authenticate: Digest realm=\"r\", qop=\"auth\", algorithm=SHA-256, nonce=\"n\"\r\n",
+            "",
+        )
+    };
+    let peer = Peer::start(vec![vec![challenge(), result(json!("ok"))], vec![challenge()]]).await;
     let ran =
         run(&peer.url(), &["reset_port", "--user", "ironic", "--digest", "--password-file", path]).await;
     assert_eq!(ran.code, Some(0), "{}", ran.err);
     assert!(peer.seen()[1].header("authorization").starts_with("Digest username=\"ironic\", realm=\"r\""));
+    let ran = run(&peer.url(), &["reset_port", "--user", "ironic", "--password-file", path]).await;
+    let why = "HTTP 401: it takes Digest, and Basic was chosen; try --digest";
+    assert!(ran.code == Some(1) && ran.err.contains(why), "{}", ran.err);
 }
 
 #[tokio::test]

@@ -53,6 +53,17 @@ impl Authority {
         if expired {
             params.not_after = date_time_ymd(2020, 1, 1);
         }
+        self.sign(params)
+    }
+
+    /// A CA's certificate, for a server to show.
+    fn issue_authority(&self, name: &str) -> Identity {
+        let mut params = CertificateParams::new([name.to_owned()]).expect("a name");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        self.sign(params)
+    }
+
+    fn sign(&self, params: CertificateParams) -> Identity {
         let key = KeyPair::generate().expect("a key");
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
         let number = fs::read_dir(self.dir.path()).expect("the directory is ours").count();
@@ -116,11 +127,12 @@ async fn a_certificate_must_come_from_the_named_authority_for_this_host_and_be_v
         assert_eq!(call(&with(&https(&peer), authority.options())).await.unwrap(), "encrypted");
     }
     let bad = [
-        (stranger.issue("127.0.0.1", false), authority.options(), "UnknownIssuer"),
+        (stranger.issue("127.0.0.1", false), authority.options(), "no CA that is believed has signed it"),
         (authority.issue("leaf1.example", false), authority.options(), "not valid for name"),
         (authority.issue("127.0.0.1", true), authority.options(), "expired"),
         // The system knows nothing of the tests' authority.
-        (authority.issue("127.0.0.1", false), Options::default(), "UnknownIssuer"),
+        (authority.issue("127.0.0.1", false), Options::default(), "no CA that is believed has signed it"),
+        (authority.issue_authority("127.0.0.1"), authority.options(), "it is a CA's own (as openssl makes"),
     ];
     for (certificate, options, why) in bad {
         let acceptor = authority.acceptor(&certificate, None, rustls::ALL_VERSIONS);
@@ -183,7 +195,7 @@ fn files_that_cannot_be_used_are_named() {
         (identity(&nothing, &one.key_file), &nothing, "no certificate"),
         (identity(&one.certificate_file, &missing), &missing, "no such file"),
         (identity(&one.certificate_file, &nothing), &nothing, "private key"),
-        (identity(&one.certificate_file, &other.key_file), &other.key_file, "not be consistent"),
+        (identity(&one.certificate_file, &other.key_file), &other.key_file, "not the one of the certificate"),
         (identity(&open_key.certificate_file, &open_key.key_file), &open_key.key_file, "chmod 600"),
     ] {
         let error = Client::new("https://h", options).err().expect("an error").to_string();

@@ -105,6 +105,7 @@ async fn certificates_and_passwords() {
     let good = with_tls(&authority.issue("127.0.0.1"), None).await;
     let other = with_tls(&authority.issue("other.example"), None).await;
     let expired = with_tls(&authority.issue_expired("127.0.0.1"), None).await;
+    let own = with_tls(&authority.issue_authority("127.0.0.1"), None).await;
     let mutual = with_tls(&authority.issue("127.0.0.1"), Some(&clients)).await;
     let open = start(GnmiSpec::default(), SwitchSpec::default()).await;
     let ca = quoted("ca", &authority.file());
@@ -117,7 +118,7 @@ async fn certificates_and_passwords() {
         row(
             "an authority that we do not believe",
             port(&good) + &quoted("ca", &strangers.file()),
-            &["TLS: invalid peer certificate: UnknownIssuer"],
+            &["TLS: invalid peer certificate: no CA that is believed has signed it; its certificate is signed by none"],
         ),
         row(
             "another name",
@@ -134,6 +135,11 @@ async fn certificates_and_passwords() {
             "another fingerprint",
             port(&good) + &format!("fingerprint = \"{}\"\n", "ab".repeat(32)),
             &["TLS: ", "its fingerprint is sha256:"],
+        ),
+        row(
+            "a CA's own certificate",
+            port(&own) + &ca,
+            &["TLS: invalid peer certificate: it is a CA's own", "; `fingerprint` in place of `ca` pins it"],
         ),
         row("no certificate of ours", port(&mutual) + &ca, &["CertificateRequired"]),
         row(

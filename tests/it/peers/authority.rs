@@ -54,6 +54,13 @@ impl Authority {
         self.sign(&format!("{name}-expired"), params)
     }
 
+    /// A CA's own certificate, as openssl makes a self-signed one, for a server to show.
+    pub fn issue_authority(&self, name: &str) -> [PathBuf; 2] {
+        let mut params = CertificateParams::new([name.to_owned()]).expect("a name");
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        self.sign(&format!("{name}-ca"), params)
+    }
+
     fn sign(&self, file: &str, params: CertificateParams) -> [PathBuf; 2] {
         let key = KeyPair::generate().expect("a key");
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");

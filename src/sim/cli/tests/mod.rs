@@ -47,3 +47,23 @@ impl Talk {
         lines.take_while(|line| line.starts_with(' ')).map(|line| line.trim().to_owned()).collect()
     }
 }
+
+#[test]
+fn ports_that_no_command_can_name_are_refused() {
+    for (system, port, is_there) in [
+        ("cisco_ios", "GigabitEthernet0/1", true),
+        ("cisco_ios", "Ethernet1", false),
+        ("cisco_ios", "GigabitEthernet", false),
+        ("arista_eos", "Ethernet1", true),
+        ("sonic", "Ethernet0", true),
+        ("juniper_junos", "ge-0/0/0", true),
+    ] {
+        let made = Device::new(&CliSpec { ports: vec![port.to_owned()], ..CliSpec::new(system) });
+        assert_eq!(made.is_ok(), is_there, "{system} {port}");
+    }
+    let why =
+        Device::new(&CliSpec { ports: vec!["Ethernet1".to_owned()], ..CliSpec::new("cisco_ios") }).err();
+    let types = "FastEthernet, GigabitEthernet, TenGigabitEthernet, Port-channel, Vlan";
+    let expected = format!("cisco_ios has no port `Ethernet1`: its ports begin with one of {types}");
+    assert_eq!(why.map(|why| why.to_string()), Some(expected));
+}
