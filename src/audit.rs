@@ -17,6 +17,7 @@ use crate::metrics;
 use crate::plan::Plan;
 use crate::transaction::Report;
 use crate::transaction::outcome::{Outcome, Phase, Saved, Timings, milliseconds};
+use crate::transaction::shared::Ended;
 
 /// The log's target for these lines.
 pub const TARGET: &str = "mercury::audit";
@@ -162,6 +163,27 @@ pub fn record(request: &Request, report: &Report, took: Duration) {
         cause,
         ..Line::of(&request.caller)
     });
+}
+
+/// A change that was interrupted, by a crash or by a switch that went away, has come to its end.
+pub fn settled(ended: &Ended) {
+    let Ended { record, outcome, why } = ended;
+    let request_ids = record.request_ids.join(",");
+    let caller = Caller { request_id: request_ids, ..Caller::default() };
+    let ports = record.way_back.ports.keys().map(String::as_str);
+    let ports: Vec<Option<&str>> = ports.map(Some).collect();
+    for port in if ports.is_empty() { &[None][..] } else { &ports } {
+        emit(Line {
+            outcome,
+            device: Some(&record.device),
+            port: *port,
+            action: Some("recover"),
+            transport: Some(&record.transport),
+            digest: Some(&record.digest),
+            cause: Some(why),
+            ..Line::of(&caller)
+        });
+    }
 }
 
 /// A change was not even tried: the caller may not, or what it asks is wrong or not allowed. `ports`

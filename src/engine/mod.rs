@@ -50,7 +50,12 @@ impl Engine {
     pub fn new(world: Arc<World>, connect: Connect, sessions: usize) -> Self {
         let moved = ArcSwap::from_pointee(moved(&world));
         let newest = Arc::new(ArcSwap::new(world));
-        let shared = Shared { newest, sessions: Sessions::new(sessions), stop: Stop::default() };
+        let shared = Shared {
+            newest,
+            sessions: Sessions::new(sessions),
+            stop: Stop::default(),
+            settled: audit::settled,
+        };
         let workers = Workers::new(connect, shared.clone());
         let (calls, recoveries) = (watch::Sender::new(0), watch::Sender::new(0));
         let (turns, generation) = (Turns::default(), AtomicU64::new(1));

@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, timeout_at};
 
+use crate::transaction::journal::Record;
 use crate::transport::{Cause, Fault};
 use crate::world::World;
 
@@ -18,6 +19,16 @@ pub struct Shared {
     pub newest: Arc<ArcSwap<World>>,
     pub sessions: Sessions,
     pub stop: Stop,
+    /// Is told how an interrupted change ended.
+    pub settled: fn(&Ended<'_>),
+}
+
+/// How a change ended that an earlier transaction had left in the journal.
+pub struct Ended<'a> {
+    pub record: &'a Record,
+    /// As [`Outcome::word`](super::outcome::Outcome::word) has it.
+    pub outcome: &'static str,
+    pub why: String,
 }
 
 /// How much of the work goes on.

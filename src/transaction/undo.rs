@@ -13,6 +13,7 @@ use crate::transaction::journal::{Record, unix_time_in};
 use crate::transaction::lease::Lease;
 use crate::transaction::outcome::{Outcome, Phase, Saved, Timings};
 use crate::transaction::participant::{Failure, Participant, Reached};
+use crate::transaction::shared::Ended;
 use crate::transaction::{Apart, Budget, half_way, jitter};
 use crate::transport::{Commit, Fault, ReadSet, Session, Store, Timed};
 
@@ -295,34 +296,34 @@ impl Lease {
         self.may_take(ways).await;
         timings.0.push((phase, started.elapsed()));
         let (device, requests) = (&record.device, record.request_ids.join(","));
-        let digest = &record.digest;
-        match settled {
-            Settled::Before if may_come => {
-                tracing::warn!(device, requests, digest, left_in = %record.phase, outcome = "unknown",
-                    "an interrupted change is not on the switch; what was sent of it may still take effect");
-            }
+        let (outcome, why) = match settled {
+            Settled::Before if may_come => (
+                "unknown",
+                "an interrupted change is not on the switch; what was sent of it may still take effect".to_owned(),
+            ),
             Settled::Before | Settled::TakenBack => {
-                tracing::warn!(device, requests, digest, left_in = %record.phase, outcome = "rolled_back",
-                    "an interrupted change was taken back; the switch is as before it");
+                ("rolled_back", "an interrupted change was taken back; the switch is as before it".to_owned())
             }
             Settled::After | Settled::Unsaved => {
-                tracing::warn!(device, requests, digest, left_in = %record.phase, outcome = "applied",
-                    "an interrupted change had been confirmed; it stays");
+                ("applied", "an interrupted change had been confirmed; it stays".to_owned())
             }
-            Settled::Neither(paths) => {
-                tracing::error!(device, requests, digest, left_in = %record.phase, outcome = "unknown", paths,
-                    "an interrupted change was overtaken by others; nothing was undone: look at these paths");
-            }
-            Settled::Blind => {
-                tracing::error!(device, requests, digest, left_in = %record.phase, outcome = "unknown",
-                    "an interrupted change may stand by half, and what the switch holds cannot be read: look there");
-            }
+            Settled::Neither(paths) => (
+                "unknown",
+                format!("an interrupted change was overtaken by others; nothing was undone: look at {paths}"),
+            ),
+            Settled::Blind => (
+                "unknown",
+                "an interrupted change may stand by half, and what the switch holds cannot be read: look there"
+                    .to_owned(),
+            ),
             Settled::Open(why) | Settled::Stuck(why) => {
-                tracing::error!(device, requests, digest, left_in = %record.phase, outcome = "unknown", why,
+                tracing::error!(device, requests, digest = record.digest, left_in = %record.phase, why,
                     "an interrupted change could not be settled; it is tried again on next use");
                 return Err((phase, format!("an earlier change is not settled yet: {why}")));
             }
-        }
+        };
+        tracing::warn!(device, requests, digest = record.digest, left_in = %record.phase, outcome, "{why}");
+        (self.shared.settled)(&Ended { record: &record, outcome, why });
         self.clear_journal();
         Ok(())
     }

@@ -93,8 +93,21 @@ async fn what_cannot_be_taken_back_is_left_to_the_next_start() {
         next.call("update_port", update("eth2", "access", 101, &[])).await.expect_err("it is not settled");
     assert!(no.message.contains("a change of it is in "), "{no:?}");
     assert_eq!(next.process.terminate().await.code(), Some(1));
+    let site = site.section("[audit]\nfile = \"audit.log\"\n");
     let mut next = site.serve().await;
     next.process.wait_for_output("an interrupted change was taken back").await;
     assert!(next.process.terminate().await.success());
     assert_eq!((leaf1.running_xml(), site.journal()), (before, String::new()));
+    // Who reads the audit learns what became of the change that it calls unknown.
+    let audit = std::fs::read_to_string(site.path("audit.log")).expect("it is ours");
+    let line: serde_json::Value = serde_json::from_str(audit.lines().next().expect("a line")).expect("JSON");
+    for (key, value) in [
+        ("outcome", "rolled_back"),
+        ("action", "recover"),
+        ("device", "leaf1"),
+        ("port", "eth1"),
+        ("request_id", "req-1"),
+    ] {
+        assert_eq!(line[key], value, "{line}");
+    }
 }
