@@ -189,8 +189,10 @@ impl Context<'_> {
             }
             own.or(default).unwrap_or_default() && can
         };
-        if has_uplinks && profile.speaks.not_read().is_some() {
-            let why = "never tells what its uplinks carry, so no network can be added to them";
+        let manage_vlans = own.manage_vlans.or(defaults.manage_vlans).unwrap_or_default();
+        if has_uplinks && manage_vlans && profile.speaks.not_read().is_some() {
+            let why =
+                "never tells what its uplinks carry, so no network can be added: not with `manage_vlans`";
             table.refuse("trunk_ports", format_args!("profile \"{}\" {why}", profile.name));
         }
         let (can_edge, can_guard) = profile.spanning_tree();
@@ -217,7 +219,7 @@ impl Context<'_> {
             save: own.save.or(defaults.save).unwrap_or(Save::Each),
             trunk_ports,
             physical_networks: own.physical_networks.or(defaults.physical_networks).unwrap_or_default(),
-            manage_vlans: own.manage_vlans.or(defaults.manage_vlans).unwrap_or_default(),
+            manage_vlans,
             protected_vlans: own.protected_vlans.or(defaults.protected_vlans).unwrap_or_default(),
             stp_edge,
             bpdu_guard,
