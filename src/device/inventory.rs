@@ -292,6 +292,7 @@ impl Context<'_> {
             None if !needs_login => Some(String::new()),
             _ => table.required("username").and_then(|item| item.filled_text()),
         };
+        let mut credential_from = String::new();
         let login = match inline.password {
             Some(_) if self.credentials == CredentialPolicy::Skip => Some(Credential::NotLoaded),
             Some(password) => Some(Credential::Password(password)),
@@ -303,7 +304,11 @@ impl Context<'_> {
                 if let Some(item) = named.as_ref().filter(|item| !by_ssh && item.name.starts_with("key_")) {
                     item.refuse("gNMI takes no SSH key; give a password, or [device.gnmi] a certificate");
                 }
-                named.and_then(|item| credential(&item, self.credentials, &self.key_files))
+                named.and_then(|item| {
+                    let (login, from) = credential(&item, self.credentials, &self.key_files)?;
+                    credential_from = from;
+                    Some(login)
+                })
             }
         };
         let asked = table.at_most_one_among(&credentials::ENABLE);
@@ -329,6 +334,7 @@ impl Context<'_> {
             port: port?,
             username: username?,
             credential: login?,
+            credential_from,
             enable_secret: inline.enable_secret.or(asked),
             host_key: host_key?,
             cli_port,
