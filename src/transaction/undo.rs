@@ -172,10 +172,11 @@ impl Participant<'_> {
         };
         let settled = settle(&mut self.lease, &case, budget.deadline).await;
         self.timings.0.push((Phase::Undo, started.elapsed()));
-        // A lock that was got, or a timer, ends what was sent. Without them it may come late.
+        // A lock that was got ends what was sent. Without one it may come late, and then stand until its
+        // timer ends, if it has one.
         let is_lost =
             self.failure.as_ref().is_some_and(|failure| failure.lost && failure.phase == Phase::Commit);
-        let may_come = is_lost && self.timed == Timed::None && !self.locks;
+        let may_come = is_lost && !self.locks;
         self.outcome = Some(match settled {
             Settled::Before if may_come => {
                 let cause = format!(
@@ -290,7 +291,7 @@ impl Lease {
         let ways = self.keep_to(&record.transport).await;
         let settled = settle(self, &case, budget.forward).await;
         let locks = self.session.as_ref().is_some_and(|session| session.promises().locks);
-        let may_come = record.phase == Phase::Commit && record.timed == Timed::None && !locks;
+        let may_come = record.phase == Phase::Commit && !locks;
         self.may_take(ways).await;
         timings.0.push((phase, started.elapsed()));
         let (device, requests) = (&record.device, record.request_ids.join(","));
@@ -402,6 +403,8 @@ async fn attempt(
             true => session.confirm(case.persist_id, false, deadline).await,
             false => session.cancel(case.persist_id, deadline).await,
         };
+        // What can be cancelled was there.
+        *was_there |= answer.is_ok() && !case.forward;
         // Its error tag decides nothing where a lock tells whether one is pending: devices say
         // different things when none is.
         match answer {

@@ -46,8 +46,8 @@ async fn a_child_is_undone_before_its_parent() {
             if !has_timer && single::has_effect(&what) {
                 continue;
             }
-            // And where there is no lock either, what was lost may still come.
-            let is_lost = !has_timer && kind.locked().is_empty() && what == What::DropBefore;
+            // And where there is no lock, what was lost may still come.
+            let is_lost = kind.locked().is_empty() && what == What::DropBefore;
             let end = if is_lost { End::Unknown } else { End::RolledBack(Phase::Commit) };
             lab.switch("leaf2").inject(FaultSpec { rpc: kind.commit().to_owned(), nth: Nth::Only(1), what });
             let change = lab.engine.change(family()).await.unwrap();

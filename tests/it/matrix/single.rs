@@ -72,8 +72,8 @@ pub fn expected(kind: Kind, rpc: &str, phase: Phase, what: &What) -> End {
         Phase::Unlock => End::Applied,
         // A commit for good that took effect is found by reading back.
         Phase::Commit if !is_timed && !rejected && has_effect(what) => End::Applied,
-        // Neither a lock nor a timer puts an end to what was sent: it may come after it was looked for.
-        Phase::Commit if !is_timed && !rejected && kind.locked().is_empty() => End::Unknown,
+        // No lock puts an end to what was sent: it may come after it was looked for.
+        Phase::Commit if !rejected && !has_effect(what) && kind.locked().is_empty() => End::Unknown,
         Phase::Commit => End::RolledBack(Phase::Commit),
         Phase::Verify if !is_timed && !rejected => End::Applied,
         Phase::Verify => End::RolledBack(Phase::Verify),
