@@ -35,8 +35,12 @@ const MAX_SECRET: u64 = 65_536;
 #[derive(Default)]
 pub(crate) struct KeyFiles(RefCell<HashMap<PathBuf, SecretString>>);
 
-/// Reads the credential that the item, one of [`LOGIN`], names.
-pub(crate) fn credential(item: &Item, policy: CredentialPolicy, read: &KeyFiles) -> Option<Credential> {
+/// Reads the credential that the item, one of [`LOGIN`], names, and says where it is.
+pub(crate) fn credential(
+    item: &Item,
+    policy: CredentialPolicy,
+    read: &KeyFiles,
+) -> Option<(Credential, String)> {
     let is_key = item.name.starts_with("key_");
     let place = Place::read(item)?;
     let key_file = if let Place::File(file) = &place
@@ -47,7 +51,7 @@ pub(crate) fn credential(item: &Item, policy: CredentialPolicy, read: &KeyFiles)
         None
     };
     if let Some(known) = key_file.and_then(|file| read.0.borrow().get(file).cloned()) {
-        return Some(Credential::Key(known));
+        return Some((Credential::Key(known), place.to_string()));
     }
     let parse =
         |text| if is_key { key(text).map(Credential::Key) } else { password(text).map(Credential::Password) };
@@ -55,7 +59,7 @@ pub(crate) fn credential(item: &Item, policy: CredentialPolicy, read: &KeyFiles)
     if let (Some(file), Credential::Key(key)) = (key_file, &found) {
         read.0.borrow_mut().insert(file.clone(), key.clone());
     }
-    Some(found)
+    Some((found, place.to_string()))
 }
 
 /// Reads the password that the item, one of [`ENABLE`], names; none inside: it was not to be read.

@@ -189,8 +189,10 @@ impl Context<'_> {
             }
             own.or(default).unwrap_or_default() && can
         };
-        if has_uplinks && profile.speaks.not_read().is_some() {
-            let why = "never tells what its uplinks carry, so no network can be added to them";
+        let manage_vlans = own.manage_vlans.or(defaults.manage_vlans).unwrap_or_default();
+        if has_uplinks && manage_vlans && profile.speaks.not_read().is_some() {
+            let why =
+                "never tells what its uplinks carry, so no network can be added: not with `manage_vlans`";
             table.refuse("trunk_ports", format_args!("profile \"{}\" {why}", profile.name));
         }
         let (can_edge, can_guard) = profile.spanning_tree();
@@ -217,7 +219,7 @@ impl Context<'_> {
             save: own.save.or(defaults.save).unwrap_or(Save::Each),
             trunk_ports,
             physical_networks: own.physical_networks.or(defaults.physical_networks).unwrap_or_default(),
-            manage_vlans: own.manage_vlans.or(defaults.manage_vlans).unwrap_or_default(),
+            manage_vlans,
             protected_vlans: own.protected_vlans.or(defaults.protected_vlans).unwrap_or_default(),
             stp_edge,
             bpdu_guard,
@@ -290,6 +292,7 @@ impl Context<'_> {
             None if !needs_login => Some(String::new()),
             _ => table.required("username").and_then(|item| item.filled_text()),
         };
+        let mut credential_from = String::new();
         let login = match inline.password {
             Some(_) if self.credentials == CredentialPolicy::Skip => Some(Credential::NotLoaded),
             Some(password) => Some(Credential::Password(password)),
@@ -301,7 +304,11 @@ impl Context<'_> {
                 if let Some(item) = named.as_ref().filter(|item| !by_ssh && item.name.starts_with("key_")) {
                     item.refuse("gNMI takes no SSH key; give a password, or [device.gnmi] a certificate");
                 }
-                named.and_then(|item| credential(&item, self.credentials, &self.key_files))
+                named.and_then(|item| {
+                    let (login, from) = credential(&item, self.credentials, &self.key_files)?;
+                    credential_from = from;
+                    Some(login)
+                })
             }
         };
         let asked = table.at_most_one_among(&credentials::ENABLE);
@@ -327,6 +334,7 @@ impl Context<'_> {
             port: port?,
             username: username?,
             credential: login?,
+            credential_from,
             enable_secret: inline.enable_secret.or(asked),
             host_key: host_key?,
             cli_port,

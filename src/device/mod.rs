@@ -77,6 +77,7 @@ impl Device {
                 port: 830,
                 username: "admin".to_owned(),
                 credential: Credential::NotLoaded,
+                credential_from: String::new(),
                 enable_secret: None,
                 host_key: HostKey::None,
                 cli_port: None,
@@ -268,6 +269,8 @@ pub struct Endpoint {
     pub port: u16,
     pub username: String,
     pub credential: Credential,
+    /// Where the credential was read: a file, a variable, a credential of systemd. Empty: not known.
+    pub credential_from: String,
     /// What a command line asks for before it takes configuration; NETCONF never asks.
     pub enable_secret: Option<SecretString>,
     pub host_key: HostKey,
@@ -275,6 +278,21 @@ pub struct Endpoint {
     pub cli_port: Option<u16>,
     /// Where and how it is reached by gNMI; none: not at all.
     pub gnmi: Option<GnmiEndpoint>,
+}
+
+impl Endpoint {
+    /// Where to look when a login is refused, to be added to why it was: `; our key is from FILE`.
+    pub fn told_credential(&self) -> String {
+        let kind = match self.credential {
+            Credential::Key(_) => "key",
+            Credential::Password(_) => "password",
+            Credential::Certificate | Credential::NotLoaded => return String::new(),
+        };
+        match self.credential_from.as_str() {
+            "" => String::new(),
+            from => format!("; our {kind} is from {from}"),
+        }
+    }
 }
 
 /// How to reach a device by gNMI.

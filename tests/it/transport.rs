@@ -34,6 +34,7 @@ fn endpoint(port: u16, username: &str, credential: Credential, known_hosts: &Fil
         port,
         username: username.to_owned(),
         credential,
+        credential_from: String::new(),
         enable_secret: None,
         host_key: HostKey::KnownHosts(known_hosts.to_owned()),
         cli_port: None,

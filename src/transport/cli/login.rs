@@ -236,7 +236,7 @@ impl<'h> Finder<'h> {
         Cause::Login {
             address: format!("{address} port {port}"),
             user: username.clone(),
-            offered: format!("{why}{}", said.unwrap_or_default()),
+            offered: format!("{why}{}{}", said.unwrap_or_default(), self.endpoint.told_credential()),
         }
     }
 

@@ -105,7 +105,7 @@ impl GnmiSession {
             Failed::No(status) if status.code() == Code::Unauthenticated => Cause::Login {
                 address: address.clone(),
                 user: endpoint.username.clone(),
-                offered: shown(status.message()),
+                offered: shown(status.message()) + &endpoint.told_credential(),
             },
             Failed::No(status) if status.code() == Code::Unimplemented => {
                 Cause::Absent { address: address.clone(), why: refusal(&status) }

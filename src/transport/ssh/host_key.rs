@@ -101,6 +101,7 @@ mod tests {
             port,
             username: "u".to_owned(),
             credential: Credential::Password(SecretString::from("secret")),
+            credential_from: String::new(),
             enable_secret: None,
             host_key,
             cli_port: None,

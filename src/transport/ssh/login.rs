@@ -20,7 +20,7 @@ impl Place<'_> {
         Cause::Login {
             address: self.address.clone(),
             user: self.endpoint.username.clone(),
-            offered: offered.to_string(),
+            offered: format!("{}{}", offered.to_string(), self.endpoint.told_credential()),
         }
     }
 
@@ -169,6 +169,7 @@ mod tests {
             port: listener.local_addr().unwrap().port(),
             username: "operator".to_owned(),
             credential: Credential::Password(password.into()),
+            credential_from: String::new(),
             enable_secret: None,
             host_key,
             cli_port: None,

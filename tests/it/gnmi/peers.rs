@@ -113,7 +113,7 @@ async fn certificates_and_passwords() {
         quoted("client_certificate", &certificate) + &quoted("client_key", &key)
     };
     let wrong_password = || Some(login().replace("\"secret\"", "\"wrong\""));
-    let refused = &["refused the login of user `admin` (who are you?)"];
+    let refused = &["refused the login of user `admin` (who are you?; our password is from /"];
     none_is_wrong(vec![
         row(
             "an authority that we do not believe",

@@ -126,7 +126,7 @@ async fn a_device_that_cannot_be_reached_or_trusted_is_left_alone() {
         ("changed", login(&server).replace(&hosts, &changed), "host key"),
         ("unknown", login(&server).replace(&hosts, &unknown), "host key"),
         ("closed", login(&server).replace(&port, &closed.to_string()), "cannot connect"),
-        ("login", login(&server).replace(&key, &wrong_key), "refused the login"),
+        ("login", login(&server).replace(&key, &wrong_key), "; our key is from /"),
     ];
     for (name, lines, says) in cases {
         // Each is a site of its own: they are one device, which one inventory cannot have twice.

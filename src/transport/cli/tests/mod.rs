@@ -135,6 +135,7 @@ fn endpoint(credential: Credential) -> Endpoint {
         port: 22,
         username: "operator".to_owned(),
         credential,
+        credential_from: String::new(),
         enable_secret: None,
         host_key: HostKey::Pinned(String::new()),
         cli_port: None,
