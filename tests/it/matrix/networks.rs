@@ -53,7 +53,10 @@ async fn a_network_comes_to_all_switches_and_goes_from_all() {
         let with_user = lab.switch("leaf2").running_xml();
         let delete = |force| call(&["leaf1", "leaf2"], Intent::DeleteNetwork { vlan: vlan(150), force });
         let refused = lab.engine.change(delete(false)).await.unwrap_err().to_string();
-        assert_eq!(refused, "leaf2: native_vlan: VLAN 150 is in use on leaf2: eth1; `force` deletes it all the same");
+        assert_eq!(
+            refused,
+            "leaf2: native_vlan: VLAN 150 is in use on leaf2: eth1; `force` deletes it all the same"
+        );
         assert_eq!([lab.leaf1().running_xml(), lab.switch("leaf2").running_xml()], [running, with_user]);
 
         let change = lab.engine.change(delete(true)).await.unwrap();
