@@ -317,12 +317,20 @@ impl Lease {
                     .to_owned(),
             ),
             Settled::Open(why) | Settled::Stuck(why) => {
-                tracing::error!(device, requests, digest = record.digest, left_in = %record.phase, why,
-                    "an interrupted change could not be settled; it is tried again on next use");
+                tracing::error!(device, requests, digest = record.digest, left_in = %record.phase,
+                    outcome = "unknown", why, "an interrupted change could not be settled; it is tried again on next use");
                 return Err((phase, format!("an earlier change is not settled yet: {why}")));
             }
         };
-        tracing::warn!(device, requests, digest = record.digest, left_in = %record.phase, outcome, "{why}");
+        // Somebody has to look at what is not known.
+        match outcome {
+            "unknown" => {
+                tracing::error!(device, requests, digest = record.digest, left_in = %record.phase, outcome, "{why}");
+            }
+            _ => {
+                tracing::warn!(device, requests, digest = record.digest, left_in = %record.phase, outcome, "{why}")
+            }
+        }
         (self.shared.settled)(&Ended { record: &record, outcome, why });
         self.clear_journal();
         Ok(())

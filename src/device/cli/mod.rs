@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use regex::Regex;
 
-use crate::device::TerminalHabits;
-use crate::device::Timed;
 use crate::device::language::{Expression, Language};
+use crate::device::{TerminalHabits, Timed};
 
 /// Everything that is known about one command line.
 #[derive(Clone, Debug)]

@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use super::{CliHabits, NotRead, ShellHabits, StagingHabits, TimerHabits, Together};
 use crate::config::reader::{Item, Table};
-use crate::device::TerminalHabits;
-use crate::device::Timed;
 use crate::device::language::read::{pattern, refused};
 use crate::device::language::{Expression, Language, TemplateSources};
+use crate::device::{TerminalHabits, Timed};
 use crate::openconfig::PortState;
 
 const SECOND: Duration = Duration::from_secs(1);
