@@ -5,8 +5,10 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use mercury::sim::What;
 use rustix::process::Signal;
+use tokio::task::JoinHandle;
 
 use super::*;
+use crate::service::Answer;
 
 async fn reload(service: &mut Service, site: &Site, expect: &str) {
     site.write("info");
@@ -102,14 +104,21 @@ async fn a_tightened_protection_holds_for_what_already_waits() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_under_way_ends_as_it_began() {
+/// A switch that holds a change of eth1 and does not say so, what its service was written from, the
+/// service, and the call that waits.
+async fn under_way() -> (Switch, Site, Service, JoinHandle<Answer>) {
     let leaf1 = switch("leaf1").await;
     let before = site(&[("leaf1", &leaf1)]).limits("request_timeout = \"6s\"\nlock_wait = \"1s\"\n");
-    let mut service = before.serve().await;
+    let service = before.serve().await;
     leaf1.inject(FaultSpec::once("confirm", What::HangAfter));
     let call = service.start_call("update_port", update_on("leaf1", "eth1", 100));
     sees(&leaf1, "confirm", 1).await;
+    (leaf1, before, service, call)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_under_way_ends_as_it_began() {
+    let (leaf1, before, mut service, call) = under_way().await;
     let lines = simulated(&leaf1) + "protected_ports = [\"eth1\"]\n";
     reload(&mut service, &before.blank().device("leaf1", &lines), "configuration reloaded").await;
     call.await.expect("the call ran").expect("its change was already on the switch");
@@ -119,12 +128,7 @@ async fn what_is_under_way_ends_as_it_began() {
 /// Both addresses may lead to the same switch: two changes of it at once would not know of each other.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_address_waits_for_what_is_under_way_at_the_old_one() {
-    let leaf1 = switch("leaf1").await;
-    let before = site(&[("leaf1", &leaf1)]).limits("request_timeout = \"6s\"\nlock_wait = \"1s\"\n");
-    let mut service = before.serve().await;
-    leaf1.inject(FaultSpec::once("confirm", What::HangAfter));
-    let call = service.start_call("update_port", update_on("leaf1", "eth1", 100));
-    sees(&leaf1, "confirm", 1).await;
+    let (leaf1, before, mut service, call) = under_way().await;
     let elsewhere = simulated(&leaf1).replace("\"127.0.0.1\"", "\"localhost\"");
     reload(&mut service, &before.blank().device("leaf1", &elsewhere), "configuration reloaded").await;
     let early = service.call("update_port", update_on("leaf1", "eth2", 101)).await.expect_err("it is early");
