@@ -197,10 +197,9 @@ impl Engine {
     /// What was left of a change under a device's old address is found by nobody under the new one.
     fn check_moved(&self, requests: &[Request]) -> Result<(), Refusal> {
         let moved = self.moved.load();
-        let is_open = |path: &PathBuf| std::fs::metadata(path).is_ok_and(|file| file.len() > 0);
         for request in requests {
             let device = &request.device.name;
-            if let Some(path) = moved.get(device).filter(|path| is_open(path)) {
+            if let Some(path) = moved.get(device).filter(|path| journal::holds(path)) {
                 let why = format!(
                     "a change of it is in {}, from when it had another address or port, and under way or interrupted: \
                      wait for its end; if nobody finishes it, give the device that address and port again until this \

@@ -120,14 +120,18 @@ pub fn count_open(dir: &FilePath) -> usize {
 
 /// Whether the journal of this device holds something, under way or not.
 pub fn is_open(dir: &FilePath, endpoint: &Endpoint) -> bool {
-    std::fs::metadata(dir.join(file_name(endpoint))).is_ok_and(|file| file.len() > 0)
+    holds(&dir.join(file_name(endpoint)))
 }
 
-/// Those journals.
+/// The journals that hold something, under way or not.
 pub fn open(dir: &FilePath) -> impl Iterator<Item = PathBuf> {
     let files = std::fs::read_dir(dir).into_iter().flatten().flatten();
-    let is_open = |data: std::fs::Metadata| data.is_file() && data.len() > 0;
-    files.filter(move |file| file.metadata().is_ok_and(is_open)).map(|file| file.path())
+    files.map(|file| file.path()).filter(|path| holds(path))
+}
+
+/// Whether this is a file with something in it.
+pub fn holds(path: &FilePath) -> bool {
+    std::fs::metadata(path).is_ok_and(|data| data.is_file() && data.len() > 0)
 }
 
 impl Journal {
