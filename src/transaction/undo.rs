@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::device::{Profile, Speaks};
 use crate::plan::{Batch, WayBack};
 use crate::slice::Slice;
-use crate::transaction::journal::{Record, unix_time_in};
+use crate::transaction::journal::{Record, instant_of, unix_time_in};
 use crate::transaction::lease::Lease;
 use crate::transaction::outcome::{Outcome, Phase, Saved, Timings};
 use crate::transaction::participant::{Failure, Participant, Reached};
@@ -26,6 +26,8 @@ pub(super) struct Case<'a> {
     pub forward: bool,
     /// Finding the change on the device is an end, not something to undo.
     pub accepts_after: bool,
+    /// From when on the device's timer may have run out, if it was not confirmed before.
+    pub timer_from: Option<Instant>,
     /// A commit was sent and not refused; without one, running cannot have changed and no lock is
     /// needed to prove it.
     pub committed: bool,
@@ -87,6 +89,7 @@ impl Participant<'_> {
             persist_id: &self.persist_id,
             forward: true,
             accepts_after: true,
+            timer_from: self.timer_end,
             committed: true,
             seen: None,
             // A save that was sent and lost is not sent again.
@@ -146,7 +149,7 @@ impl Participant<'_> {
         let started = Instant::now();
         // The journal says that it was verified: from here on that is no reason to keep it.
         if self.reached >= Reached::Confirming
-            && let Err(error) = self.lease.write_journal(|journal| journal.phase(Phase::Undo))
+            && let Err(error) = self.lease.write_journal(|journal| journal.phase(Phase::Undo, None))
         {
             tracing::error!(device = self.lease.device.name, error, "the undo is not in the journal");
         }
@@ -160,6 +163,7 @@ impl Participant<'_> {
             persist_id: &self.persist_id,
             forward: false,
             accepts_after: false,
+            timer_from: None,
             committed: self.reached >= Reached::Committed && !refused,
             seen: self.seen.as_ref(),
             startup: match self.reached >= Reached::Saving && self.lease.saves() {
@@ -283,6 +287,7 @@ impl Lease {
             persist_id: &record.persist_id,
             forward: false,
             accepts_after: was_verified,
+            timer_from: record.timer_from.and_then(instant_of),
             committed: record.phase != Phase::Stage,
             seen: None,
             startup: if saves { Startup::Save } else { Startup::Leave },
@@ -362,11 +367,11 @@ pub(super) async fn settle(lease: &mut Lease, case: &Case<'_>, deadline: Instant
         return Settled::Blind;
     }
     let mut pause = Duration::from_millis(20);
-    let mut was_there = false;
+    let mut seen = Sightings::default();
     loop {
-        let why = match attempt(lease, case, &mut was_there, half_way(deadline)).await {
+        let why = match attempt(lease, case, &mut seen, half_way(deadline)).await {
             Ok(Settled::Open(why)) => why,
-            Ok(Settled::Before) if was_there => return Settled::TakenBack,
+            Ok(Settled::Before) if seen.was_there => return Settled::TakenBack,
             Ok(settled) => return settled,
             Err(fault) => {
                 // Nothing that this attempt holds may be in the way of the next. Where there is no lock
@@ -393,10 +398,18 @@ pub(super) async fn settle(lease: &mut Lease, case: &Case<'_>, deadline: Instant
     }
 }
 
+/// What the attempts at one case have shown of the change so far.
+#[derive(Default)]
+struct Sightings {
+    was_there: bool,
+    /// It was pending, and the device said that it takes it back.
+    was_cancelled: bool,
+}
+
 async fn attempt(
     lease: &mut Lease,
     case: &Case<'_>,
-    was_there: &mut bool,
+    seen: &mut Sightings,
     deadline: Instant,
 ) -> Result<Settled, Fault> {
     lease.connect(&mut Timings::default(), deadline).await?;
@@ -407,13 +420,17 @@ async fn attempt(
     }
     let reads = ReadSet { paths: case.way_back.reads.iter().cloned().collect(), schema };
     let session = lease.session()?;
+    let mut is_lapsing = false;
     if case.timed == Timed::Persist {
         let answer = match case.forward {
             true => session.confirm(case.persist_id, false, deadline).await,
             false => session.cancel(case.persist_id, deadline).await,
         };
         // What can be cancelled was there.
-        *was_there |= answer.is_ok() && !case.forward;
+        seen.was_cancelled |= answer.is_ok() && !case.forward;
+        seen.was_there |= seen.was_cancelled;
+        // A lock is not given while something is put back.
+        is_lapsing = answer.is_err() && !session.promises().locks && case.may_be_lapsing();
         // Its error tag decides nothing where a lock tells whether one is pending: devices say
         // different things when none is.
         match answer {
@@ -432,11 +449,13 @@ async fn attempt(
     let is_seen = case.seen.is_some_and(|seen| running.same_as(seen));
     let running = case.way_back.but_for_gone(running, &profile);
     let is_after = running.same_as(&case.way_back.after);
-    *was_there |= is_after;
+    seen.was_there |= is_after;
     let off = case.way_back.off_the_way(&running);
     let mut end = if case.way_back.is_undone(&running) {
         keep(session, case, Settled::Before, &reads, deadline).await?
-    } else if is_after && case.accepts_after {
+    } else if is_after && case.accepts_after && is_lapsing {
+        Settled::Open("the device's timer has just ended, and it may be putting back what was".to_owned())
+    } else if is_after && case.accepts_after && !seen.was_cancelled {
         keep(session, case, Settled::After, &reads, deadline).await?
     } else if is_after || is_seen || off.is_empty() {
         match case.way_back.undo_from(&running, &profile, &reads.schema) {
@@ -469,7 +488,15 @@ async fn attempt(
     Ok(end)
 }
 
+/// How long after its timer's end a device may still be putting back what was.
+const PUTTING_BACK: Duration = Duration::from_secs(60);
+
 impl Case<'_> {
+    /// Whether a change that is on the device, and not pending, may be about to go.
+    fn may_be_lapsing(&self) -> bool {
+        self.timer_from.is_some_and(|from| (from..from + PUTTING_BACK).contains(&Instant::now()))
+    }
+
     /// Whether a datastore holds what the case ended as.
     fn is_at(&self, end: &Settled, found: &Slice) -> bool {
         match end {
