@@ -4,10 +4,16 @@
 const MOST: u32 = 1024;
 
 /// The ports of `ethe 1/1/3 to 1/1/5 ethe 1/1/7`: names are words with a digit, other words say what
-/// kind they are of. A range counts the last number. Also of `g(1-3,6)`.
+/// kind they are of. A range counts the last number. Also of `g(1-3,6)`, and of `ethernet 1/1-1/4`.
 pub(super) fn listed(text: &str) -> Result<Vec<String>, String> {
     if text.contains('(') {
         return bracketed(text).ok_or_else(|| format!("no list of ports: {text:?}"));
+    }
+    let (kind, last) = text.trim().rsplit_once(' ').unwrap_or(("", text.trim()));
+    if let Some((first, last)) = last.split_once('-') {
+        let ports = range(first, last).ok_or_else(|| format!("no range of ports: {text:?}"))?;
+        // The names of such a system are its kinds and numbers together.
+        return Ok(ports.iter().map(|port| format!("{kind} {port}").trim_start().to_owned()).collect());
     }
     let has_digit = |word: &&str| word.contains(|c: char| c.is_ascii_digit());
     let words = text.split([' ', ',']).filter(|word| *word == "to" || has_digit(word));
@@ -78,6 +84,19 @@ mod tests {
         assert_eq!(listed("g(1-3,6)").unwrap(), ["g1", "g2", "g3", "g6"]);
         assert_eq!(listed("1/e(47-48),1/g2,2/g(1)").unwrap(), ["1/e47", "1/e48", "1/g2", "2/g1"]);
         for wrong in ["g(1-3", "g(3-1)", "g()", "g(1)g(2)", "g(1-)", "g(x)", "g(1-9999)", "g(1-3)x"] {
+            assert!(listed(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_range_with_a_dash_keeps_its_kind() {
+        assert_eq!(listed("ethernet 1/13-1/14").unwrap(), ["ethernet 1/13", "ethernet 1/14"]);
+        assert_eq!(listed("ethernet 1/15/1-1/15/2").unwrap(), ["ethernet 1/15/1", "ethernet 1/15/2"]);
+        assert_eq!(listed("mlag-port-channel 8-9").unwrap(), ["mlag-port-channel 8", "mlag-port-channel 9"]);
+        assert_eq!(listed("1/g1-1/g2").unwrap(), ["1/g1", "1/g2"]);
+        for wrong in
+            ["ethernet 1/14-1/13", "ethernet 1/1-1/2,1/4", "ethernet 1/1-2/2", "ethernet 1-", "1-9999"]
+        {
             assert!(listed(wrong).is_err(), "{wrong}");
         }
     }

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::peers::{OpenVswitch, Peer, require};
+use crate::peers::{BRIDGE, OpenVswitch, Peer, require};
 use crate::service::{and, attach, detach, reset, update};
 
 /// What an uplink sends all the time: the machines' VLANs, others', and untagged.
@@ -130,4 +130,54 @@ async fn what_is_asked_shows_in_the_answer_and_can_be_taken_back() {
     }
     let commands = json!(switch.commands()).to_string();
     assert!(!commands.contains("sv1; reboot") && !commands.contains("-- set port sv2"), "{commands}");
+}
+
+#[tokio::test]
+async fn a_port_is_told_that_it_is_an_edge_and_nothing_else_of_its_settings_changes() {
+    if !require(&[Peer::OpenVswitch]) {
+        return;
+    }
+    let switch = OpenVswitch::start(&["sv1", "sv2"]).await;
+    // It would take half a minute to forward, and does not find out by itself that no bridge is there.
+    switch.vsctl(&["set", "port", "sv1", "other_config:rstp-path-cost=2000"]);
+    for port in ["sv1", "sv2"] {
+        switch.vsctl(&["set", "port", port, "other_config:rstp-port-auto-edge=false"]);
+    }
+    switch.vsctl(&["set", "bridge", BRIDGE, "rstp_enable=true", "other_config:rstp-forward-delay=30"]);
+    let settings = |port: &str| switch.vsctl(&["get", "port", port, "other_config"]).trim().to_owned();
+    let was = settings("sv1");
+    assert_eq!(was, r#"{rstp-path-cost="2000", rstp-port-auto-edge="false"}"#);
+    let _machines = (switch.host("sv1").await, switch.host("sv2").await);
+    let service = site(&switch, "stp_edge = true\n").serve().await;
+
+    let asked = and(update("sv1", "access", 100, &[]), "dry_run", true);
+    let dry = applied(&service, "update_port", asked).await;
+    let inverse = dry["devices"][0]["inverse"].as_str().unwrap();
+    assert!(inverse.contains("remove port sv1 other_config rstp-port-admin-edge"), "{inverse}");
+    assert_eq!(settings("sv1"), was);
+    let other = settings("sv2");
+    let edge = r#"{rstp-path-cost="2000", rstp-port-admin-edge="true", rstp-port-auto-edge="false"}"#;
+    applied(&service, "update_port", update("sv1", "access", 100, &[])).await;
+    assert_eq!((settings("sv1").as_str(), settings("sv2")), (edge, other.clone()));
+    let commands = switch.commands().len();
+    applied(&service, "update_port", update("sv1", "access", 100, &[])).await;
+    let again = switch.commands().split_off(commands);
+    assert!(again.iter().all(|command| !command.contains(" set ")), "{again:?}");
+
+    // It counts from when the link comes up, as it does at an attach.
+    applied(&service, "detach_port", detach("sv1")).await;
+    assert_eq!(settings("sv1"), edge);
+    switch.vsctl(&["--timeout=20", "wait-until", "interface", "sv1", "admin_state=down"]);
+    applied(&service, "update_port", update("sv1", "access", 100, &[])).await;
+    switch.vsctl(&["--timeout=20", "wait-until", "port", "sv1", "rstp_status:rstp_port_state=Forwarding"]);
+    assert_ne!(switch.vsctl(&["get", "port", "sv2", "rstp_status:rstp_port_state"]).trim(), "Forwarding");
+
+    for line in inverse.lines() {
+        assert_eq!(switch.ssh(line).await.status, Some(0), "{line}");
+    }
+    assert_eq!((settings("sv1"), settings("sv2")), (was, other));
+    // What waits for RSTP is said, too.
+    switch.vsctl(&["set", "bridge", BRIDGE, "rstp_enable=false"]);
+    applied(&service, "update_port", update("sv1", "access", 100, &[])).await;
+    assert_eq!(settings("sv1"), edge);
 }
