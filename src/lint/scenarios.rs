@@ -175,7 +175,7 @@ pub fn crossed(scenarios: &[Scenario]) -> Vec<Scenario> {
     // What a system without a mode of its own keeps is not settled by the mode.
     let both = PortState { access: Some(vlan(100)), native: Some(vlan(101)), ..every.clone() };
     let none = PortState { vlans: Some(VlanSet::default()), ..every.clone() };
-    let unguarded = PortState { bpdu_guard: Some(false), ..both.clone() };
+    let unguarded = PortState { stp_edge: Some(StpEdge::Disable), bpdu_guard: Some(false), ..both.clone() };
     states.extend([every, both, none, unguarded]);
     let pairs = scenarios.iter().filter(of_port).flat_map(|scenario| {
         states.iter().map(move |before| Scenario {

@@ -202,7 +202,7 @@ pub(super) mod tests {
     }
 
     fn any_edge() -> impl Strategy<Value = Option<StpEdge>> {
-        prop_oneof![Just(None), Just(Some(StpEdge::Enable)), Just(Some(StpEdge::Auto))]
+        prop::option::of(prop_oneof![Just(StpEdge::Enable), Just(StpEdge::Auto), Just(StpEdge::Disable)])
     }
 
     pub(crate) fn any_state() -> impl Strategy<Value = PortState> {
