@@ -202,7 +202,12 @@ pub(super) mod tests {
     }
 
     fn any_edge() -> impl Strategy<Value = Option<StpEdge>> {
-        prop_oneof![Just(None), Just(Some(StpEdge::Enable)), Just(Some(StpEdge::Auto))]
+        prop_oneof![
+            Just(None),
+            Just(Some(StpEdge::Enable)),
+            Just(Some(StpEdge::Auto)),
+            Just(Some(StpEdge::Disable))
+        ]
     }
 
     pub(crate) fn any_state() -> impl Strategy<Value = PortState> {
