@@ -20,6 +20,8 @@ pub(super) struct Pending {
     /// And what gNMI has besides.
     documents: Documents,
     deadline: Instant,
+    /// Its time is over, and running is not as it was yet.
+    lapsed: bool,
     /// Who made it, or last extended it.
     pub session: SessionId,
     guard: Guard,
@@ -96,8 +98,15 @@ impl Store {
                 None => (before, native_before),
             };
             let documents = self.documents.clone();
-            self.pending =
-                Some(Pending { rollback, native, documents, deadline: now + timeout, session, guard });
+            self.pending = Some(Pending {
+                rollback,
+                native,
+                documents,
+                deadline: now + timeout,
+                lapsed: false,
+                session,
+                guard,
+            });
         }
         Ok(())
     }
@@ -142,7 +151,8 @@ impl Store {
         let documents = self.documents.clone();
         let deadline = now + timeout;
         let native = None;
-        self.pending = Some(Pending { rollback, native, documents, deadline, session: GNMI, guard });
+        self.pending =
+            Some(Pending { rollback, native, documents, deadline, lapsed: false, session: GNMI, guard });
     }
 
     /// Confirms gNMI's commit of this id.
@@ -167,6 +177,7 @@ impl Store {
 
     fn named(&mut self, id: &str) -> Result<&mut Pending, NotPending> {
         match &mut self.pending {
+            Some(pending) if pending.lapsed => Err(NotPending::None),
             Some(pending) => match &pending.guard {
                 Guard::Gnmi(token) if token == id => Ok(pending),
                 Guard::Gnmi(_) => Err(NotPending::OtherId),
@@ -191,7 +202,13 @@ impl Store {
     /// Undoes a pending commit whose time is over. Called before anything looks at the switch,
     /// so it is as if it had happened on time.
     pub fn expire(&mut self, now: Instant) {
-        if self.pending.as_ref().is_some_and(|pending| pending.deadline <= now) {
+        let slow_revert = self.quirks.slow_revert;
+        let Some(pending) = self.pending.as_mut().filter(|pending| pending.deadline <= now) else { return };
+        if !pending.lapsed {
+            pending.lapsed = true;
+            pending.deadline += slow_revert;
+        }
+        if pending.deadline <= now {
             self.revert();
         }
     }

@@ -16,6 +16,35 @@ pub struct FaultSpec {
     pub what: What,
 }
 
+/// What a fault may be at.
+const MESSAGES: [&str; 25] = [
+    "any",
+    "hello",
+    "get",
+    "get-config",
+    "get-schema",
+    "edit-config",
+    "copy-config",
+    "delete-config",
+    "lock",
+    "unlock",
+    "validate",
+    "commit",
+    "confirmed-commit",
+    "confirm",
+    "cancel-commit",
+    "discard-changes",
+    "close-session",
+    "kill-session",
+    "gnmi-capabilities",
+    "gnmi-get",
+    "gnmi-set",
+    "gnmi-commit",
+    "gnmi-confirm",
+    "gnmi-cancel",
+    "gnmi-set-rollback-duration",
+];
+
 /// Which occurrence, counted over all sessions from the moment the fault is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Nth {
@@ -60,12 +89,12 @@ pub enum What {
 #[error("`{text}` is not a fault: {why}")]
 pub struct FaultSpecError {
     text: String,
-    why: &'static str,
+    why: String,
 }
 
 impl FaultSpecError {
-    pub(super) fn new(text: &str, why: &'static str) -> Self {
-        Self { text: text.to_owned(), why }
+    pub(super) fn new(text: &str, why: &str) -> Self {
+        Self { text: text.to_owned(), why: why.to_owned() }
     }
 }
 
@@ -85,7 +114,7 @@ impl FromStr for FaultSpec {
     type Err = FaultSpecError;
 
     fn from_str(text: &str) -> Result<Self, FaultSpecError> {
-        let fail = |why| FaultSpecError::new(text, why);
+        let fail = |why: &str| FaultSpecError::new(text, why);
         let (when, what) = text.split_once(':').ok_or_else(|| fail("write `rpc:what`"))?;
         let (rpc, nth) = match when.split_once('@') {
             None => (when, Nth::Only(1)),
@@ -95,8 +124,8 @@ impl FromStr for FaultSpec {
                 (rpc, Nth::Only(nth.ok_or_else(|| fail("after `@` comes a number from 1, or `every`"))?))
             }
         };
-        if rpc.is_empty() {
-            return Err(fail("it names no rpc"));
+        if !MESSAGES.contains(&rpc) {
+            return Err(fail(&format!("no message is called `{rpc}`, only {}", MESSAGES.join(", "))));
         }
         let what = match what.split_once('=').unwrap_or((what, "")) {
             ("reject", "") => What::Reject("operation-failed".to_owned()),
@@ -184,9 +213,16 @@ mod tests {
             "lock@3:reject=in-use".parse(),
             Ok(FaultSpec { rpc: "lock".into(), nth: Nth::Only(3), what: What::Reject("in-use".into()) })
         );
-        for bad in
-            ["", "commit", ":close", "commit@0:close", "commit@x:close", "commit:boom", "commit:delay=5"]
-        {
+        for bad in [
+            "",
+            "commit",
+            ":close",
+            "comit:close",
+            "commit@0:close",
+            "commit@x:close",
+            "commit:boom",
+            "commit:delay=5",
+        ] {
             assert!(bad.parse::<FaultSpec>().is_err(), "{bad}");
         }
     }

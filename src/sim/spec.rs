@@ -97,6 +97,8 @@ pub struct Quirks {
     /// Does not undo a timed commit, by cancel or by timer, while any session holds running's lock,
     /// and reports success all the same.
     pub undo_needs_unlock: bool,
+    /// How long it takes to put back what a timer takes back; meanwhile nothing is pending any more.
+    pub slow_revert: Duration,
     /// Offers base:1.0 only, so messages end with `]]>]]>`.
     pub base_1_0: bool,
     /// Refuses every edit that brings this VLAN.

@@ -35,6 +35,9 @@ pub struct Record {
     pub persist_id: String,
     /// When the device's own timer has run out at the latest; seconds since 1970.
     pub timer_end: u64,
+    /// From when on it may have run out: known once the change is verified.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timer_from: Option<u64>,
     pub before_hash: String,
     pub after_hash: String,
     /// The exact payload that takes the change back, for people.
@@ -71,6 +74,8 @@ pub struct Journal {
 #[derive(Serialize, Deserialize)]
 struct PhaseLine {
     phase: Phase,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    timer_from: Option<u64>,
 }
 
 /// The file's name: two devices of an inventory with one endpoint are one device.
@@ -180,7 +185,9 @@ impl Journal {
         let damaged = |error: serde_json::Error| damaged(error.to_string());
         let mut record: Record = serde_json::from_str(first).map_err(damaged)?;
         for line in lines {
-            record.phase = serde_json::from_str::<PhaseLine>(line).map_err(damaged)?.phase;
+            let line: PhaseLine = serde_json::from_str(line).map_err(damaged)?;
+            record.phase = line.phase;
+            record.timer_from = line.timer_from.or(record.timer_from);
         }
         Ok(Some(record))
     }
@@ -192,9 +199,9 @@ impl Journal {
         self.append(record)
     }
 
-    /// Notes, synced, that a phase begins.
-    pub fn phase(&mut self, phase: Phase) -> Result<(), JournalError> {
-        self.append(&PhaseLine { phase })
+    /// Notes, synced, that a phase begins, and from when on a timer may have run out that is running.
+    pub fn phase(&mut self, phase: Phase, timer_from: Option<u64>) -> Result<(), JournalError> {
+        self.append(&PhaseLine { phase, timer_from })
     }
 
     /// The transaction ended and its outcome is known.
@@ -228,6 +235,15 @@ impl Drop for Journal {
         if let Err(error) = self.file.unlock() {
             tracing::warn!(path = %self.path.display(), %error, "the lock file is only unlocked by closing it");
         }
+    }
+}
+
+/// The moment of so many seconds since 1970; none: this machine was not up then.
+pub fn instant_of(unix_time: u64) -> Option<Instant> {
+    let (now, unix_now) = (Instant::now(), unix_time_in(Duration::ZERO));
+    match Duration::from_secs(unix_time.saturating_sub(unix_now)) {
+        Duration::ZERO => now.checked_sub(Duration::from_secs(unix_now - unix_time)),
+        left => Some(now + left),
     }
 }
 

@@ -7,6 +7,7 @@ pub mod lease;
 pub mod outcome;
 mod participant;
 mod queue;
+mod settle;
 pub mod shared;
 mod timer;
 pub mod turns;

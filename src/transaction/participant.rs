@@ -375,6 +375,7 @@ impl<'l> Participant<'l> {
             timed: promises.timed,
             persist_id: self.persist_id.clone(),
             timer_end: unix_time_in(budget.deadline - Instant::now() + timeout),
+            timer_from: None,
             before_hash: batch.way_back.before.digest(),
             after_hash: batch.way_back.after.digest(),
             inverse: batch.inverse.text().to_owned(),
@@ -534,7 +535,9 @@ impl<'l> Participant<'l> {
     }
 
     fn enter(&mut self, phase: Phase, reached: Reached) -> Result<(), Failed> {
-        if let Err(error) = self.lease.write_journal(|journal| journal.phase(phase)) {
+        let left = self.timer_end.map(|end| end.saturating_duration_since(Instant::now()));
+        let timer_from = left.map(unix_time_in);
+        if let Err(error) = self.lease.write_journal(|journal| journal.phase(phase, timer_from)) {
             return self.fail(phase, error);
         }
         self.reached = reached;

@@ -1,69 +1,21 @@
-//! Taking a change back, and finding out what a lost answer meant. Written once, for a transaction
-//! that fails and for what an earlier process left in the journal.
+//! Who asks what became of a change, and what is told of the answer: a transaction that lost one or that
+//! fails, and the next use of a device whose journal an earlier process left.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::device::{Profile, Speaks};
-use crate::plan::{Batch, WayBack};
-use crate::slice::Slice;
-use crate::transaction::journal::{Record, unix_time_in};
+use crate::device::Speaks;
+use crate::plan::Batch;
+use crate::transaction::journal::{Record, instant_of, unix_time_in};
 use crate::transaction::lease::Lease;
 use crate::transaction::outcome::{Outcome, Phase, Saved, Timings};
 use crate::transaction::participant::{Failure, Participant, Reached};
+use crate::transaction::settle::{Case, Settled, Startup, settle};
 use crate::transaction::shared::Ended;
-use crate::transaction::{Apart, Budget, half_way, jitter};
-use crate::transport::{Commit, Fault, ReadSet, Session, Store, Timed};
-
-/// An open question about one device.
-pub(super) struct Case<'a> {
-    pub way_back: &'a WayBack,
-    pub timed: Timed,
-    pub persist_id: &'a str,
-    /// The change was verified and its confirm was sent: drive it on instead of back.
-    pub forward: bool,
-    /// Finding the change on the device is an end, not something to undo.
-    pub accepts_after: bool,
-    /// A commit was sent and not refused; without one, running cannot have changed and no lock is
-    /// needed to prove it.
-    pub committed: bool,
-    /// What was read back right after our commit, where our lock kept others out: ours, whatever it is.
-    pub seen: Option<&'a Slice>,
-    pub startup: Startup,
-    /// The device refused to save the change, or was not asked: what it holds in startup is older.
-    pub never_saved: bool,
-}
-
-/// What has to become of the startup datastore, where there is one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Startup {
-    Leave,
-    /// It must hold what running ends as, and is not written again where it can be read.
-    Check,
-    /// What running ends as is copied to it, unless it is there.
-    Save,
-}
-
-/// The answer to a [`Case`], from reading running under the lock.
-#[derive(Debug)]
-pub(super) enum Settled {
-    Before,
-    /// The same, after it was found there as a whole: nothing of it can be under way any more.
-    TakenBack,
-    After,
-    /// After, and startup does not hold it.
-    Unsaved,
-    /// Somebody else changed these paths, so undoing would destroy their work.
-    Neither(String),
-    /// It could not be found out or not be brought to an end in the time there was.
-    Open(String),
-    /// The inverse may not be sent: trying again is of no use.
-    Stuck(String),
-    /// There is nothing to look at: what the device holds cannot be read.
-    Blind,
-}
+use crate::transaction::{Apart, Budget, half_way};
+use crate::transport::Timed;
 
 impl Participant<'_> {
     pub(super) fn is_applied(&self) -> bool {
@@ -87,6 +39,7 @@ impl Participant<'_> {
             persist_id: &self.persist_id,
             forward: true,
             accepts_after: true,
+            timer_from: self.timer_end,
             committed: true,
             seen: None,
             // A save that was sent and lost is not sent again.
@@ -146,7 +99,7 @@ impl Participant<'_> {
         let started = Instant::now();
         // The journal says that it was verified: from here on that is no reason to keep it.
         if self.reached >= Reached::Confirming
-            && let Err(error) = self.lease.write_journal(|journal| journal.phase(Phase::Undo))
+            && let Err(error) = self.lease.write_journal(|journal| journal.phase(Phase::Undo, None))
         {
             tracing::error!(device = self.lease.device.name, error, "the undo is not in the journal");
         }
@@ -160,6 +113,7 @@ impl Participant<'_> {
             persist_id: &self.persist_id,
             forward: false,
             accepts_after: false,
+            timer_from: None,
             committed: self.reached >= Reached::Committed && !refused,
             seen: self.seen.as_ref(),
             startup: match self.reached >= Reached::Saving && self.lease.saves() {
@@ -283,6 +237,7 @@ impl Lease {
             persist_id: &record.persist_id,
             forward: false,
             accepts_after: was_verified,
+            timer_from: record.timer_from.and_then(instant_of),
             committed: record.phase != Phase::Stage,
             seen: None,
             startup: if saves { Startup::Save } else { Startup::Leave },
@@ -354,173 +309,4 @@ impl Lease {
             )),
         }
     }
-}
-
-/// Tries until `deadline` to bring a case to its end: reconnects, waits for locks, repairs.
-pub(super) async fn settle(lease: &mut Lease, case: &Case<'_>, deadline: Instant) -> Settled {
-    if case.way_back.is_blind {
-        return Settled::Blind;
-    }
-    let mut pause = Duration::from_millis(20);
-    let mut was_there = false;
-    loop {
-        let why = match attempt(lease, case, &mut was_there, half_way(deadline)).await {
-            Ok(Settled::Open(why)) => why,
-            Ok(Settled::Before) if was_there => return Settled::TakenBack,
-            Ok(settled) => return settled,
-            Err(fault) => {
-                // Nothing that this attempt holds may be in the way of the next. Where there is no lock
-                // to wait for, a session that is refused may be out of its mode.
-                let is_free = match &mut lease.session {
-                    Some(session) if session.promises().locks && matches!(fault, Fault::Rejected(_)) => {
-                        session.release(true, half_way(deadline)).await.is_ok()
-                    }
-                    _ => false,
-                };
-                if !is_free {
-                    lease.drop_session().await;
-                }
-                fault.to_string()
-            }
-        };
-        let wait = jitter(pause);
-        if Instant::now() + wait >= deadline {
-            lease.drop_session().await;
-            return Settled::Open(why);
-        }
-        tokio::time::sleep(wait).await;
-        pause = (pause * 2).min(Duration::from_secs(1));
-    }
-}
-
-async fn attempt(
-    lease: &mut Lease,
-    case: &Case<'_>,
-    was_there: &mut bool,
-    deadline: Instant,
-) -> Result<Settled, Fault> {
-    lease.connect(&mut Timings::default(), deadline).await?;
-    let (schema, profile) = (lease.world.schema.clone(), lease.device.profile.clone());
-    // The profile said otherwise when the change was begun: that it reads as nothing proves nothing.
-    if profile.speaks.not_read().is_some() {
-        return Ok(Settled::Blind);
-    }
-    let reads = ReadSet { paths: case.way_back.reads.iter().cloned().collect(), schema };
-    let session = lease.session()?;
-    if case.timed == Timed::Persist {
-        let answer = match case.forward {
-            true => session.confirm(case.persist_id, false, deadline).await,
-            false => session.cancel(case.persist_id, deadline).await,
-        };
-        // What can be cancelled was there.
-        *was_there |= answer.is_ok() && !case.forward;
-        // Its error tag decides nothing where a lock tells whether one is pending: devices say
-        // different things when none is.
-        match answer {
-            Err(Fault::Rejected(errors)) if !session.may_be_pending(&errors) => {}
-            answer => answer?,
-        }
-    }
-    let running = match session.begin(&reads, deadline).await {
-        Err(Fault::Rejected(errors)) if !case.committed => {
-            let running = session.read(Store::Running, &reads, deadline).await?;
-            let is_undone = case.way_back.is_undone(&running);
-            return if is_undone { Ok(Settled::Before) } else { Err(Fault::Rejected(errors)) };
-        }
-        begun => begun?,
-    };
-    let is_seen = case.seen.is_some_and(|seen| running.same_as(seen));
-    let running = case.way_back.but_for_gone(running, &profile);
-    let is_after = running.same_as(&case.way_back.after);
-    *was_there |= is_after;
-    let off = case.way_back.off_the_way(&running);
-    let mut end = if case.way_back.is_undone(&running) {
-        keep(session, case, Settled::Before, &reads, deadline).await?
-    } else if is_after && case.accepts_after {
-        keep(session, case, Settled::After, &reads, deadline).await?
-    } else if is_after || is_seen || off.is_empty() {
-        match case.way_back.undo_from(&running, &profile, &reads.schema) {
-            Ok(payload) => repair(session, &payload, case, &reads, &profile, deadline).await?,
-            Err(error) => Settled::Stuck(error.to_string()),
-        }
-    } else {
-        let off: Vec<String> = off.iter().map(ToString::to_string).collect();
-        Settled::Neither(off.join(", "))
-    };
-    let checks = case.startup != Startup::Leave && session.promises().startup;
-    if checks && matches!(end, Settled::Before | Settled::After) {
-        // A device that refuses every save still holds in startup what it held.
-        let is_readable = session.promises().reads_startup;
-        let is_saved = match is_readable {
-            true => case.is_at(&end, &session.read(Store::Startup, &reads, deadline).await?),
-            false => false,
-        };
-        match case.startup {
-            _ if is_saved => {}
-            // What cannot be looked at is made so: what runs by now is known.
-            Startup::Check if is_readable => end = Settled::Unsaved,
-            _ => match session.save(deadline).await {
-                Err(Fault::Rejected(_)) if case.never_saved && !is_readable => {}
-                saved => saved?,
-            },
-        }
-    }
-    session.release(true, deadline).await?;
-    Ok(end)
-}
-
-impl Case<'_> {
-    /// Whether a datastore holds what the case ended as.
-    fn is_at(&self, end: &Settled, found: &Slice) -> bool {
-        match end {
-            Settled::After => found.same_as(&self.way_back.after),
-            _ => self.way_back.is_undone(found),
-        }
-    }
-}
-
-/// Makes sure that no timer changes what was found. Where any commit confirms, whether one still
-/// runs cannot be asked; a commit of nothing ends it.
-async fn keep(
-    session: &mut Box<dyn Session>,
-    case: &Case<'_>,
-    end: Settled,
-    reads: &ReadSet,
-    deadline: Instant,
-) -> Result<Settled, Fault> {
-    if case.timed != Timed::AnyCommit || !case.committed {
-        return Ok(end);
-    }
-    let answer = session.commit(&Commit::Plain, reads, deadline).await;
-    answer.commit?;
-    let is_kept = case.is_at(&end, &answer.running?);
-    Ok(if is_kept { end } else { Settled::Open("the device's timer ran out meanwhile".to_owned()) })
-}
-
-/// Applies the inverse under the lock that `attempt` holds, and reads back.
-async fn repair(
-    session: &mut Box<dyn Session>,
-    payload: &crate::render::Payload,
-    case: &Case<'_>,
-    reads: &ReadSet,
-    profile: &Profile,
-    deadline: Instant,
-) -> Result<Settled, Fault> {
-    let refused = |fault: Fault| match fault {
-        Fault::Rejected(_) => Ok(Settled::Open(format!("the inverse was refused: {fault}"))),
-        fault => Err(fault),
-    };
-    if let Err(fault) = session.stage(payload, &format!("{}-undo", case.persist_id), deadline).await {
-        return refused(fault);
-    }
-    let answer = session.commit(&Commit::Plain, reads, deadline).await;
-    if let Err(fault) = answer.commit {
-        return refused(fault);
-    }
-    let running = case.way_back.but_for_gone(answer.running?, profile);
-    Ok(if case.way_back.is_undone(&running) {
-        Settled::Before
-    } else {
-        Settled::Open("the inverse was accepted and does not hold".to_owned())
-    })
 }

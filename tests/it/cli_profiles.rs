@@ -111,6 +111,38 @@ fn real_output_is_understood_as_recorded() {
     differences.none();
 }
 
+/// No output of one port shows both its members and its line of the spanning tree.
+#[test]
+fn an_edge_of_os9_is_one_with_its_guard_and_another_form_of_it_is_not_known() {
+    let profile = Profiles::default().get("dell_force10").unwrap();
+    let understood = |line: &str| {
+        let port = "TenGigabitEthernet 1/6";
+        let text = format!(
+            "# source: as in the transcript\n\
+             > show interfaces switchport {port}\nName: {port}\n802.1QTagged: Hybrid\nU       100\n\
+             > show running-config interface {port}\n!\ninterface {port}\n no ip address\n portmode hybrid\n \
+             switchport\n{line}\n no shutdown\n"
+        );
+        judge(&text, &profile, profile.speaks.language().unwrap()).text()
+    };
+    let edge = [
+        " spanning-tree rstp edge-port bpduguard shutdown-on-violation",
+        " spanning-tree rstp edge-port bpduguard",
+        " spanning-tree rstp edge-port",
+    ];
+    for line in edge {
+        let text = understood(line);
+        assert!(text.ends_with("read: TenGigabitEthernet 1/6: ACCESS 100, STP edge on\n"), "{line}: {text}");
+    }
+    // What other protocols have of the port says nothing of RSTP.
+    for line in [" spanning-tree pvst edge-port", " spanning-tree rstp rootguard"] {
+        let text = understood(line);
+        assert!(text.ends_with("read: TenGigabitEthernet 1/6: ACCESS 100\n"), "{line}: {text}");
+    }
+    let text = understood(" spanning-tree rstp edge-port of-some-kind");
+    assert!(text.contains("cannot be read"), "{text}");
+}
+
 #[test]
 fn changes_are_written_as_recorded() {
     let mut differences = Differences::default();

@@ -72,7 +72,7 @@ impl FromStr for CliFault {
     type Err = FaultSpecError;
 
     fn from_str(text: &str) -> Result<Self, FaultSpecError> {
-        let fail = |why| FaultSpecError::new(text, why);
+        let fail = |why: &str| FaultSpecError::new(text, why);
         // A command may hold colons, too.
         let parts = text.match_indices(':').find_map(|(at, _)| Some((&text[..at], what(&text[at + 1..])?)));
         let (when, what) = parts.ok_or_else(|| fail("write `command:what`"))?;

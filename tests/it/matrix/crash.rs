@@ -6,12 +6,12 @@ use super::single::has_effect;
 use super::*;
 
 /// A runtime of its own: when it goes, whatever ran on it stops where it stood, as in a kill.
-fn process() -> Runtime {
+pub fn process() -> Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap()
 }
 
 /// Runs a change until the switch has seen `steps` messages, and dies there.
-fn die_after(lab: &Lab, process: Runtime, ports: &[(&str, &str)], steps: impl Fn(&Lab) -> bool) {
+pub fn die_after(lab: &Lab, process: Runtime, ports: &[(&str, &str)], steps: impl Fn(&Lab) -> bool) {
     let (engine, call) = (lab.engine.clone(), attach(ports, 100));
     process.block_on(async {
         let change = tokio::spawn(async move { engine.change(call).await });
@@ -240,7 +240,7 @@ fn died_at(rpc: &str) -> (Lab, std::path::PathBuf) {
         lab.leaf1().log().iter().any(|logged| logged.rpc == rpc)
     });
     lab.leaf1().clear_faults();
-    let file = std::fs::read_dir(lab.locks.path()).unwrap().next().unwrap().unwrap().path();
+    let file = lab.journal();
     (lab, file)
 }
 

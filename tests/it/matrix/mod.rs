@@ -186,6 +186,11 @@ impl Lab {
         self.engine.change(attach(ports, vlan)).await.unwrap()
     }
 
+    /// The file of the only one.
+    pub fn journal(&self) -> std::path::PathBuf {
+        std::fs::read_dir(self.locks.path()).unwrap().next().unwrap().unwrap().path()
+    }
+
     /// The content of all journals.
     pub fn journals(&self) -> String {
         let files = std::fs::read_dir(self.locks.path()).unwrap();

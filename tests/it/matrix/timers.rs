@@ -1,6 +1,7 @@
 //! A timer that is shorter than a call may take: the switch is sooner as before when we are gone, and the
 //! timer is lengthened while others of the change need it.
 
+use super::crash::{die_after, process};
 use super::*;
 
 const SHORT: Duration = Duration::from_secs(10);
@@ -204,4 +205,58 @@ async fn told_to_stop_while_timers_run() {
         }
     }
     wrong.none();
+}
+
+/// A switch whose timer is over before a lost confirm is asked again, and that takes long to put back what
+/// was: that nothing is pending there is no sign of success.
+#[tokio::test(start_paused = true)]
+async fn a_switch_that_is_putting_back_what_was_is_not_taken_for_changed() {
+    for slow_revert in [45, 55].map(Duration::from_secs) {
+        let lab = slow(slow_revert).await;
+        let before = lab.leaf1().running_xml();
+        lab.leaf1().inject(FaultSpec::once("gnmi-confirm", What::HangBefore));
+        let change = lab.attach(&BOTH[..1], 100).await;
+        assert!(!matches!(end_of(&change, 0), Some(End::Applied)), "{slow_revert:?}: {change:?}");
+        tokio::time::sleep(Duration::from_secs(300)).await;
+        assert_eq!(lab.leaf1().running_xml(), before, "{slow_revert:?}");
+        assert_eq!(lab.attach(&[("leaf1", "eth2")], 101).await.outcome, "applied");
+        assert_eq!(lab.leftovers().await, "");
+    }
+}
+
+/// The same where nobody is left who knows what was told: the next start waits until it is put back.
+#[test]
+fn a_switch_that_is_putting_back_what_was_is_waited_for() {
+    let first = process();
+    let mut lab = first.block_on(slow(Duration::from_secs(20)));
+    let before = lab.leaf1().running_xml();
+    lab.leaf1().inject(FaultSpec::once("gnmi-confirm", What::HangBefore));
+    let confirmed = |lab: &Lab| lab.leaf1().log().iter().any(|logged| logged.rpc == "gnmi-confirm");
+    die_after(&lab, first, &BOTH[..1], confirmed);
+    lab.restart();
+    // Time in the journal is the machine's, which does not run ahead with the switch's.
+    let path = lab.journal();
+    let journal = std::fs::read_to_string(&path).unwrap();
+    let (head, tail) = journal.rsplit_once("\"timer_from\":").unwrap();
+    let at: u64 = tail.trim_end_matches(|c: char| !c.is_ascii_digit()).parse().unwrap();
+    let earlier = at - SHORT.as_secs() - 1;
+    std::fs::write(&path, format!("{head}\"timer_from\":{earlier}}}\n")).unwrap();
+    process().block_on(async {
+        tokio::time::sleep(SHORT + Duration::from_secs(1)).await;
+        assert!(is_in(&lab.leaf1().running_xml(), "eth1", 100), "it is putting back by now");
+        lab.engine.recover().await;
+        assert_eq!(lab.leaf1().running_xml(), before);
+        assert_eq!(lab.leftovers().await, "");
+    });
+}
+
+async fn slow(slow_revert: Duration) -> Lab {
+    let mut spec = spec("leaf1", Kind::Gnmi);
+    spec.quirks.slow_revert = slow_revert;
+    Lab::of(vec![spec], Wire::Memory, BUDGET, LOCK_WAIT, |profile| {
+        if let Speaks::Gnmi(habits) = &mut profile.speaks {
+            Arc::make_mut(habits).commit_timer = Some(SHORT);
+        }
+    })
+    .await
 }
