@@ -117,6 +117,8 @@ fn keys(named: Vec<(String, String)>) -> Result<Vec<Row>, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::super::Wanted;
     use super::*;
     use crate::device::Profiles;
@@ -131,11 +133,15 @@ mod tests {
             format!(r#""{name}": {{"Mode": "access", "Access vlan": "1", "Allowed vlans": ""}}"#)
         });
         let table = format!("{{{}}}", table.join(","));
-        let known = |lines: &str| {
+        let read = |lines: &str, ports: Option<&str>| {
             let mut rows = Rows::default();
             rows.read(&language.reads[0], &table).unwrap();
             rows.read(&language.reads[2], lines)?;
-            let slice = rows.meaning(&Wanted::default(), &profile, language)?;
+            let ports = ports.map(|port| BTreeSet::from([port.to_owned()]));
+            rows.meaning(&Wanted { ports, table: false }, &profile, language)
+        };
+        let known = |lines: &str| {
+            let slice = read(lines, None)?;
             let edge = |name: &str| PortState::of(&slice, name).unwrap().stp_edge.map(|edge| edge.as_str());
             let ports =
                 ["ethernet 1/1", "ethernet 1/2", "ethernet 1/3", "ethernet 1/4", "mlag-port-channel 8"];
@@ -148,12 +154,13 @@ mod tests {
                      interface ethernet 1/4 spanning-tree guard root\n";
         assert_eq!(known(lines), Ok([Some("true"), Some("true"), Some("auto"), None, Some("false")]));
         assert_eq!(known(""), Ok([None; 5]));
-        for unread in
-            ["ethernet 1/1,1/3 spanning-tree port type edge", "ethernet 1/1 spanning-tree port type host"]
-        {
-            let why = known(&format!("   interface {unread}\n")).unwrap_err();
-            assert!(why.contains("cannot be read"), "{why}");
-        }
+        // A type that nobody knows is that port's alone.
+        let other = "   interface ethernet 1/1-1/2 spanning-tree port type host\n";
+        let why = read(other, Some("ethernet 1/2")).unwrap_err();
+        assert!(why.contains("ethernet 1/2: cannot be read: its spanning-tree port type is `host`"), "{why}");
+        assert!(read(other, Some("ethernet 1/3")).is_ok());
+        let why = known("   interface ethernet 1/1,1/3 spanning-tree port type edge\n").unwrap_err();
+        assert!(why.contains("cannot be read"), "{why}");
         let wrong = known("   interface ethernet 1/4-1/1 spanning-tree port type edge\n").unwrap_err();
         assert!(wrong.contains("no range of ports"), "{wrong}");
     }
