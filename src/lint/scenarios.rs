@@ -129,10 +129,14 @@ pub fn scenarios(port: &str, profile: &Profile) -> Result<Vec<Scenario>, IntentE
         };
         let to = trunk(Some(101), small);
         all.push(Scenario { spanning_tree: true, ..on_port("the spanning tree knows", &known, to) });
-        if has_word(profile, PortField::StpEdge, StpEdge::Auto.as_str()) {
-            let auto = PortState { stp_edge: Some(StpEdge::Auto), ..on_access(100) };
-            let to = trunk(Some(101), small);
-            all.push(Scenario { spanning_tree: true, ..on_port("an edge in access mode only", &auto, to) });
+        for (edge, label) in
+            [(StpEdge::Auto, "an edge in access mode only"), (StpEdge::Disable, "told to be no edge")]
+        {
+            if has_word(profile, PortField::StpEdge, edge.as_str()) {
+                let known = PortState { stp_edge: Some(edge), ..on_access(100) };
+                let to = trunk(Some(101), small);
+                all.push(Scenario { spanning_tree: true, ..on_port(label, &known, to) });
+            }
         }
     }
     let network = |label: &str, list: &[u16], table: &[u16], intent| Scenario {

@@ -114,3 +114,54 @@ fn keys(named: Vec<(String, String)>) -> Result<Vec<Row>, String> {
         _ => Ok(vec![key]),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::super::Wanted;
+    use super::*;
+    use crate::device::Profiles;
+    use crate::openconfig::PortState;
+
+    #[test]
+    fn neighbours_of_one_type_stand_in_one_line() {
+        let profile = Profiles::default().get("mellanox_mlnxos").unwrap();
+        let language = profile.speaks.language().unwrap();
+        let names = ["Eth1/1", "Eth1/2", "Eth1/3", "Eth1/4", "Mpo8"];
+        let table = names.map(|name| {
+            format!(r#""{name}": {{"Mode": "access", "Access vlan": "1", "Allowed vlans": ""}}"#)
+        });
+        let table = format!("{{{}}}", table.join(","));
+        let read = |lines: &str, ports: Option<&str>| {
+            let mut rows = Rows::default();
+            rows.read(&language.reads[0], &table).unwrap();
+            rows.read(&language.reads[2], lines)?;
+            let ports = ports.map(|port| BTreeSet::from([port.to_owned()]));
+            rows.meaning(&Wanted { ports, table: false }, &profile, language)
+        };
+        let known = |lines: &str| {
+            let slice = read(lines, None)?;
+            let edge = |name: &str| PortState::of(&slice, name).unwrap().stp_edge.map(|edge| edge.as_str());
+            let ports =
+                ["ethernet 1/1", "ethernet 1/2", "ethernet 1/3", "ethernet 1/4", "mlag-port-channel 8"];
+            Ok::<_, String>(ports.map(edge))
+        };
+        let lines = "   spanning-tree port type edge default\n   spanning-tree port type edge bpduguard default\n   \
+                     interface ethernet 1/1-1/2 spanning-tree port type edge\n   \
+                     interface ethernet 1/3 spanning-tree port type normal\n   \
+                     interface mlag-port-channel 7-8 spanning-tree port type network\n   \
+                     interface ethernet 1/4 spanning-tree guard root\n";
+        assert_eq!(known(lines), Ok([Some("true"), Some("true"), Some("auto"), None, Some("false")]));
+        assert_eq!(known(""), Ok([None; 5]));
+        // A type that nobody knows is that port's alone.
+        let other = "   interface ethernet 1/1-1/2 spanning-tree port type host\n";
+        let why = read(other, Some("ethernet 1/2")).unwrap_err();
+        assert!(why.contains("ethernet 1/2: cannot be read: its spanning-tree port type is `host`"), "{why}");
+        assert!(read(other, Some("ethernet 1/3")).is_ok());
+        let why = known("   interface ethernet 1/1,1/3 spanning-tree port type edge\n").unwrap_err();
+        assert!(why.contains("cannot be read"), "{why}");
+        let wrong = known("   interface ethernet 1/4-1/1 spanning-tree port type edge\n").unwrap_err();
+        assert!(wrong.contains("no range of ports"), "{wrong}");
+    }
+}
