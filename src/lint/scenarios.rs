@@ -295,7 +295,11 @@ pub fn running(state: &PortState, port: &str, profile: &Profile) -> Slice {
                 (state.mode, state.native) = (None, None);
             }
         }
-        if language.stp_with_vlans && state.mode.is_none() {
+        let has_vlans = match state.mode {
+            Some(Mode::Access) => state.access.is_some(),
+            mode => mode.is_some(),
+        };
+        if language.stp_with_vlans && !has_vlans {
             (state.stp_edge, state.bpdu_guard) = (None, None);
         }
     }

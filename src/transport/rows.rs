@@ -26,6 +26,8 @@ pub(in crate::transport) struct Wanted {
     ports: Option<BTreeSet<String>>,
     /// Whether the VLAN table is part of it.
     table: bool,
+    /// Whether what the spanning tree knows of the ports is.
+    tree: bool,
 }
 
 /// From so many ports on it is quicker to ask once about every port: most systems make the whole
@@ -51,7 +53,7 @@ type Row = BTreeMap<String, Option<String>>;
 
 impl Wanted {
     pub(in crate::transport) fn of(paths: &[Path]) -> Self {
-        let (mut ports, mut every, mut table) = (BTreeSet::new(), false, false);
+        let (mut ports, mut every, mut table, mut tree) = (BTreeSet::new(), false, false, false);
         for path in paths {
             let step = |n: usize| path.steps().get(n);
             let is = |n, name: &str| step(n).is_some_and(|step| name.ends_with(&step.name));
@@ -59,14 +61,15 @@ impl Wanted {
             match port {
                 _ if is(0, NETWORK_INSTANCES) => table = true,
                 Some((_, port)) if is(0, INTERFACES) => drop(ports.replace(port.clone())),
-                // The same commands tell it.
+                // Most often the same commands tell it.
                 None if is(0, SPANNING_TREE) => {
+                    tree = true;
                     ports.extend(step(2).and_then(|step| Some(step.keys.first()?.1.clone())));
                 }
                 _ => every = true,
             }
         }
-        Self { ports: (!every).then_some(ports), table }
+        Self { ports: (!every).then_some(ports), table, tree }
     }
 
     /// The commands that tell it, each with the rule that reads its output.
@@ -89,6 +92,9 @@ impl Wanted {
                 if self.table {
                     commands.push((rule, text(&rule.command, &context! {})?));
                 }
+                continue;
+            }
+            if rule.of_spanning_tree && !self.tree {
                 continue;
             }
             match ports {
@@ -157,7 +163,7 @@ pub(crate) fn understood(
         None if about_ports => None,
         port => Some(port.into_iter().map(str::to_owned).collect()),
     };
-    let wanted = Wanted { ports, table: outputs.iter().any(|(rule, _)| rule.of_table) };
+    let wanted = Wanted { ports, table: outputs.iter().any(|(rule, _)| rule.of_table), tree: true };
     let is_read = |rule: &ReadRule| rule.of_table || outputs.iter().any(|(read, _)| read.place == rule.place);
     let mut rows = Rows { is_partial: !language.reads.iter().all(is_read), ..Rows::default() };
     for (rule, output) in outputs {
@@ -367,6 +373,19 @@ mod tests {
     }
 
     #[test]
+    fn what_tells_of_the_spanning_tree_alone_is_asked_where_it_matters() {
+        let profile = Profiles::default().get("mellanox_mlnxos").unwrap();
+        let language = profile.speaks.language().unwrap();
+        let port = "ethernet 1/1";
+        let asked = |paths: &[Path]| {
+            let commands = Wanted::of(paths).commands(language).unwrap();
+            commands.iter().filter(|(_, command)| command.contains("include spanning-tree")).count()
+        };
+        let paths = [Interface::entry(port), crate::openconfig::StpPort::new(port).entry];
+        assert_eq!((asked(&paths[..1]), asked(&paths)), (0, 1));
+    }
+
+    #[test]
     fn what_cannot_be_read_matters_where_it_was_asked_about() {
         let profile = Profiles::default().get("cisco_ios").unwrap();
         let language = profile.speaks.language().unwrap();
@@ -374,7 +393,7 @@ mod tests {
             "interface GigabitEthernet0/1\n switchport mode dynamic auto\ninterface GigabitEthernet0/2\n";
         let asked = |names: &[&str]| {
             let ports = Some(names.iter().map(|name| format!("GigabitEthernet0/{name}")).collect());
-            let wanted = Wanted { ports, table: false };
+            let wanted = Wanted { ports, table: false, tree: true };
             let commands = wanted.commands(language).unwrap();
             let mut rows = Rows::default();
             rows.read(&language.reads[0], output).unwrap();

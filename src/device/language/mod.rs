@@ -121,6 +121,8 @@ pub struct ReadRule {
     pub each_port: bool,
     /// It tells of the VLAN table, not of ports.
     pub of_table: bool,
+    /// It tells of the spanning tree alone, and is read where that is asked for.
+    pub of_spanning_tree: bool,
     /// It adds to what another says of a port, and does not say that the port is there.
     pub only_adds: bool,
     /// Asked instead where every port is wanted.

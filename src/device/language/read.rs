@@ -151,6 +151,7 @@ impl ReadRule {
         let command = table.one_of("command", "path").and_then(|item| item.read(Expression::text));
         let each_port = table.get("each_port").and_then(|item| item.boolean());
         let of_table = table.get("of_table").and_then(|item| item.boolean());
+        let of_spanning_tree = table.get("of_spanning_tree").and_then(|item| item.boolean());
         let only_adds = table.get("only_adds").and_then(|item| item.boolean());
         let all = table.get("all").and_then(|item| item.read(Expression::text));
         let format = match table.get("rows") {
@@ -173,6 +174,7 @@ impl ReadRule {
             command: command?,
             each_port: each_port.unwrap_or_default(),
             of_table: of_table.unwrap_or_default(),
+            of_spanning_tree: of_spanning_tree.unwrap_or_default(),
             only_adds: only_adds.unwrap_or_default(),
             all,
             format: format?,

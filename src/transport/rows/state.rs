@@ -88,5 +88,5 @@ pub(crate) fn reported(
     let ports = port.map(|port| BTreeSet::from([port.to_owned()]));
     let mut rows = Rows::default();
     rows.read(rule, output)?;
-    rows.reported(&Wanted { ports, table: false }, profile, language)
+    rows.reported(&Wanted { ports, table: false, tree: false }, profile, language)
 }

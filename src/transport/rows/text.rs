@@ -138,7 +138,7 @@ mod tests {
             rows.read(&language.reads[0], &table).unwrap();
             rows.read(&language.reads[2], lines)?;
             let ports = ports.map(|port| BTreeSet::from([port.to_owned()]));
-            rows.meaning(&Wanted { ports, table: false }, &profile, language)
+            rows.meaning(&Wanted { ports, table: false, tree: true }, &profile, language)
         };
         let known = |lines: &str| {
             let slice = read(lines, None)?;
