@@ -9,7 +9,7 @@ use regex::Regex;
 
 use super::Finding;
 use super::scenarios::{Scenario, crossed, scenarios};
-use crate::device::language::{Format, PortField, Templates};
+use crate::device::language::{Format, PortField, ReadRule, Templates};
 use crate::device::{Language, Profile, TemplateError};
 use crate::guard::{self, ScopeError};
 use crate::plan::PlanError;
@@ -43,6 +43,8 @@ const MOST: usize = 20;
 
 /// And of changes that it does not write in full.
 const MOST_HALF_WRITTEN: usize = 4;
+
+const NOT_WRITTEN: &str = "the template writes no line for it, or none of `lines` says what it does";
 
 /// A port name that this system could have; none: it names its ports otherwise.
 pub fn port_like(language: &Language) -> Option<&'static str> {
@@ -100,6 +102,7 @@ pub(super) fn trial(
         findings.extend(needless(&file, language, &lines));
     }
     findings.extend(dead(language));
+    findings.extend(unread(profile, language));
     findings.extend(never_fit(language));
     findings
 }
@@ -120,15 +123,26 @@ fn failed(
         PlanError::Render(RenderError::Template(TemplateError { place, why })) => {
             Finding::error(place, why.clone(), Some("see devices/examples/templates for what templates get"))
         }
-        PlanError::Render(error @ RenderError::Value { .. }) => Finding::error(
-            file,
-            format!("values: {error}"),
-            Some("what Ironic writes must fit, or every attach is refused"),
-        ),
+        PlanError::Render(error @ RenderError::Value { what, .. }) => {
+            let hint = match *what {
+                "port name" => "the port that the transcript reads must fit",
+                _ => "what Ironic writes must fit, or every attach is refused",
+            };
+            Finding::error(file, format!("values: {error}"), Some(hint))
+        }
         PlanError::Scope(ScopeError::Outside { path, why }) if is_line(path) => {
             let hint = "the template should not write it here, or none of `lines` says what it does";
-            let unknown = "say in `lines` what it does, or take it out of the template";
-            let hint = if why.contains("does not know") { unknown } else { hint };
+            let hint = match why.as_str() {
+                why if why.contains("does not know") => {
+                    "say in `lines` what it does, or take it out of the template"
+                }
+                why if why.starts_with("the lines leave") => NOT_WRITTEN,
+                why if why.contains("stands under no") => {
+                    "the line that begins its section is missing, or what ends the section before has no `leaves`"
+                }
+                why if why.contains("is neither") => "give the field in `lines` a value that it can have",
+                _ => hint,
+            };
             let place = template_line(templates, path);
             Finding::error(place.as_deref().unwrap_or(file), format!("`{path}`: {why}"), Some(hint))
         }
@@ -136,8 +150,7 @@ fn failed(
             let name = if path.starts_with("VLAN") { "vlan.j2" } else { "port.j2" };
             let texts = templates.texts();
             let place = texts.iter().find(|(known, ..)| known == name).map(|(_, place, _)| place.as_str());
-            let hint = "the template writes no line for it, or none of `lines` says what it does";
-            Finding::error(place.unwrap_or(file), format!("{path}: {why}"), Some(hint))
+            Finding::error(place.unwrap_or(file), format!("{path}: {why}"), Some(NOT_WRITTEN))
         }
         other => Finding::error(file, other.to_string(), None),
     };
@@ -161,6 +174,27 @@ fn dead(language: &Language) -> Vec<Finding> {
         }));
     }
     findings
+}
+
+/// Fields that lines say and nothing reads: a change of one would never be seen, and taken back.
+fn unread(profile: &Profile, language: &Language) -> Vec<Finding> {
+    if profile.speaks.not_read().is_some() {
+        return Vec::new();
+    }
+    let read: BTreeSet<&str> = language.reads.iter().flat_map(ReadRule::fields).collect();
+    let is_read =
+        |name: &str, field: &PortField| read.contains(name) || language.port_meaning.contains_key(field);
+    let unread = PortField::ALL.into_iter().filter(|(name, field)| !is_read(name, field));
+    unread
+        .filter_map(|(name, field)| {
+            let rule = language.lines.iter().find(|rule| rule.says(field))?;
+            Some(Finding::error(
+                &rule.place,
+                format!("it says {name}, and nothing reads it: a change of it would be taken back"),
+                Some("name a group so in the rules of `reads`, or say in `port` what it is"),
+            ))
+        })
+        .collect()
 }
 
 /// Rules of lines that no template writes. Those of another profile that this one is like are its own matter.

@@ -182,12 +182,7 @@ impl Language {
 
     /// Whether any line can say a field: what no line says cannot be changed.
     pub fn has_word_for(&self, field: PortField) -> bool {
-        let says = |rule: &LineRule| {
-            rule.set.contains_key(&field)
-                || rule.unset.contains(&field)
-                || rule.pattern.capture_names().flatten().any(|name| name == field.name())
-        };
-        self.lines.iter().any(says)
+        self.lines.iter().any(|rule| rule.says(field))
     }
 
     /// Whether a port is in a mode only by the VLANs that it has: no line gives it one without a VLAN.
@@ -195,6 +190,15 @@ impl Language {
         let names = |rule: &LineRule, name| rule.pattern.capture_names().flatten().any(|known| known == name);
         let gives = |rule: &&LineRule| rule.set.contains_key(&PortField::Mode) || names(rule, "mode");
         self.lines.iter().filter(gives).all(|rule| names(rule, "vlan"))
+    }
+}
+
+impl LineRule {
+    /// Whether it says a field, gives it or takes it away.
+    pub fn says(&self, field: PortField) -> bool {
+        self.set.contains_key(&field)
+            || self.unset.contains(&field)
+            || self.pattern.capture_names().flatten().any(|name| name == field.name())
     }
 }
 
