@@ -20,6 +20,9 @@ use toml::de::{DeString, DeTable, DeValue};
 
 pub use super::item::Item;
 
+/// The most that is told of one file that is no TOML: after a bracket that is not closed, each line is one.
+const MOST_OF_SYNTAX: usize = 5;
+
 /// One mistake, and where it is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ConfigError {
@@ -172,8 +175,11 @@ pub(crate) fn read_layers<T>(
     for (file, text) in texts {
         let source = Source { file, text, problems };
         let (tree, errors) = DeTable::parse_recoverable(text);
-        for error in &errors {
-            source.report(error.span().unwrap_or(0..0), String::new(), error.message());
+        let mut found: Vec<_> =
+            errors.iter().map(|error| (error.span().unwrap_or(0..0), error.message())).collect();
+        found.sort_by_key(|(span, _)| span.start);
+        for (span, reason) in found.into_iter().take(MOST_OF_SYNTAX) {
+            source.report(span, String::new(), reason);
         }
         // What a broken file still yields would only bring errors that are not the operator's.
         if !errors.is_empty() {

@@ -87,7 +87,7 @@ pub fn lint(directories: &Directories, schema: &Schema) -> Linted {
         linted.profiles.push(name);
     }
     linted.findings.extend(strangers(directories, &profiles));
-    linted.findings.sort();
+    linted.findings.sort_by(|a, b| a.order().cmp(&b.order()).then_with(|| a.cmp(b)));
     linted
 }
 
@@ -194,6 +194,17 @@ impl Finding {
 
     fn warning(place: &str, what: String, hint: Option<&'static str>) -> Self {
         Self { severity: Severity::Warning, ..Self::error(place, what, hint) }
+    }
+
+    /// The file, then the numbers behind it: line 9 stands before line 10.
+    fn order(&self) -> (&str, Vec<usize>) {
+        let (mut file, mut numbers) = (self.place.as_str(), Vec::new());
+        while let Some((before, number)) = file.rsplit_once(':')
+            && let Ok(number) = number.parse()
+        {
+            (file, _) = (before, numbers.insert(0, number));
+        }
+        (file, numbers)
     }
 }
 
