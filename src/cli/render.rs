@@ -34,6 +34,12 @@ pub struct RenderArgs {
     /// What the port was asked to be before, in the same form. Without it: up, and nothing set.
     #[arg(long)]
     before: Option<PathBuf>,
+    /// As `stp_edge = true` of the device: an attach makes the port an edge of the spanning tree.
+    #[arg(long)]
+    stp_edge: bool,
+    /// As `bpdu_guard = true` of the device: an attach guards the port.
+    #[arg(long)]
+    bpdu_guard: bool,
     /// Profiles of your own.
     #[arg(long)]
     profiles: Option<PathBuf>,
@@ -56,7 +62,16 @@ pub fn run(args: &RenderArgs) -> Result<ExitCode> {
         },
     };
     let world = offline(Inventory::default(), None)?;
-    let device = Device::stand_in(profile);
+    let (stp_edge, bpdu_guard) = (args.stp_edge, args.bpdu_guard);
+    let (can_edge, can_guard) = profile.spanning_tree();
+    for (flag, is_lacking) in
+        [("--stp-edge", stp_edge && !can_edge), ("--bpdu-guard", bpdu_guard && !can_guard)]
+    {
+        if is_lacking {
+            bail!("{flag}: profile \"{}\" has no words for it", profile.name);
+        }
+    }
+    let device = Device { stp_edge, bpdu_guard, ..Device::stand_in(profile) };
     let before = match &args.before {
         Some(file) => {
             let mut slice = Slice::default();
