@@ -10,6 +10,7 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 
 use super::plan::{caller, offline, text};
+use super::print;
 use crate::config::reader::{ConfigErrors, Problems};
 use crate::device::{Device, Inventory, Profile, Profiles};
 use crate::intent::{Intent, Subject};
@@ -83,15 +84,17 @@ pub fn run(args: &RenderArgs) -> Result<ExitCode> {
         None => Slice::default(),
     };
     let plans = plans(&args.intent, &before, &device, &world)?;
+    let mut out = String::new();
     for plan in &plans {
         let (before, after) = plan.summary();
-        println!("{}: {before} -> {after}", printable(&plan.intent.subject().to_string()));
+        out += &format!("{}: {before} -> {after}\n", printable(&plan.intent.subject().to_string()));
     }
     let written = written(&plans.iter().collect::<Vec<_>>(), &device, &world.schema);
     for (title, text) in [("payload", &written.lines), ("inverse", &written.back)] {
-        println!("{title}:");
-        text.lines().for_each(|line| println!("  {}", printable(line)));
+        out += &format!("{title}:\n");
+        text.lines().for_each(|line| out += &format!("  {}\n", printable(line)));
     }
+    print(&out)?;
     match written.error {
         None => Ok(ExitCode::SUCCESS),
         Some(error) => Err(error.into()),
