@@ -46,7 +46,7 @@ enum Command {
     Render(render::RenderArgs),
     /// Call a running service. Exit 0: done, 1: refused or failed, 3: whether it was carried out is not known.
     Call(Box<call::CallArgs>),
-    /// Run simulated switches (NETCONF over SSH) until interrupted.
+    /// Run simulated switches (NETCONF, gNMI or command lines) until interrupted.
     Simulate(simulate::SimulateArgs),
     /// Show the whole flow on simulated switches. Exit 0: every step held.
     Demo,

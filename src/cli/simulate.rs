@@ -238,7 +238,7 @@ fn parse_switch(text: &str) -> Result<SwitchArg, String> {
     let (mut port, mut config) = (0, None);
     for item in text.split(',') {
         let (key, value) = item.split_once('=').unwrap_or((item, ""));
-        let wrong = || format!("`{item}` is not understood");
+        let wrong = || format!("`{item}` is not understood; `mercury simulate --help` lists all keys");
         match key {
             "name" => value.clone_into(&mut spec.name),
             "personality" => spec.personality = value.parse::<Personality>()?,
@@ -280,6 +280,9 @@ fn names(text: &str) -> Option<Vec<String>> {
         let stem = first.trim_end_matches(|c: char| c.is_ascii_digit());
         let from: u16 = first[stem.len()..].parse().ok()?;
         let to: u16 = last.strip_prefix(stem)?.parse().ok()?;
+        if from > to {
+            return None;
+        }
         all.extend((from..=to).map(|number| format!("{stem}{number}")));
     }
     all.iter().all(|name| !name.is_empty() && !name.contains(['\'', '"'])).then_some(all)
@@ -290,7 +293,11 @@ fn vlans(text: &str) -> Option<Vec<u16>> {
     let mut all = Vec::new();
     for part in text.split('+') {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
-        all.extend(first.parse::<u16>().ok()?..=last.parse::<u16>().ok()?);
+        let (from, to) = (first.parse::<u16>().ok()?, last.parse::<u16>().ok()?);
+        if from > to {
+            return None;
+        }
+        all.extend(from..=to);
     }
     all.iter().all(|id| (1..=4094).contains(id)).then_some(all)
 }
@@ -328,6 +335,8 @@ mod tests {
             "name=a,port=x",
             "name=a,ports=eth1..mgmt2",
             "name=a,vlans=0",
+            "name=a,vlans=110-100",
+            "name=a,ports=eth4..eth1",
             "name=a,vlans=100-5000",
             "name=a,colour=red",
             "name=a,partial=yes",

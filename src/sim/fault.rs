@@ -110,6 +110,9 @@ impl FaultSpec {
     }
 }
 
+const KINDS: &str = "reject[=TAG], reject-after[=TAG], drop-before, drop-after, hang-before, hang-after, close, \
+                     break-off, malformed, doctype, not-xml, delay=TIME";
+
 impl FromStr for FaultSpec {
     type Err = FaultSpecError;
 
@@ -142,7 +145,7 @@ impl FromStr for FaultSpec {
             ("malformed", "") => What::Malformed,
             ("doctype", "") => What::Doctype,
             ("not-xml", "") => What::NotXml,
-            _ => return Err(fail("unknown kind of fault")),
+            _ => return Err(fail(&format!("after the name comes one of {KINDS}"))),
         };
         Ok(Self { rpc: rpc.to_owned(), nth, what })
     }

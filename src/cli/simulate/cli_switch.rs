@@ -19,7 +19,7 @@ pub(super) fn parse(text: &str) -> Result<SystemArg, String> {
     let mut spec = CliSpec { name: String::new(), ..CliSpec::new("") };
     let (mut port, mut config) = (0, None);
     for item in text.split(',') {
-        let wrong = || format!("`{item}` is not understood");
+        let wrong = || format!("`{item}` is not understood; `mercury simulate --help` lists all keys");
         match item.split_once('=') {
             None => item.clone_into(&mut spec.system),
             Some(("os", value)) => value.clone_into(&mut spec.system),

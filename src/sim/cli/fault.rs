@@ -68,6 +68,9 @@ impl CliFault {
     }
 }
 
+const KINDS: &str = "refuse=TEXT, say=TEXT, noise=TEXT, prompt=TEXT, ask=TEXT, first=LINE, flood=BYTES, drop-before, \
+                     drop-after, drop-inside, hang-before, hang-after, delay=TIME, late-echo=TIME";
+
 impl FromStr for CliFault {
     type Err = FaultSpecError;
 
@@ -75,7 +78,7 @@ impl FromStr for CliFault {
         let fail = |why: &str| FaultSpecError::new(text, why);
         // A command may hold colons, too.
         let parts = text.match_indices(':').find_map(|(at, _)| Some((&text[..at], what(&text[at + 1..])?)));
-        let (when, what) = parts.ok_or_else(|| fail("write `command:what`"))?;
+        let (when, what) = parts.ok_or_else(|| fail(&format!("after the command comes one of {KINDS}")))?;
         let (command, nth) = match when.rsplit_once('@') {
             None => (when, Nth::Only(1)),
             Some((command, "every")) => (command, Nth::Every),
