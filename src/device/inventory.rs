@@ -185,7 +185,8 @@ impl Context<'_> {
         // Said of one device it must be possible; said of all it counts where it is.
         let wish = |key: &'static str, own: Option<bool>, default: Option<bool>, can: bool| {
             if own == Some(true) && !can {
-                table.refuse(key, format_args!("profile \"{}\" has no words for it", profile.name));
+                let why = "has no words for it; take it out, or say it in [inventory] for those that have";
+                table.refuse(key, format_args!("profile \"{}\" {why}", profile.name));
             }
             own.or(default).unwrap_or_default() && can
         };
