@@ -164,4 +164,18 @@ mod tests {
         let wrong = known("   interface ethernet 1/4-1/1 spanning-tree port type edge\n").unwrap_err();
         assert!(wrong.contains("no range of ports"), "{wrong}");
     }
+
+    #[test]
+    fn what_people_write_of_the_spanning_tree_is_no_type_of_a_port() {
+        let profile = Profiles::default().get("mellanox_mlnxos").unwrap();
+        let language = profile.speaks.language().unwrap();
+        let lines = "   interface ethernet 1/9 description \"no spanning-tree port type set here\"\n   \
+                     interface ethernet 1/1 spanning-tree port type edge\n";
+        let mut rows = Rows::default();
+        rows.read(&language.reads[2], lines).unwrap();
+        assert_eq!(rows.ports["ethernet 1/1"]["tree"].as_deref(), Some("edge"));
+        assert!(
+            rows.read(&language.reads[2], "   no interface ethernet 1/1 spanning-tree port type\n").is_err()
+        );
+    }
 }
