@@ -238,12 +238,13 @@ impl Drop for Journal {
     }
 }
 
-/// The moment of so many seconds since 1970; none: this machine was not up then.
+/// The moment of so many seconds since 1970; none: no clock shows it.
 pub fn instant_of(unix_time: u64) -> Option<Instant> {
-    let (now, unix_now) = (Instant::now(), unix_time_in(Duration::ZERO));
-    match Duration::from_secs(unix_time.saturating_sub(unix_now)) {
-        Duration::ZERO => now.checked_sub(Duration::from_secs(unix_now - unix_time)),
-        left => Some(now + left),
+    let moment = UNIX_EPOCH.checked_add(Duration::from_secs(unix_time))?;
+    let now = Instant::now();
+    match moment.duration_since(SystemTime::now()) {
+        Ok(left) => now.checked_add(left),
+        Err(past) => now.checked_sub(past.duration()),
     }
 }
 
@@ -285,5 +286,19 @@ mod tests {
             std::fs::set_permissions(&new, std::fs::Permissions::from_mode(mode)).unwrap();
             assert_eq!(prepare(&new).is_ok(), is_fine, "{mode:o}");
         }
+    }
+
+    #[test]
+    fn a_moment_of_the_clock_is_never_taken_for_a_later_one() {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        for ahead in [0, 1, 30] {
+            let (now, unix_time) = (Instant::now(), since.as_secs() + ahead);
+            let left = Duration::from_secs(unix_time).saturating_sub(since);
+            let instant = instant_of(unix_time).unwrap();
+            assert!(instant <= now + left, "{ahead}: {:?} late", instant - (now + left));
+        }
+        // Before this machine was up, and what no clock says.
+        assert!(instant_of(since.as_secs() - 1_000_000_000).is_some_and(|instant| instant < Instant::now()));
+        assert_eq!(instant_of(u64::MAX), None);
     }
 }

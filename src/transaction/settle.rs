@@ -166,7 +166,8 @@ async fn attempt(
         }
     } else {
         let off: Vec<String> = off.iter().map(ToString::to_string).collect();
-        Settled::Neither(off.join(", "))
+        // Told to stand, it may not go when the timer ends.
+        keep(session, case, Settled::Neither(off.join(", ")), &reads, deadline).await?
     };
     let checks = case.startup != Startup::Leave && session.promises().startup;
     if checks && matches!(end, Settled::Before | Settled::After) {
@@ -203,6 +204,7 @@ impl Case<'_> {
     fn is_at(&self, end: &Settled, found: &Slice) -> bool {
         match end {
             Settled::After => found.same_as(&self.way_back.after),
+            Settled::Neither(_) => !self.way_back.is_undone(found),
             _ => self.way_back.is_undone(found),
         }
     }

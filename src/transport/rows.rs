@@ -273,7 +273,7 @@ impl Rows {
             if let Some(line) = self.unread.get(port) {
                 return Err(format!("port {name}: {}", cannot_be_read(line)));
             }
-            self.port(name, row, &names, profile, language, &mut slice)
+            self.port((name, row), &names, wanted, profile, language, &mut slice)
                 .map_err(|why| format!("port {name}: {why}"))?;
         }
         if let (true, Some(instance)) = (wanted.table, profile.network_instance()) {
@@ -302,9 +302,9 @@ impl Rows {
     /// What the row of one port says.
     fn port(
         &self,
-        port: &str,
-        row: &Row,
+        (port, row): (&str, &Row),
         names: &BTreeSet<&str>,
+        wanted: &Wanted,
         profile: &Profile,
         language: &Language,
         slice: &mut Slice,
@@ -323,7 +323,9 @@ impl Rows {
             }
         }
         let mut state = PortState::default();
-        for (name, field) in PortField::ALL {
+        // What nobody asked about need not have a word here.
+        let is_wanted = |field| wanted.tree || !matches!(field, PortField::StpEdge | PortField::BpduGuard);
+        for (name, field) in PortField::ALL.into_iter().filter(|(_, field)| is_wanted(*field)) {
             let fact = match language.port_meaning.get(&field) {
                 Some(expression) => fact(expression)?,
                 None => row.get(name).cloned().flatten(),
@@ -439,7 +441,8 @@ mod tests {
         for (rule, output) in language.reads.iter().zip(outputs) {
             rows.read(rule, output).unwrap();
         }
-        let slice = rows.meaning(&Wanted::default(), &profile, language).unwrap();
+        let wanted = Wanted { tree: true, ..Wanted::default() };
+        let slice = rows.meaning(&wanted, &profile, language).unwrap();
         let known = |port| PortState::of(&slice, port).map(|state| (state.stp_edge, state.bpdu_guard));
         let enabled = (Some(crate::openconfig::StpEdge::Enable), Some(true));
         assert_eq!(["swp1", "swp2", "swp3"].map(known), [Some(enabled), Some((None, None)), None]);

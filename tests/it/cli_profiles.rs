@@ -140,7 +140,7 @@ fn an_edge_of_os9_is_one_with_its_guard_and_another_form_of_it_is_not_known() {
         assert!(text.ends_with("read: TenGigabitEthernet 1/6: ACCESS 100\n"), "{line}: {text}");
     }
     let text = understood(" spanning-tree rstp edge-port of-some-kind");
-    assert!(text.contains("cannot be read"), "{text}");
+    assert!(text.contains("stp_edge: `of-some-kind` is neither"), "{text}");
 }
 
 #[test]

@@ -286,6 +286,21 @@ async fn juniper_junos_commits_confirmed_and_confirms() {
     assert_eq!(switch.running_config(), before);
 }
 
+/// What was sent under a timer holds what neither we nor the port had: it is told to be left as it is, so
+/// no timer may take it away behind that answer.
+#[tokio::test]
+async fn what_is_left_to_others_no_timer_takes_away() {
+    const PORT: &str = "ge-0/0/1";
+    let switch = start("juniper_junos", "").await;
+    let service = site(&switch, "juniper_junos", "").serve().await;
+    let theirs = format!("set interfaces {PORT} description theirs");
+    switch.fault(CliFault::once("^commit confirmed", CliWhat::First(theirs.clone())).unwrap());
+    let failure = service.call("update_port", update(PORT, "access", 100, &[])).await.unwrap_err();
+    assert!(failure.message.contains("nothing was undone"), "{failure:?}");
+    assert!(switch.running_config().contains(&theirs), "{}", switch.running_config());
+    assert!(!switch.pending_commit(), "{:#?}", switch.commands());
+}
+
 #[tokio::test]
 async fn the_spanning_tree_is_told_in_each_systems_words() {
     for (system, name, edge) in [

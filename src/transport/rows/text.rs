@@ -164,4 +164,50 @@ mod tests {
         let wrong = known("   interface ethernet 1/4-1/1 spanning-tree port type edge\n").unwrap_err();
         assert!(wrong.contains("no range of ports"), "{wrong}");
     }
+
+    /// What an undo could not say again is not taken for nothing; where nobody asked, it is nobody's matter.
+    #[test]
+    fn a_type_that_has_no_word_here_matters_where_the_tree_is_asked_about() {
+        for (name, port, section) in [
+            ("cisco_nxos", "Ethernet1/1", "  switchport access vlan 100\n  spanning-tree port type network"),
+            ("cisco_nxos", "Ethernet1/1", "  spanning-tree port type normal"),
+            ("cisco_ios", "GigabitEthernet0/1", " switchport mode access\n spanning-tree portfast disable"),
+            ("arista_eos", "Ethernet1", "   spanning-tree portfast network"),
+            ("dell_force10", "TenGigabitEthernet 0/1", " spanning-tree rstp edge-port bpdufilter"),
+        ] {
+            let profile = Profiles::default().get(name).unwrap();
+            let language = profile.speaks.language().unwrap();
+            let section = format!("interface {port}\n{section}\n");
+            let outputs = match name {
+                "dell_force10" => vec![format!("Name: {port}\nU       100\n"), section],
+                _ => vec![section],
+            };
+            let read = |tree| {
+                let mut rows = Rows::default();
+                for (rule, output) in language.reads.iter().zip(&outputs) {
+                    rows.read(rule, output)?;
+                }
+                let ports = Some(BTreeSet::from([port.to_owned()]));
+                rows.meaning(&Wanted { ports, table: false, tree }, &profile, language)
+            };
+            let state = read(false).map(|slice| PortState::of(&slice, port).map(|state| state.stp_edge));
+            assert_eq!(state, Ok(Some(None)), "{name}: {section}", section = outputs.concat());
+            let why = read(true).unwrap_err();
+            assert!(why.contains("is neither true, false nor auto"), "{name}: {why}");
+        }
+    }
+
+    #[test]
+    fn what_people_write_of_the_spanning_tree_is_no_type_of_a_port() {
+        let profile = Profiles::default().get("mellanox_mlnxos").unwrap();
+        let language = profile.speaks.language().unwrap();
+        let lines = "   interface ethernet 1/9 description \"no spanning-tree port type set here\"\n   \
+                     interface ethernet 1/1 spanning-tree port type edge\n";
+        let mut rows = Rows::default();
+        rows.read(&language.reads[2], lines).unwrap();
+        assert_eq!(rows.ports["ethernet 1/1"]["tree"].as_deref(), Some("edge"));
+        assert!(
+            rows.read(&language.reads[2], "   no interface ethernet 1/1 spanning-tree port type\n").is_err()
+        );
+    }
 }
