@@ -217,11 +217,11 @@ impl Lease {
         work(journal).map_err(|error| error.to_string())
     }
 
-    /// An outcome is known. A journal that cannot be emptied is only looked at once more.
-    pub(super) fn clear_journal(&mut self) {
-        if let Some(Err(error)) = self.journal.as_mut().map(Journal::clear) {
-            tracing::error!(device = self.device.name, %error, "the journal cannot be emptied");
-        }
+    /// An outcome is known. A journal that cannot be emptied is looked at once more: says why it cannot.
+    pub(super) fn clear_journal(&mut self) -> Option<JournalError> {
+        let error = self.journal.as_mut()?.clear().err()?;
+        tracing::error!(device = self.device.name, %error, "the journal cannot be emptied");
+        Some(error)
     }
 
     /// A session: the warm one or a new one.

@@ -529,8 +529,12 @@ impl<'l> Participant<'l> {
 
     /// The whole transaction is applied: nothing of it will be taken back any more.
     pub(super) fn settled(&mut self) {
-        if self.batch.is_some() {
-            self.lease.clear_journal();
+        let left = self.batch.as_ref().and_then(|_| self.lease.clear_journal());
+        // Only of what is confirmed or saved does the journal say that it was verified.
+        if let Some(error) = left.filter(|_| self.timed == Timed::None) {
+            let cause =
+                format!("it stands, and may be taken back on next use while its journal is there: {error}");
+            self.outcome = Some(Outcome::Unknown { phase: Phase::Journal, cause });
         }
     }
 

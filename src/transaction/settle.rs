@@ -42,6 +42,8 @@ pub(super) enum Startup {
     Check,
     /// What running ends as is copied to it, unless it is there.
     Save,
+    /// The same where the change stays; no save was begun, so it holds nothing of it.
+    SaveChange,
 }
 
 /// The answer to a [`Case`], from reading running under the lock.
@@ -169,8 +171,11 @@ async fn attempt(
         // Told to stand, it may not go when the timer ends.
         keep(session, case, Settled::Neither(off.join(", ")), &reads, deadline).await?
     };
-    let checks = case.startup != Startup::Leave && session.promises().startup;
-    if checks && matches!(end, Settled::Before | Settled::After) {
+    let checks = match (case.startup, &end) {
+        (Startup::Leave, _) | (Startup::SaveChange, Settled::Before) => false,
+        (_, end) => matches!(end, Settled::Before | Settled::After),
+    };
+    if checks && session.promises().startup {
         // A device that refuses every save still holds in startup what it held.
         let is_readable = session.promises().reads_startup;
         let is_saved = match is_readable {

@@ -46,7 +46,7 @@ impl Participant<'_> {
             startup: match self.reached {
                 _ if !self.lease.saves() => Startup::Leave,
                 Reached::Saving => Startup::Check,
-                _ => Startup::Save,
+                _ => Startup::SaveChange,
             },
             never_saved: false,
         };
@@ -230,7 +230,12 @@ impl Lease {
         let Some(record) = self.left_behind().map_err(|why| (phase, why))? else { return Ok(()) };
         let timed = self.timer_of(&record).map_err(|why| (phase, why))?;
         let was_verified = matches!(record.phase, Phase::Confirm | Phase::Save);
-        let saves = record.phase == Phase::Save || record.phase == Phase::Undo && self.saves();
+        let startup = match record.phase {
+            Phase::Save => Startup::Save,
+            Phase::Undo if self.saves() => Startup::Save,
+            Phase::Confirm if self.saves() => Startup::SaveChange,
+            _ => Startup::Leave,
+        };
         let case = Case {
             way_back: &record.way_back,
             timed,
@@ -240,7 +245,7 @@ impl Lease {
             timer_from: record.timer_from.and_then(instant_of),
             committed: record.phase != Phase::Stage,
             seen: None,
-            startup: if saves { Startup::Save } else { Startup::Leave },
+            startup,
             never_saved: false,
         };
         let started = Instant::now();

@@ -286,6 +286,28 @@ async fn juniper_junos_commits_confirmed_and_confirms() {
     assert_eq!(switch.running_config(), before);
 }
 
+/// Killed behind a confirm, before the switch was told to save.
+#[tokio::test]
+async fn a_change_that_is_found_confirmed_is_saved_too() {
+    let switch = start("arista_eos", "").await;
+    let site = site(&switch, "arista_eos", "");
+    let mut service = site.serve().await;
+    switch.fault(CliFault::once("^configure session .* commit$", CliWhat::HangAfter).unwrap());
+    let call = service.start_call("update_port", update("Ethernet1", "access", 100, &[]));
+    let is_confirm = |line: &String| line.starts_with("configure session") && line.ends_with(" commit");
+    while !typed(&switch, 0).iter().any(is_confirm) || switch.pending_commit() {
+        assert!(!call.is_finished(), "{:#?}", switch.commands());
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    call.abort();
+    service.process.kill();
+    assert_ne!(switch.startup_config(), switch.running_config());
+    let mut next = site.serve().await;
+    next.process.wait_for_output("an interrupted change had been confirmed").await;
+    assert!(switch.running_config().contains("switchport access vlan 100"), "{}", switch.running_config());
+    assert_eq!(switch.startup_config(), switch.running_config(), "{:#?}", switch.commands());
+}
+
 /// What was sent under a timer holds what neither we nor the port had: it is told to be left as it is, so
 /// no timer may take it away behind that answer.
 #[tokio::test]

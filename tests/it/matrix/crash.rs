@@ -289,6 +289,36 @@ fn journals_that_are_torn_or_garbled() {
     }
 }
 
+/// A disk that takes what is written and lets nothing go: what is told as applied is not what the next
+/// start takes back.
+#[test]
+fn a_journal_that_cannot_be_emptied() {
+    use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+    use std::os::fd::AsRawFd;
+    let mut wrong = Wrong::default();
+    for kind in Kind::ALL {
+        let first = process();
+        let mut lab = first.block_on(Lab::one(kind));
+        let disk = memfd_create("journal", MemfdFlags::ALLOW_SEALING).unwrap();
+        fcntl_add_seals(&disk, SealFlags::SHRINK).unwrap();
+        let path = format!("/proc/self/fd/{}", disk.as_raw_fd());
+        std::os::unix::fs::symlink(path, lab.locks.path().join("in-memory_1.lock")).unwrap();
+        let change = first.block_on(lab.attach(&[("leaf1", "eth1")], 100));
+        assert_ne!(lab.journals(), "", "it was emptied");
+        drop(first);
+        lab.restart();
+        process().block_on(lab.engine.recover());
+        let stays = is_in(&lab.leaf1().running_xml(), "eth1", 100);
+        let problem = match (end_of(&change, 0), stays) {
+            (Some(End::Applied), true) => String::new(),
+            (Some(End::Unknown), _) if !kind.is_timed() => String::new(),
+            (end, stays) => format!("{end:?}, stays {stays}"),
+        };
+        wrong.cell(kind.name(), &problem);
+    }
+    wrong.none();
+}
+
 /// Asked again and again, as by one reload after the other, while the switch says nothing.
 #[test]
 fn recoveries_do_not_pile_up() {
