@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::reader::{Item, Problems, Table, open_regular, read_file, toml_files};
 use crate::device::credentials::{CredentialPolicy, KeyFiles};
 use crate::device::inventory::{Context, Defaults, Taken, doubtful, known_hosts};
-use crate::device::{Inventory, PhysicalNetwork, Profiles};
+use crate::device::{Inventory, PhysicalNetwork, Profile, Profiles};
 use crate::import::{DeviceTypes, switches};
 use crate::vlan::VlanId;
 
@@ -54,10 +54,27 @@ pub(super) fn read(
         if devices.is_none() && switches_conf.is_none() {
             table.refuse("devices", "missing; give `devices`, `switches_conf` or both");
         }
+        inventory.remarks.extend(untold(&defaults, &inventory));
         Some(inventory)
     })?;
     inventory.physical_networks = physical_networks;
     Some(inventory)
+}
+
+/// What is said for all of the spanning tree, and which devices have no words for it.
+fn untold(defaults: &Defaults, inventory: &Inventory) -> Vec<String> {
+    let remark = |key: &str, is_wanted: Option<bool>, has_words: fn(&Profile) -> bool| {
+        let lacking = inventory.devices.values().filter(|device| !has_words(&device.profile));
+        let mut profiles: BTreeMap<&str, usize> = BTreeMap::new();
+        lacking.for_each(|device| *profiles.entry(&device.profile.name).or_default() += 1);
+        let named = profiles.iter().map(|(name, count)| format!("{name} (devices: {count})"));
+        let named = named.collect::<Vec<_>>().join(", ");
+        (is_wanted == Some(true) && !profiles.is_empty())
+            .then(|| format!("[inventory] {key}: no words for it in {named}"))
+    };
+    let edge = remark("stp_edge", defaults.stp_edge, |profile| profile.spanning_tree().0);
+    let guard = remark("bpdu_guard", defaults.bpdu_guard, |profile| profile.spanning_tree().1);
+    edge.into_iter().chain(guard).collect()
 }
 
 /// One file, or all `*.toml` of a directory.

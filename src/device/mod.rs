@@ -204,7 +204,8 @@ pub struct Inventory {
     pub devices: BTreeMap<String, Arc<Device>>,
     /// ML2's physical networks, by name.
     pub physical_networks: BTreeMap<String, PhysicalNetwork>,
-    /// What an inventory of another format says that has no effect here, each with file and line.
+    /// What has no effect here: of an inventory of another format with file and line, and wishes for all devices
+    /// that some have no words for.
     pub remarks: Vec<String>,
     /// The names of profiles that `[inventory.profiles]` gives device types of other inventories.
     pub device_types: BTreeMap<String, String>,

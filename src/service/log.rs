@@ -52,7 +52,7 @@ fn filter(settings: &Settings) -> EnvFilter {
     EnvFilter::new(format!("{level},russh=warn,{}={audit}", audit::TARGET))
 }
 
-/// What foreign inventories say without effect.
+/// What inventories say without effect.
 pub fn remarks(settings: &Settings) {
     for remark in &settings.inventory.remarks {
         tracing::warn!(remark, "without effect in the inventory");
