@@ -35,7 +35,7 @@ pub struct Record {
     pub persist_id: String,
     /// When the device's own timer has run out at the latest; seconds since 1970.
     pub timer_end: u64,
-    /// From when on it may have run out: known once the change is verified.
+    /// From when on it may have run out; none: no timer was running, or nothing was committed yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timer_from: Option<u64>,
     pub before_hash: String,
@@ -187,7 +187,7 @@ impl Journal {
         for line in lines {
             let line: PhaseLine = serde_json::from_str(line).map_err(damaged)?;
             record.phase = line.phase;
-            record.timer_from = line.timer_from.or(record.timer_from);
+            record.timer_from = line.timer_from;
         }
         Ok(Some(record))
     }

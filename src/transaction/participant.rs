@@ -472,6 +472,7 @@ impl<'l> Participant<'l> {
             let confirmed = self.session()?.confirm(&id, !saves, half_way(budget.deadline)).await;
             self.timings.0.push((Phase::Confirm, started.elapsed()));
             confirmed.or_else(|fault| self.fault(Phase::Confirm, fault))?;
+            self.timer_end = None;
             self.reached = Reached::Confirmed;
         }
         if !saves {

@@ -106,8 +106,8 @@ pub(super) async fn settle(lease: &mut Lease, case: &Case<'_>, deadline: Instant
 #[derive(Default)]
 struct Sightings {
     was_there: bool,
-    /// It was pending, and the device said that it takes it back.
-    was_cancelled: bool,
+    /// It was pending, and the device took it that it is confirmed, or cancelled.
+    was_pending: bool,
 }
 
 async fn attempt(
@@ -130,11 +130,11 @@ async fn attempt(
             true => session.confirm(case.persist_id, false, deadline).await,
             false => session.cancel(case.persist_id, deadline).await,
         };
-        // What can be cancelled was there.
-        seen.was_cancelled |= answer.is_ok() && !case.forward;
-        seen.was_there |= seen.was_cancelled;
+        // What can be confirmed or cancelled was there.
+        seen.was_pending |= answer.is_ok();
+        seen.was_there |= seen.was_pending && !case.forward;
         // A lock is not given while something is put back.
-        is_lapsing = answer.is_err() && !session.promises().locks && case.may_be_lapsing();
+        is_lapsing = !seen.was_pending && !session.promises().locks && case.may_be_lapsing();
         // Its error tag decides nothing where a lock tells whether one is pending: devices say
         // different things when none is.
         match answer {
@@ -159,7 +159,7 @@ async fn attempt(
         keep(session, case, Settled::Before, &reads, deadline).await?
     } else if is_after && case.accepts_after && is_lapsing {
         Settled::Open("the device's timer has just ended, and it may be putting back what was".to_owned())
-    } else if is_after && case.accepts_after && !seen.was_cancelled {
+    } else if is_after && case.accepts_after && (case.forward || !seen.was_pending) {
         keep(session, case, Settled::After, &reads, deadline).await?
     } else if is_after || is_seen || off.is_empty() {
         match case.way_back.undo_from(&running, &profile, &reads.schema) {
@@ -202,7 +202,8 @@ const PUTTING_BACK: Duration = Duration::from_secs(60);
 impl Case<'_> {
     /// Whether a change that is on the device, and not pending, may be about to go.
     fn may_be_lapsing(&self) -> bool {
-        self.timer_from.is_some_and(|from| (from..from + PUTTING_BACK).contains(&Instant::now()))
+        let since = self.timer_from.and_then(|from| Instant::now().checked_duration_since(from));
+        since.is_some_and(|since| since < PUTTING_BACK)
     }
 
     /// Whether a datastore holds what the case ended as.

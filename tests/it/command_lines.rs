@@ -1,6 +1,7 @@
 //! Mercury on simulated command lines, which share nothing with its profiles and templates.
 
 use mercury::sim::cli::{self, CliFault, CliSpec, CliSwitch, CliWhat};
+use mercury::transaction::journal::unix_time_in;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
@@ -306,6 +307,36 @@ async fn a_change_that_is_found_confirmed_is_saved_too() {
     next.process.wait_for_output("an interrupted change had been confirmed").await;
     assert!(switch.running_config().contains("switchport access vlan 100"), "{}", switch.running_config());
     assert_eq!(switch.startup_config(), switch.running_config(), "{:#?}", switch.commands());
+}
+
+/// Killed while the switch saves what is confirmed: however long ago its timer would have ended, nothing
+/// takes the change back.
+#[tokio::test]
+async fn a_change_whose_save_was_interrupted_stays() {
+    const SAVE: &str = "copy running-config startup-config";
+    let switch = start("arista_eos", "").await;
+    let site = site(&switch, "arista_eos", "");
+    let mut service = site.serve().await;
+    switch.fault(CliFault::once(SAVE, CliWhat::HangAfter).unwrap());
+    let call = service.start_call("update_port", update("Ethernet1", "access", 100, &[]));
+    while !typed(&switch, 0).iter().any(|line| line == SAVE) {
+        assert!(!call.is_finished(), "{:#?}", switch.commands());
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    call.abort();
+    service.process.kill();
+    let journal = std::fs::read_dir(site.path("locks")).unwrap().next().unwrap().unwrap().path();
+    let text = std::fs::read_to_string(&journal).unwrap();
+    let just_over = format!("${{1}}{}", unix_time_in(std::time::Duration::ZERO) - 1);
+    let timer = regex::Regex::new("(\"timer_from\":)[0-9]+").unwrap();
+    assert!(timer.is_match(&text), "{text}");
+    std::fs::write(&journal, timer.replace_all(&text, just_over).as_ref()).unwrap();
+    let mut next = site.serve().await;
+    next.process.wait_for_output("an interrupted change").await;
+    let log = next.log();
+    let told: Vec<&Value> = log.iter().filter(|event| !event["left_in"].is_null()).collect();
+    assert!(told.iter().all(|event| event["outcome"] == "applied"), "{told:?}");
+    assert!(switch.running_config().contains("switchport access vlan 100"), "{}", switch.running_config());
 }
 
 /// What was sent under a timer holds what neither we nor the port had: it is told to be left as it is, so
