@@ -532,7 +532,8 @@ impl<'l> Participant<'l> {
     pub(super) fn settled(&mut self) {
         let left = self.batch.as_ref().and_then(|_| self.lease.clear_journal());
         // Only of what is confirmed or saved does the journal say that it was verified.
-        if let Some(error) = left.filter(|_| self.timed == Timed::None) {
+        let is_saved = matches!(self.outcome, Some(Outcome::Applied { saved: Saved::ToStartup, .. }));
+        if let Some(error) = left.filter(|_| self.timed == Timed::None && !is_saved) {
             let cause =
                 format!("it stands, and may be taken back on next use while its journal is there: {error}");
             self.outcome = Some(Outcome::Unknown { phase: Phase::Journal, cause });
