@@ -13,7 +13,10 @@ async fn lab(names: &[&str], wire: Wire) -> Lab {
 }
 
 async fn lab_of(names: &[&str], wire: Wire, timer: Duration) -> Lab {
-    let specs = names.iter().map(|name| spec(name, Kind::Gnmi)).collect();
+    timed(names.iter().map(|name| spec(name, Kind::Gnmi)).collect(), wire, timer).await
+}
+
+async fn timed(specs: Vec<SwitchSpec>, wire: Wire, timer: Duration) -> Lab {
     Lab::of(specs, wire, BUDGET, LOCK_WAIT, |profile| {
         if let Speaks::Gnmi(habits) = &mut profile.speaks {
             Arc::make_mut(habits).commit_timer = Some(timer);
@@ -253,10 +256,5 @@ fn a_switch_that_is_putting_back_what_was_is_waited_for() {
 async fn slow(slow_revert: Duration) -> Lab {
     let mut spec = spec("leaf1", Kind::Gnmi);
     spec.quirks.slow_revert = slow_revert;
-    Lab::of(vec![spec], Wire::Memory, BUDGET, LOCK_WAIT, |profile| {
-        if let Speaks::Gnmi(habits) = &mut profile.speaks {
-            Arc::make_mut(habits).commit_timer = Some(SHORT);
-        }
-    })
-    .await
+    timed(vec![spec], Wire::Memory, SHORT).await
 }
